@@ -1,0 +1,69 @@
+"""What the command line tools share: flags, errors of one line, the compilation cache."""
+
+import re
+import sys
+from pathlib import Path
+
+from absl import app, flags, logging
+
+from grokjax import config as config_lib
+from grokjax import lookup
+
+CACHE = flags.DEFINE_string(
+    "compilation_cache", "~/.cache/grokjax/xla", "Folder of compiled programs; empty: no cache."
+)
+
+
+def run(main) -> None:
+    """Runs `main(argv)`; a user's mistake prints one line and exits with 2."""
+    flags.FLAGS.set_default("verbosity", logging.WARNING)  # orbax reports every file it writes
+    try:
+        app.run(main, flags_parser=_parse)
+    except ValueError as error:
+        _fail(error)
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs between processes, in the folder that the flag names."""
+    import jax
+
+    if CACHE.value and not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(Path(CACHE.value).expanduser()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def warn(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def _parse(argv):
+    try:
+        left = flags.FLAGS(argv)
+    except (flags.Error, ValueError, AttributeError, KeyError, TypeError, OSError) as error:
+        _fail(_unknown_entry(argv) or error)
+    if len(left) > 1:
+        _fail(f"cannot understand {left[1]!r}; flags start with --, see --help")
+    return left
+
+
+def _unknown_entry(argv):
+    """A better message than the library's for an override of what no config has."""
+    words = " ".join(argv)
+    file = re.search(r"--config[= ](\S+)", words)
+    if not file:
+        return None
+    try:
+        known = dict(config_lib.flat(config_lib.load(file[1])))
+    except ValueError as error:
+        return error
+    for path in re.findall(r"--config\.([\w.]+)", words):
+        if path not in known:
+            return f"unknown config entry {path!r}{lookup.did_you_mean(path, known) or '; see --help'}"
+    return None
+
+
+def _fail(error):
+    line = " ".join(str(error).split())
+    warn(f"error: {line}")
+    sys.exit(2)

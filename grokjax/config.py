@@ -1,0 +1,329 @@
+"""From a config file to typed values: what an experiment is, checked before anything is traced.
+
+A config is an `ml_collections.ConfigDict`. What stands in `config.runs` is traced: each entry
+is a tuple of values and the runs are their grid. Everything else is static.
+"""
+
+import importlib.util
+import itertools
+import json
+import math
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict, config_dict
+
+from grokjax import data, lookup, losses, schedules
+from grokjax.data import Task
+from grokjax.run import Run
+
+
+class Entry(NamedTuple):
+    """One entry of `config.runs`: its default and what its values may be."""
+
+    default: tuple
+    type: type
+    range: str  # as an error names it
+    holds: Callable[[Any], bool]
+
+
+RUNS = {
+    "seed": Entry((0,), int, "0 to 2**31 - 1", lambda x: 0 <= x < 2**31),
+    "split_seed": Entry((), int, "0 to 2**31 - 1", lambda x: 0 <= x < 2**31),  # () is the seed
+    "train_fraction": Entry((0.5,), float, "between 0 and 1", lambda x: 0 < x < 1),
+    "init_scale": Entry((1.0,), float, "above 0", lambda x: x > 0),
+    "learning_rate": Entry((1e-3,), float, "above 0", lambda x: x > 0),
+    "warmup": Entry((10.0,), float, "0 or more steps", lambda x: x >= 0),
+    "weight_decay": Entry((1.0,), float, "0 or more", lambda x: x >= 0),
+    "b1": Entry((0.9,), float, "0 to below 1", lambda x: 0 <= x < 1),
+    "b2": Entry((0.98,), float, "0 to below 1", lambda x: 0 <= x < 1),
+    "eps": Entry((1e-8,), float, "above 0", lambda x: x > 0),
+    "alpha": Entry((0.98,), float, "0 to below 1", lambda x: 0 <= x < 1),
+    "lamb": Entry((2.0,), float, "0 or more", lambda x: x >= 0),
+    "l1": Entry((0.0,), float, "0 or more", lambda x: x >= 0),
+}
+NOT_HPARAMS = ("seed", "split_seed", "train_fraction")  # a `Run` has fields for these
+READ_BY_TRAINER = (*NOT_HPARAMS, "init_scale", "learning_rate", "warmup", "l1")
+
+CHOICES = {  # entries that name one of a few things
+    "loss.name": losses.LOSSES,
+    "loss.l1": losses.PENALTIES,
+    "batches": data.BATCHES,
+    "schedule.learning_rate": schedules.SCHEDULES,
+    "grok.rule": ("sustained", "s3"),
+}
+POSITIVE = (
+    *("batch_size", "schedule.num_steps", "schedule.eval_every", "schedule.checkpoint_every"),
+    *("schedule.keep", "schedule.eval_block", "grok.count"),
+)
+NOT_NEGATIVE = ("schedule.eval_examples", "schedule.stop_after_grok", "log_every")
+
+
+def base(choice: str = "", *, task="modular", model="transformer", optimizer="adamw") -> ConfigDict:
+    """The config that every config file starts from.
+
+    Args:
+        choice: what stands behind the colon of `--config file.py:model=...,optimizer=a+b`;
+            it replaces the plug-ins below.
+        task, model: the name of a plug-in, or a dict of its `name` and options.
+        optimizer: names joined by `+`, or a dict of options by name: a chain, left to right.
+    """
+    chosen = {"task": task, "model": model, "optimizer": optimizer, **_parse_choice(choice)}
+    return ConfigDict(
+        {
+            "task": _section("task", chosen["task"]),
+            "model": _section("model", chosen["model"]),
+            "optimizer": _chain(chosen["optimizer"]),
+            "loss": {"name": "cross_entropy", "l1": "normalized"},
+            "batch_size": 512,
+            "batches": "shuffled",  # or sampled (with replacement), full
+            "schedule": {
+                "num_steps": 4000,
+                "eval_every": 100,
+                "checkpoint_every": 1000,
+                "keep": 2,  # newest checkpoints; every tenth stays as a milestone
+                "learning_rate": "linear_warmup",  # or constant, warmup_cosine
+                "stop_after_grok": 0,  # evaluations to go on after all runs grokked; 0: to the end
+                "eval_examples": 0,  # evaluate on a fixed random subset; 0: on all
+                "eval_block": 2048,
+            },
+            "grok": {"threshold": 0.99, "count": 3, "rule": "sustained"},
+            "runs": {name: entry.default for name, entry in RUNS.items()},
+            "lift": "auto",  # or vmap, map, a number of runs at a time
+            "log_every": 0,  # steps between lines on the console; 0: every evaluation
+        }
+    )
+
+
+def grid(runs: Mapping, **entries) -> ConfigDict:
+    """`config.runs` with some entries replaced; a single value is a grid of one."""
+    runs = dict(runs)
+    for name, values in entries.items():
+        _check_known(f"runs.{name}", name, RUNS)
+        runs[name] = tuple(values) if isinstance(values, tuple | list | range) else (values,)
+    return ConfigDict(runs)
+
+
+def load(path: str) -> ConfigDict:
+    """The config of a file, `configs/moddiv.py` or `configs/moddiv.py:model=...`."""
+    name, _, choice = path.partition(":")
+    if not Path(name).is_file():
+        raise ValueError(f"no config file {name!r}; see configs/ for the named settings")
+    spec = importlib.util.spec_from_file_location("grokjax_config", name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(choice)
+
+
+def make_task(config: ConfigDict) -> Task:
+    """The task of a config's `task` section."""
+    options = config.task.to_dict()
+    return lookup.find("task", options.pop("name")).make(**options)
+
+
+def plain(config: ConfigDict) -> dict[str, Any]:
+    """A config as JSON would give it back."""
+    return json.loads(config.to_json())
+
+
+def static(config: ConfigDict) -> dict[str, Any]:
+    """The static half of a config, as keyword arguments of `make_trainer`."""
+    values = config.to_dict()
+    schedule = values["schedule"]
+    return {
+        **{name: values[name] for name in ("model", "loss", "batches", "batch_size")},
+        "optimizer": {name: values["optimizer"].get(name, {}) for name in config.optimizer.chain},
+        "learning_rate_schedule": schedule["learning_rate"],
+        **{n: schedule[n] for n in ("num_steps", "eval_every", "eval_examples", "eval_block")},
+    }
+
+
+def expand(config: ConfigDict, num_examples: int) -> tuple[Run, list[str]]:
+    """The grid of `config.runs` as runs [R] and a label for each, the last entry fastest."""
+    entries = {name: _typed(name, config.runs[name]) for name in RUNS}
+    entries["split_seed"] = entries["split_seed"] or (None,)
+    points = [
+        dict(zip(entries, values, strict=True)) for values in itertools.product(*entries.values())
+    ]
+    varied = [name for name, values in entries.items() if len(values) > 1] or ["seed"]
+    labels = [" ".join(f"{name}={point[name]:g}" for name in varied) for point in points]
+    for point in points:
+        if point["split_seed"] is None:
+            point["split_seed"] = point["seed"]
+
+    def column(name, dtype):
+        return np.array([point[name] for point in points], dtype)
+
+    num_train_R = np.rint(column("train_fraction", np.float64) * num_examples).astype(np.int32)
+    hparams = {name: column(name, np.float32) for name in RUNS if name not in NOT_HPARAMS}
+    runs_R = Run(column("seed", np.int32), column("split_seed", np.int32), num_train_R, hparams)
+    return runs_R, labels
+
+
+def check(config: ConfigDict, task: Task) -> None:
+    """Raises a ValueError for the first thing in a config that cannot be meant."""
+    _check_sections(config)
+    for path in POSITIVE + NOT_NEGATIVE:
+        low = 1 if path in POSITIVE else 0
+        if _at(config, path) < low:
+            raise ValueError(f"{path} = {_at(config, path)}; choose {low} or more")
+    for path, choices in CHOICES.items():
+        lookup.check_choice(path, _at(config, path), choices)
+    if not 0 < config.grok.threshold <= 1:
+        raise ValueError(f"grok.threshold = {config.grok.threshold}; choose above 0, at most 1")
+    if config.lift not in ("auto", "vmap", "map") and not str(config.lift).isdigit():
+        raise ValueError(
+            f"lift = {config.lift!r}; choose auto, vmap, map or a number of runs at a time"
+        )
+    _check_schedule(config.schedule)
+    _check_chain(static(config)["optimizer"])
+    _check_all_read(config)
+    _check_batch(config, task.examples.labels_N.size)
+
+
+def _parse_choice(choice):
+    pairs = [part.partition("=") for part in choice.split(",") if part]
+    for kind, equals, name in pairs:
+        if kind not in lookup.KINDS or not equals or not name:
+            raise ValueError(f"cannot choose {kind + equals + name!r}; write task=, model= or optimizer=")
+    return {kind: name for kind, _, name in pairs}
+
+
+def _section(kind, spec):
+    given = {"name": spec} if isinstance(spec, str) else dict(spec)
+    name = given.pop("name")
+    return {"name": name, **_options(kind, name, given)}
+
+
+def _chain(spec):
+    """The chain's names in their order, and a section for each that has options."""
+    given = {name: {} for name in spec.split("+")} if isinstance(spec, str) else spec
+    sections = {name: _options("optimizer", name, dict(o)) for name, o in given.items()}
+    return {"chain": tuple(given), **{name: o for name, o in sections.items() if o}}
+
+
+def _options(kind, name, given):
+    """All options of a plug-in, those not given at the default of its signature."""
+    known = lookup.options(kind, name)
+    for option in given:
+        _check_known(f"{kind} {name} has no option {option!r}", option, known)
+    return {o: given.get(o, _default(parameter)) for o, parameter in known.items()}
+
+
+def _default(parameter):
+    if parameter.default is not None:
+        return parameter.default
+    (type_,) = [t for t in typing.get_args(parameter.annotation) if t is not type(None)]
+    return config_dict.placeholder(type_)
+
+
+def _check_known(what, name, known):
+    if name not in known:
+        raise ValueError(
+            f"{what} is unknown; choose from {', '.join(known)}{lookup.did_you_mean(name, known)}"
+        )
+
+
+def _check_sections(config):
+    """Every entry exists in the base of the same plug-ins, and has its type."""
+    reference = base(
+        task=config.task.name, model=config.model.name, optimizer="+".join(config.optimizer.chain)
+    )
+    known = dict(flat(reference))
+    for path, value in flat(config):
+        if path not in known:
+            raise ValueError(
+                f"unknown config entry {path!r}{lookup.did_you_mean(path, known) or '; see --help'}"
+            )
+        wanted = type(known[path])
+        fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
+        if known[path] is not None and (not fits or (wanted is int and isinstance(value, bool))):
+            raise ValueError(f"{path} = {value!r}; a {wanted.__name__} is needed")
+
+
+def _check_schedule(schedule):
+    for name in ("num_steps", "checkpoint_every"):
+        if schedule[name] % schedule.eval_every:
+            raise ValueError(
+                f"schedule.eval_every = {schedule.eval_every} does not divide "
+                f"schedule.{name} = {schedule[name]}; choose a multiple"
+            )
+
+
+def _check_chain(chain):
+    """A filter alone would walk uphill: somebody has to read the learning rate."""
+    reads = {name: lookup.hparams("optimizer", name) for name in chain}
+    if not any("learning_rate" in hparams for hparams in reads.values()):
+        names = "+".join(chain)
+        raise ValueError(f"optimizer {names!r} has no step of its own; choose {names}+adamw, say")
+    for name, options in chain.items():
+        make = lookup.find("optimizer", name).make
+        make(**{h: RUNS[h].default[0] for h in reads[name]}, **options)
+
+
+def _check_all_read(config):
+    chain = config.optimizer.chain
+    read = {h for name in chain for h in lookup.hparams("optimizer", name)}
+    for name, entry in RUNS.items():
+        if config.runs[name] == entry.default or name in (*READ_BY_TRAINER, *read):
+            continue
+        readers = [o for o in lookup.names("optimizer") if name in lookup.hparams("optimizer", o)]
+        raise ValueError(
+            f"runs.{name} = {config.runs[name]} is read by nothing in this config "
+            f"(optimizer {'+'.join(chain)}); it belongs to {', '.join(readers)}"
+        )
+
+
+def _check_batch(config, num_examples):
+    runs_R, labels = expand(config, num_examples)
+    for num_train, label in zip(runs_R.num_train, labels, strict=True):
+        if not 0 < num_train < num_examples:
+            raise ValueError(
+                f"run {label!r} trains on {num_train} of {num_examples} examples; "
+                "choose a train_fraction that leaves some on both sides"
+            )
+        if config.batches == "shuffled" and config.batch_size > num_train:
+            raise ValueError(
+                f"batch_size = {config.batch_size} is larger than the training set of "
+                f"{num_train} examples (run {label!r}); choose at most that, or batches = 'full'"
+            )
+    if config.batch_size * config.schedule.num_steps >= 2**32:
+        raise ValueError(
+            f"batch_size * schedule.num_steps = {config.batch_size * config.schedule.num_steps}; "
+            "choose less than 2**32 examples in all"
+        )
+
+
+def _typed(name, values):
+    """One entry of `config.runs`, every element checked and of its type."""
+    entry = RUNS[name]
+    if not isinstance(values, tuple) or not (values or not entry.default):
+        raise ValueError(f"runs.{name} = {values!r}; choose a tuple of one value or more")
+    for value in values:
+        number = isinstance(value, int if entry.type is int else int | float)
+        if not number or isinstance(value, bool) or not math.isfinite(value):
+            raise ValueError(f"runs.{name} has {value!r}; choose {entry.type.__name__}s, {entry.range}")
+        if not entry.holds(value):
+            raise ValueError(f"runs.{name} has {value!r}; choose {entry.range}")
+    if len(set(values)) < len(values):
+        raise ValueError(f"runs.{name} = {values!r} has a value twice; choose each once")
+    return tuple(entry.type(value) for value in values)
+
+
+def flat(config, prefix="") -> list[tuple[str, Any]]:
+    """The entries of a config as (dotted path, value)."""
+    items = config.items()
+    entries = []
+    for name, value in items:
+        nested = isinstance(value, Mapping | ConfigDict)
+        entries += flat(value, f"{prefix}{name}.") if nested else [(prefix + name, value)]
+    return entries
+
+
+def _at(config, path):
+    for name in path.split("."):
+        config = config[name]
+    return config

@@ -1,0 +1,29 @@
+"""An experiment: a config turned into what the loop takes."""
+
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+
+from grokjax import config as config_lib
+from grokjax.data import Task
+from grokjax.run import Run
+from grokjax.trainer import Table, Trainer, make_table, make_trainer
+
+
+class Experiment(NamedTuple):
+    """Everything `loop.chunks` needs, and names for the runs."""
+
+    task: Task
+    table: Table
+    trainer: Trainer
+    runs_R: Run
+    labels: list[str]  # one per run
+
+
+def setup(config: ConfigDict) -> Experiment:
+    """Checks a config and builds its experiment; raises a ValueError before anything is traced."""
+    task = config_lib.make_task(config)
+    config_lib.check(config, task)
+    runs_R, labels = config_lib.expand(config, task.examples.labels_N.size)
+    trainer = make_trainer(task, **config_lib.static(config))
+    return Experiment(task, make_table(task), trainer, runs_R, labels)

@@ -1,0 +1,125 @@
+"""The bricks that models share: initialisers, linear layers, attention over a tree, MLP."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.nn import initializers
+
+from grokjax.prefixes import Tree
+
+FEW_KEYS = 8  # up to here a multiply and a sum beat a matrix product per example
+
+
+class Init(NamedTuple):
+    """How to draw initial weights; grokking time depends on it strongly."""
+
+    kernel: Callable
+    bias: Callable  # (key, shape, fan_in)
+    embedding: Callable
+
+
+def _uniform_fan_in(key, shape, fan_in):
+    return jax.random.uniform(key, shape, minval=-(fan_in**-0.5), maxval=fan_in**-0.5)
+
+
+INITS = {
+    "torch": Init(  # what nn.Linear and nn.Embedding of PyTorch do
+        kernel=lambda key, shape: _uniform_fan_in(key, shape, shape[0]),
+        bias=_uniform_fan_in,
+        embedding=initializers.normal(1.0),
+    ),
+    "lecun": Init(  # what Flax does
+        kernel=initializers.lecun_normal(),
+        bias=lambda key, shape, fan_in: jnp.zeros(shape),
+        embedding=lambda key, shape: jax.random.normal(key, shape) * shape[1] ** -0.5,
+    ),
+}
+
+ACTIVATIONS = {
+    "relu": nn.relu,
+    "gelu": lambda x: nn.gelu(x, approximate=False),
+    "gelu_tanh": lambda x: nn.gelu(x, approximate=True),
+}
+
+
+class Linear(nn.Module):
+    """x W + b with the initialiser of a preset."""
+
+    features: int
+    initializer: str = "torch"
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, x_MxI):
+        fan_in = x_MxI.shape[-1]
+        y_MxO = x_MxI @ self.param("kernel", INITS[self.initializer].kernel, (fan_in, self.features))
+        if self.use_bias:
+            y_MxO += self.param("bias", INITS[self.initializer].bias, (self.features,), fan_in)
+        return y_MxO
+
+
+class Attention(nn.Module):
+    """Multi-head attention in which each row of a tree looks at itself and its ancestors.
+
+    Vaswani et al., 2017, "Attention Is All You Need", https://arxiv.org/abs/1706.03762
+    """
+
+    num_heads: int
+    head_width: int
+    initializer: str = "torch"
+
+    @nn.compact
+    def __call__(self, x_MxD, tree: Tree, answers_only: bool, dropout: Callable):
+        """[M, D] -> [M, D]; with `answers_only`, -> [B, D], the rows of the last position."""
+        query_x = tree.split(x_MxD)[-1] if answers_only else x_MxD
+        q = self._heads(query_x, "query")
+        k_l = tree.split(self._heads(x_MxD, "key"))
+        v_l = tree.split(self._heads(x_MxD, "value"))
+
+        own_k, own_v = tree.own(k_l), tree.own(v_l)
+        if answers_only:
+            out = attend(q, own_k, own_v, dropout)
+        else:
+            out_l = []
+            for position, q_MxHxK in enumerate(tree.split(q)):
+                if position < tree.num_shared:
+                    k, v = tree.path(k_l, position), tree.path(v_l, position)
+                else:
+                    k, v = own_k[: position + 1], own_v[: position + 1]
+                out_l.append(attend(q_MxHxK, k, v, dropout))
+            out = jnp.concatenate(out_l)
+        out = out.reshape(len(out), self.num_heads * self.head_width)
+        return Linear(x_MxD.shape[-1], self.initializer, name="out")(out)
+
+    def _heads(self, x_MxD, name):
+        y = Linear(self.num_heads * self.head_width, self.initializer, name=name)(x_MxD)
+        return y.reshape(-1, self.num_heads, self.head_width)
+
+
+def attend(q_MxHxK, k_S: Sequence[jax.Array], v_S: Sequence[jax.Array], dropout: Callable):
+    """[M, H, K]: each of M queries attends to its own S keys, given as S arrays [M, H, K]."""
+    scale = q_MxHxK.shape[-1] ** -0.5
+    if len(k_S) <= FEW_KEYS:
+        score_MxHxS = jnp.stack([(q_MxHxK * k).sum(-1) for k in k_S], axis=-1) * scale
+        weight_MxHxS = dropout(jax.nn.softmax(score_MxHxS))
+        return sum(weight_MxHxS[..., s, None] * v for s, v in enumerate(v_S))
+    k_SxMxHxK, v_SxMxHxK = jnp.stack(k_S), jnp.stack(v_S)
+    score_MxHxS = jnp.einsum("mhk,smhk->mhs", q_MxHxK, k_SxMxHxK) * scale
+    weight_MxHxS = dropout(jax.nn.softmax(score_MxHxS))
+    return jnp.einsum("mhs,smhk->mhk", weight_MxHxS, v_SxMxHxK)
+
+
+class Mlp(nn.Module):
+    """Two linear layers with an activation between them, row by row."""
+
+    width: int
+    activation: str = "relu"
+    initializer: str = "torch"
+
+    @nn.compact
+    def __call__(self, x_MxD):
+        hidden_MxF = ACTIVATIONS[self.activation](Linear(self.width, self.initializer, name="up")(x_MxD))
+        return Linear(x_MxD.shape[-1], self.initializer, name="down")(hidden_MxF)

@@ -1,0 +1,56 @@
+"""From a name in the config to a module: the folder is the registry.
+
+A plug-in's signature says which options it has. Parameters without a default are the
+traced hyperparameters that it takes from `config.runs`; those with a default are static
+options, and their default lives there and nowhere else.
+"""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+
+KINDS = {"task": "tasks", "model": "models", "optimizer": "optimizers"}
+GIVEN_TO_MODELS = ("num_tokens", "num_classes", "length", "parent", "name")
+
+
+def names(kind: str) -> list[str]:
+    """The plug-ins of a kind: `task`, `model` or `optimizer`."""
+    package = importlib.import_module(f"grokjax.{KINDS[kind]}")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+def find(kind: str, name: str) -> ModuleType:
+    """The module of a plug-in; an unknown name is an error that lists the choices."""
+    check_choice(kind, name, names(kind))
+    return importlib.import_module(f"grokjax.{KINDS[kind]}.{name}")
+
+
+def hparams(kind: str, name: str) -> list[str]:
+    """Names of the traced hyperparameters that a plug-in reads."""
+    return [p.name for p in _parameters(kind, name) if p.default is p.empty]
+
+
+def options(kind: str, name: str) -> dict[str, inspect.Parameter]:
+    """The static options of a plug-in, each with its default and annotation."""
+    return {p.name: p for p in _parameters(kind, name) if p.default is not p.empty}
+
+
+def _parameters(kind, name):
+    module = find(kind, name)
+    parameters = inspect.signature(module.Model if kind == "model" else module.make).parameters
+    return [p for p in parameters.values() if kind != "model" or p.name not in GIVEN_TO_MODELS]
+
+
+def check_choice(what: str, given: str, choices) -> None:
+    """Raises a ValueError that names the choices unless `given` is one of them."""
+    if given not in choices:
+        raise ValueError(
+            f"unknown {what} {given!r}; choose from {', '.join(choices)}{did_you_mean(given, choices)}"
+        )
+
+
+def did_you_mean(given: str, choices) -> str:
+    close = difflib.get_close_matches(str(given), list(choices), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,90 @@
+"""The run axis R and the step axis T: the only lift, scan and jit of training."""
+
+import functools
+import time
+
+import jax
+import jax.numpy as jnp
+
+SECONDS_PER_CHUNK = 5.0  # a signal is answered within about this time
+TRIAL_STEPS = 2  # of the first chunk, which tells how long a step takes
+
+
+def lift(function, how):
+    """Gives a function of one run the run axis.
+
+    `vmap` computes all runs side by side (the default on accelerators); `map` one after
+    the other, each bit for bit what it computes alone (the default on CPUs, where `vmap`
+    gains nothing); a number K, K runs at a time.
+    """
+    if how == "auto":
+        how = "map" if jax.default_backend() == "cpu" else "vmap"
+    if how == "vmap":
+        return jax.vmap(function)
+    batch_size = None if how == "map" else int(how)
+    return lambda *args_R: jax.lax.map(lambda args: function(*args), args_R, batch_size=batch_size)
+
+
+def init(trainer, runs_R, table, *, how="auto"):
+    """The state of R runs before their first step."""
+    start = lift(functools.partial(trainer.init, table=table), how)
+    return jax.jit(start)(runs_R)
+
+
+def compile_advance(trainer, state_R, runs_R, table, *, eval_every, how="auto"):
+    """Gives `advance(state_R, start, stop) -> (state_R, metrics_R)`, compiled.
+
+    It trains from step `start` to step `stop` and evaluates if `eval_every` divides `stop`;
+    otherwise the metrics are zeros. Both steps are arguments of the program, one scalar each
+    for all runs: a `lax.cond` on the step number stays a branch under `vmap`, and where chunks
+    begin and end changes no bit of the result. `state_R` is donated: its buffers are reused.
+    """
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def advance(state_R, start, stop, runs_R, table):
+        def chunk(state, run):
+            state = jax.lax.fori_loop(
+                start, stop, lambda t, state: trainer.step(state, t, run, table), state
+            )
+            metrics = functools.partial(trainer.evaluate, run=run, table=table)
+            return state, jax.lax.cond(stop % eval_every == 0, metrics, zeros(metrics), state)
+
+        return lift(chunk, how)(state_R, runs_R)
+
+    compiled = advance.lower(state_R, jnp.int32(0), jnp.int32(0), runs_R, table).compile()
+    return lambda state_R, start, stop: compiled(
+        state_R, jnp.int32(start), jnp.int32(stop), runs_R, table
+    )
+
+
+def zeros(function):
+    """A function that returns zeros shaped like another's results."""
+
+    def zero(*args):
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(function, *args))
+
+    return zero
+
+
+def chunks(trainer, runs_R, table, *, num_steps, eval_every, how="auto", state_R=None, start=0):
+    """Trains R runs side by side; yields `(t, state_R, metrics_R)` after every chunk.
+
+    `metrics_R` is None unless `eval_every` divides t. What is yielded may still be computing.
+    `state_R` is donated to the next chunk: save it before asking for that, keep nothing.
+    Where evaluations are more than a few seconds apart there are several chunks between
+    them; the clock decides only where these end, never what they compute.
+    """
+    if state_R is None:
+        state_R = init(trainer, runs_R, table, how=how)
+    advance = compile_advance(trainer, state_R, runs_R, table, eval_every=eval_every, how=how)
+
+    length, t = None, start
+    while t < num_steps:
+        first, t = t, min(t + (length or TRIAL_STEPS), t - t % eval_every + eval_every)
+        began = time.perf_counter()
+        state_R, metrics_R = advance(state_R, first, t)
+        if length is None:
+            jax.block_until_ready(state_R)
+            seconds_per_step = (time.perf_counter() - began) / (t - first)
+            length = max(1, int(SECONDS_PER_CHUNK / seconds_per_step))
+        yield t, state_R, metrics_R if t % eval_every == 0 else None

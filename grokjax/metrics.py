@@ -1,0 +1,111 @@
+"""What a run looked like: its history, and when it memorised and grokked."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+S3_THRESHOLD, S3_GAP = 0.95, 1000  # steps
+
+
+class History:
+    """The metrics of R runs at E evaluations, on the host; grows by one row at a time."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray] | None = None):
+        """Starts empty, or from the arrays of another history."""
+        self._columns: dict[str, list] = {n: list(rows) for n, rows in (arrays or {}).items()}
+
+    def append(self, step: int, metrics_R: Mapping) -> None:
+        """Adds an evaluation: {name: [R]}."""
+        row = {"step": np.int64(step)} | {n: np.asarray(value_R) for n, value_R in metrics_R.items()}
+        for name, value in row.items():
+            self._columns.setdefault(name, []).append(value)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """{name: [E, R]}, and `step` [E]; no entries while there is no evaluation."""
+        return {name: np.stack(rows) for name, rows in self._columns.items()}
+
+    def without_last(self) -> "History":
+        """The history as it was one evaluation earlier."""
+        return History({name: rows[:-1] for name, rows in self._columns.items()})
+
+    def __len__(self) -> int:
+        return len(self._columns.get("step", ()))
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.stack(self._columns[name])
+
+
+class Grokking(NamedTuple):
+    """When one run memorised and generalised; steps are multiples of the evaluation interval."""
+
+    memorised_step: int | None  # training accuracy first at the threshold
+    grok_step: int | None  # None: it never came while we looked (censored)
+    delay: int | None  # grok_step - memorised_step; 0: it generalised as it memorised
+    collapses: int  # times validation accuracy fell below the threshold afterwards
+
+    @property
+    def no_delay(self) -> bool:
+        """Did validation accuracy come together with training accuracy?"""
+        return self.delay == 0
+
+
+def grokking(
+    step_E, train_accuracy_E, val_accuracy_E, *, threshold=0.99, count=3, rule="sustained"
+) -> Grokking:
+    """Finds the grokking of one run.
+
+    `sustained`: the first of `count` consecutive evaluations with validation accuracy at
+    or above the threshold. `s3`: the first such evaluation more than 1,000 steps after
+    training accuracy reached 95 %, if validation stayed below 95 % until then; a run that
+    generalises sooner has not grokked by that rule.
+
+        step     100  200  300  400  500       threshold 0.99, count 2:
+        train    .9   1.   1.   1.   1.        memorised at 200, grokked at 400,
+        val      .1   .99  .2   .99  1.        delay 200
+    """
+    if rule == "s3":
+        threshold = S3_THRESHOLD
+    above_E = np.asarray(val_accuracy_E) >= threshold
+    memorised = _first(np.asarray(train_accuracy_E) >= threshold)
+    if rule == "s3":
+        grok = _first_after_gap(step_E, above_E, memorised)
+    else:
+        grok = _first(_runs_of(above_E, count))
+    if grok is None:
+        return Grokking(_step(step_E, memorised), None, None, 0)
+    fell_E = above_E[:-1] & ~above_E[1:]
+    delay = None if memorised is None else max(0, int(step_E[grok]) - int(step_E[memorised]))
+    return Grokking(
+        _step(step_E, memorised), _step(step_E, grok), delay, int(fell_E[grok:].sum())
+    )
+
+
+def grokking_of_runs(history: History, **rule) -> list[Grokking]:
+    """`grokking` for each of R runs."""
+    columns = zip(history["train_accuracy"].T, history["val_accuracy"].T, strict=True)
+    return [grokking(history["step"], train_E, val_E, **rule) for train_E, val_E in columns]
+
+
+def _runs_of(above_E, count):
+    """True where the next `count` evaluations, this one included, are all true."""
+    if len(above_E) < count:
+        return np.zeros(0, bool)
+    return np.lib.stride_tricks.sliding_window_view(above_E, count).all(axis=1)
+
+
+def _first_after_gap(step_E, above_E, memorised):
+    if memorised is None:
+        return None
+    after_E = np.asarray(step_E) > step_E[memorised] + S3_GAP
+    if above_E[memorised:][~after_E[memorised:]].any():
+        return None
+    return _first(above_E & after_E)
+
+
+def _first(true_E):
+    return int(np.argmax(true_E)) if true_E.any() else None
+
+
+def _step(step_E, index):
+    return None if index is None else int(step_E[index])

@@ -1,0 +1,51 @@
+"""Grokfast-EMA: amplify the slow part of the gradient.
+
+Lee, Kim, Kim & Lee, 2024, "Grokfast: Accelerated Grokking by Amplifying Slow
+Gradients", https://arxiv.org/abs/2405.20233
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from grokjax.optimizer import from_factory
+
+
+class GrokfastEmaState(NamedTuple):
+    """What the filter remembers of past gradients."""
+
+    count: jax.Array  # [] int32: gradients seen
+    slow: optax.Updates  # shaped like params: the running mean h
+
+
+def grokfast_ema(alpha, lamb) -> optax.GradientTransformationExtraArgs:
+    """Adds `lamb` times the running mean of the gradient to the gradient.
+
+        h_t = alpha h_{t-1} + (1 - alpha) g_t,    h_0 = g_0
+        out = g_t + lamb h_t
+
+    The mean starts at the first gradient, as in the authors' code, and so needs
+    no debiasing. Chain it *before* an optimizer.
+
+    Args:
+        alpha: decay of the mean, a float or a traced scalar.
+        lamb: gain of the slow part; 0 leaves the gradient as it is.
+    """
+
+    def init_fn(params):
+        return GrokfastEmaState(jnp.zeros((), jnp.int32), optax.tree.zeros_like(params))
+
+    def update_fn(updates, state, params=None, *, t=None, **extra_args):
+        del params, extra_args
+        step = state.count if t is None else t  # grokjax shares one t among all runs
+        decay = jnp.where(step == 0, 0.0, alpha)  # h_0 = g_0
+        slow = optax.tree.update_moment(updates, state.slow, decay, order=1)
+        updates = optax.tree.add_scale(updates, lamb, slow)
+        return updates, GrokfastEmaState(state.count + 1, slow)
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+make = from_factory(grokfast_ema)

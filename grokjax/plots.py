@@ -1,0 +1,303 @@
+"""Pictures of what happened: accuracy and loss against the step, as matplotlib figures.
+
+One run is a line; R runs are their median, quartiles and range. Only matplotlib's object
+API: no pyplot, no backend, no global style, so a plot needs no display and leaves a
+program's other plots alone. Shape letters: E evaluations, R runs, Q quantiles.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
+from matplotlib.ticker import FuncFormatter, LogLocator, PercentFormatter
+
+# Okabe and Ito's vermilion and blue, told apart by colour-blind readers
+COLOURS = {"train": "#D55E00", "val": "#0072B2"}
+NAMES = {"train": "training", "val": "validation"}
+INK, GREY, RULE = "#222222", "#666666", "#E4E4E4"
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+# per milestone: colour, and where its rug and its text stand (fractions of the axes' height)
+MILESTONES = {
+    "memorised": (COLOURS["train"], (0.955, 0.99), 0.90),
+    "grokked": (COLOURS["val"], (0.91, 0.945), 0.46),
+}
+
+
+class Milestones(Protocol):
+    """When one run memorised and grokked; None for what never happened."""
+
+    memorised_step: int | None
+    grok_step: int | None
+    delay: int | None
+
+
+def accuracy(history: Mapping[str, Any], groks: Sequence[Milestones] = ()) -> Figure:
+    """Training and validation accuracy of R runs, with the steps of memorising and grokking.
+
+    Args:
+        history: `step` [E], `train_accuracy` and `val_accuracy` [E, R].
+        groks: one per run, or none to leave the milestones out.
+    """
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    _legend(figure, _accuracy_panel(figure.subplots(), history, groks))
+    return figure
+
+
+def loss(history: Mapping[str, Any], groks: Sequence[Milestones] = ()) -> Figure:
+    """Training and validation loss of R runs, on a linear and on a logarithmic axis.
+
+    The linear axis shows how validation loss rises and falls again, the logarithmic one
+    how far both descend. Runs whose loss is not finite are left out where it is not.
+    """
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    linear, logarithmic = figure.subplots(1, 2)
+    _loss_panel(linear, history, groks, "linear")
+    _legend(figure, _loss_panel(logarithmic, history, groks, "log"))
+    return figure
+
+
+def overview(
+    history: Mapping[str, Any], groks: Sequence[Milestones], facts: Mapping[str, str]
+) -> Figure:
+    """Accuracy, loss and what else is worth knowing about the runs, side by side.
+
+    Args:
+        facts: about ten short lines {name: value}, such as {"model": "transformer"}.
+    """
+    figure = Figure(figsize=(15, 5), layout="constrained")
+    left, right, margin = figure.subplots(1, 3, width_ratios=(1, 1, 0.4))
+    entries = _accuracy_panel(left, history, groks)
+    _loss_panel(right, history, groks, "log")
+    _facts_panel(margin, facts)
+    _legend(figure, entries)
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Writes the picture; the suffix chooses the format (.png, .pdf, .svg)."""
+    figure.savefig(path, dpi=150, bbox_inches="tight", facecolor="white")
+
+
+def _accuracy_panel(axes, history, groks):
+    """Draws the panel; returns its legend {label: artists}."""
+    bands_QxE = {split: _quantiles(history[f"{split}_accuracy"]) for split in COLOURS}
+    entries = _draw_bands(axes, history, bands_QxE)
+    marks = _draw_milestones(axes, groks)
+    _style(axes, history["step"], "Accuracy")
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.set_yticks(np.linspace(0, 1, 6))
+    if len(groks) == 1:
+        _name_milestones(axes, groks[0], history["step"][-1])
+    if len(groks) <= 1:
+        axes.set_ylim(-0.03, 1.03)
+        return entries
+    _draw_rugs(axes, groks)
+    axes.set_ylim(-0.03, 1.14)  # room for the rugs
+    return entries | marks
+
+
+def _loss_panel(axes, history, groks, scale):
+    """Draws the panel with a `linear` or `log` axis; returns its legend {label: artists}."""
+    losses = [np.asarray(history[f"{split}_loss"]) for split in COLOURS]
+    bands_QxE = dict(zip(COLOURS, map(_quantiles, losses), strict=True))
+    entries = _draw_bands(axes, history, bands_QxE)
+    marks = _draw_milestones(axes, groks)
+
+    diverged_R = ~np.isfinite(losses).all(axis=(0, 1))
+    note = f" (diverged: {diverged_R.sum():,} of {len(diverged_R):,})" if diverged_R.any() else ""
+    _style(axes, history["step"], ("Loss" if scale == "linear" else "Loss, log scale") + note)
+    # limits before the scale, which else looks for its own and warns if nothing is positive
+    axes.set_ylim(_loss_limits(np.concatenate(list(bands_QxE.values()), axis=1), scale))
+    axes.set_yscale(scale)
+    return entries | marks
+
+
+def _facts_panel(axes, facts):
+    """Two columns of text, as wide as they need to be."""
+    axes.axis("off")
+    look = dict(size=10, linespacing=1.6, parse_math=False)
+    columns = [
+        TextArea("\n".join(lines), textprops=look | {"color": colour})
+        for lines, colour in ((facts.keys(), GREY), (facts.values(), INK))
+    ]
+    table = HPacker(children=columns, sep=12, align="top")
+    box = AnchoredOffsetbox("upper left", child=table, pad=0.8, borderpad=0)
+    box.patch.set(edgecolor=RULE, facecolor="#FAFAFA", boxstyle="round,pad=0,rounding_size=0.4")
+    axes.add_artist(box)
+
+
+def _quantiles(values_ExR):
+    """`QUANTILES` over the runs [Q, E], of the finite values; NaN where there are none."""
+    rows = (row_R[np.isfinite(row_R)] for row_R in np.asarray(values_ExR, float))
+    nothing = np.full(len(QUANTILES), np.nan)
+    return np.stack([np.quantile(r, QUANTILES) if r.size else nothing for r in rows], axis=1)
+
+
+def _draw_bands(axes, history, bands_QxE):
+    """Draws median, quartiles and range of each split; returns their legend."""
+    step_E = np.asarray(history["step"])
+    num_runs = np.shape(history["train_accuracy"])[1]
+    # a band at a single step has no area: give it an edge to be seen by
+    edges = (0, 0) if len(step_E) > 1 else (3, 7)
+
+    entries, ranges, quartiles = {}, [], []
+    for split, (low_E, first_E, median_E, third_E, high_E) in bands_QxE.items():
+        look = dict(color=COLOURS[split], zorder=2)
+        if num_runs > 1:
+            fill = axes.fill_between
+            ranges.append(fill(step_E, low_E, high_E, alpha=0.13, lw=edges[0], **look))
+            quartiles.append(fill(step_E, first_E, third_E, alpha=0.3, lw=edges[1], **look))
+        line = axes.plot(step_E, median_E, lw=1.8, label=NAMES[split], **look)
+        if alone := _alone(median_E):
+            line[0].set(marker="o", markersize=5, markevery=alone)
+        entries[NAMES[split] + (", median" if num_runs > 1 else "")] = tuple(line)
+    if num_runs > 1:
+        entries[f"quartiles of {num_runs:,} runs"] = tuple(quartiles)
+        entries[f"range of {num_runs:,} runs"] = tuple(ranges)
+    return entries
+
+
+def _alone(values_E):
+    """Places of finite values without a finite neighbour: a line would not show them."""
+    finite_E = np.pad(np.isfinite(values_E), 1)
+    return list(np.flatnonzero(finite_E[1:-1] & ~finite_E[:-2] & ~finite_E[2:]))
+
+
+def _steps(groks):
+    """{milestone: steps [R]}, infinite where it never came."""
+    return {
+        "memorised": _or_infinity(g.memorised_step for g in groks),
+        "grokked": _or_infinity(g.grok_step for g in groks),
+    }
+
+
+def _or_infinity(steps):
+    return np.array([np.inf if step is None else step for step in steps], float)
+
+
+def _median(steps_R):
+    """The first step by which half of all runs were there; infinite if that never came."""
+    return np.quantile(steps_R, 0.5, method="lower")
+
+
+def _draw_milestones(axes, groks):
+    """A dashed line where half of the runs memorised and one where half grokked; their legend."""
+    entries = {}
+    for name, steps_R in _steps(groks).items() if groks else ():
+        # an infinite median has no place on the axis, but its entry says so
+        median = _median(steps_R)
+        look = dict(color=MILESTONES[name][0], lw=1.2, ls=(0, (4, 3)), zorder=1.5)
+        line = axes.axvline(median if np.isfinite(median) else np.nan, label=name, **look)
+        entries[_summary(name, steps_R, groks)] = (line,)
+    return entries
+
+
+def _summary(name, steps_R, groks):
+    """Such as `grokked: 60 of 64 runs, median 2,600 (delay 2,300)`."""
+    if len(groks) == 1:
+        return _event(name, groks[0]) or f"not {name}"
+    text = f"{name}: {np.isfinite(steps_R).sum():,} of {len(steps_R):,} runs"
+    if np.isfinite(_median(steps_R)):
+        text += f", median {_median(steps_R):,.0f}"
+        delay = _median(_or_infinity(g.delay for g in groks))
+        if name == "grokked" and np.isfinite(delay):
+            text += f" (delay {delay:,.0f})"
+    return text
+
+
+def _event(name, grok):
+    """Such as `grokked at 2,600 (delay 2,300)`; None if it did not happen."""
+    if name == "memorised":
+        return None if grok.memorised_step is None else f"memorised at {grok.memorised_step:,}"
+    if grok.grok_step is None:
+        return None
+    delay = "" if grok.delay is None else f" (delay {grok.delay:,})"
+    return f"grokked at {grok.grok_step:,}{delay}"
+
+
+def _name_milestones(axes, grok, last_step):
+    """Writes along the two lines of one run what they are; what never came, at the end."""
+    for name, (step,) in _steps([grok]).items():
+        colour, _, height = MILESTONES[name]
+        here = np.isfinite(step)
+        axes.annotate(
+            (_event(name, grok) or f"not {name} by {last_step:,}").replace(" (", "\n("),
+            (step if here else last_step, height),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(4 if here else -4, 0),
+            textcoords="offset points",
+            rotation=90,
+            ha="left" if here else "right",
+            va="top",
+            size=10,
+            color=colour,
+            bbox=dict(facecolor="white", edgecolor="none", alpha=0.7, pad=0.5),
+        )
+
+
+def _draw_rugs(axes, groks):
+    """A tick per run and milestone along the upper edge; where many coincide it is darker."""
+    for name, steps_R in _steps(groks).items():
+        colour, (bottom, top), _ = MILESTONES[name]
+        alpha = float(np.clip(4 / np.sqrt(len(steps_R)) - 0.1, 0.1, 0.8))
+        look = dict(color=colour, alpha=alpha, lw=1.2, label=f"{name} steps")
+        there = steps_R[np.isfinite(steps_R)]
+        axes.vlines(there, bottom, top, transform=axes.get_xaxis_transform(), **look)
+
+
+def _style(axes: Axes, step_E, title):
+    """What all panels share. Set here and not in rcParams, which ticks would read later."""
+    axes.set_title(title, loc="left", size=12, color=INK, weight="bold")
+    axes.set_xlabel("step", size=11, color=INK)
+    axes.tick_params(which="both", labelsize=10, color=RULE, labelcolor=INK)
+    axes.grid(which="major", color=RULE, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#AAAAAA")
+
+    low, high = _step_limits(step_E)
+    axes.set_xlim(low, high)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 300 * low else (1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+    axes.xaxis.set_minor_formatter("")
+
+
+def _step_limits(step_E):
+    """From the first step after 0 to the last, and a little room on both sides."""
+    low, high = np.min(step_E, where=np.greater(step_E, 0), initial=np.max(step_E)), np.max(step_E)
+    if low == high:
+        return max(low, 1) / 2, max(high, 1) * 2
+    room = (high / low) ** 0.02
+    return low / room, high * room
+
+
+def _loss_limits(bands_QxE, scale):
+    """Shows all quartiles, and of the range what does not make them unreadably small."""
+    low_E, first_E, _, third_E, high_E = np.nan_to_num(bands_QxE)
+    largest, tallest = high_E.max(), third_E.max()
+    if scale == "linear":
+        return 0, 1.05 * min(largest, 2 * tallest) or 1
+    if not (tallest > 0):
+        return 1e-8, 1
+    smallest, lowest = (e[e > 0].min(initial=tallest) for e in (low_E, first_E))
+    return max(smallest, lowest / 10) / 1.5, min(largest, tallest * 10) * 1.5
+
+
+def _legend(figure, entries):
+    """A legend below the panels, where it covers nothing."""
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        loc="outside lower center",
+        ncols=max(2, (len(entries) + 1) // 2),
+        handler_map={tuple: HandlerTuple(ndivide=None)},
+        frameon=False,
+        fontsize=10,
+        labelcolor=INK,
+    )

@@ -1,0 +1,237 @@
+"""One run directory: its files, its status, its summary."""
+
+import contextlib
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from grokjax.metrics import Grokking, History
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+FINAL = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
+STEP_OF_LINE = re.compile(r"^\[step ([\d,]+)\]")
+
+
+class Session:
+    """One stretch of training, from a start or a resume to a stop."""
+
+    def __init__(self, step: int):
+        self.status, self.ended = "running", None
+        self._from_step = self._to_step = step
+        self._started, self._clock = _now(), time.perf_counter()
+
+    def reached(self, step: int) -> None:
+        self._to_step = step
+
+    def end(self, status: str) -> None:
+        self.status = status
+
+    def facts(self) -> dict:
+        return {
+            "from_step": self._from_step,
+            "to_step": self._to_step,
+            "started": self._started,
+            "ended": self.ended,
+            "seconds": round(time.perf_counter() - self._clock, 2),
+        }
+
+
+class Results:
+    """`results/<name>/`: everything an experiment leaves behind."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.metadata = folder / "experiment_metadata.json"
+        self.config = folder / "config.json"
+        self.log = folder / "training.log"
+        self.history = folder / "history.npz"
+        self.summary = folder / "summary.json"
+        self.final_metrics = folder / "final_metrics.txt"
+        self.tensorboard = folder / "tensorboard"
+        self.checkpoints = folder / "checkpoints"
+        self.accuracy_figure = folder / "accuracy.png"
+        self.loss_figure = folder / "loss.png"
+        self.overview_figure = folder / "overview.png"
+
+    def check_writable(self) -> None:
+        """Raises a ValueError if the folder cannot be made or written to; makes nothing."""
+        folder = self.folder.absolute()
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            raise ValueError(f"workdir {str(folder)!r}: {str(existing)!r} is a file; choose a folder")
+        if not os.access(existing, os.W_OK):
+            raise ValueError(f"workdir {str(self.folder)!r} cannot be written to; choose another")
+
+    def status(self) -> str | None:
+        """`running`, `finished`, `interrupted` or `failed`; None if nothing ran here."""
+        return self._read_metadata().get("status")
+
+    def clear(self) -> None:
+        """Deletes what an experiment left here, and nothing else."""
+        for path in set(vars(self).values()) - {self.folder}:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def session(self, config: Mapping, step: int):
+        """Notes that training goes on from `step`, and how it came out: `failed` on an exception."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write_json(self.config, config)
+        session = Session(step)
+        earlier = self._read_metadata().get("sessions", [])
+
+        def note():
+            sessions = [*earlier, session.facts()]
+            facts = {"status": session.status, "config": config, "sessions": sessions}
+            _write_json(self.metadata, {"name": self.folder.name, **facts, **_environment()})
+
+        note()
+        session.status = "failed"
+        try:
+            yield session
+        finally:
+            session.ended = _now()
+            note()
+
+    def seconds(self) -> float:
+        """Wall seconds of all sessions so far."""
+        return sum(s.get("seconds", 0.0) for s in self._read_metadata().get("sessions", []))
+
+    def write_history(self, history: History, labels: Sequence[str]) -> None:
+        arrays = history.arrays()
+        if arrays:
+            with _replacing(self.history) as path, path.open("wb") as file:
+                np.savez(file, label=np.array(labels), **arrays)
+
+    def write_summary(self, summary: Mapping) -> None:
+        _write_json(self.summary, summary)
+        with _replacing(self.final_metrics) as path:
+            path.write_text(summary_text(summary))
+
+    def cut_log(self, step: int) -> None:
+        """Removes what the log says of steps after `step`."""
+        if not self.log.exists():
+            return
+        kept = []
+        for line in self.log.read_text().splitlines(keepends=True):
+            said = STEP_OF_LINE.match(line)
+            if said and int(said[1].replace(",", "")) > step:
+                break
+            kept.append(line)
+        self.log.write_text("".join(kept))
+
+    def _read_metadata(self):
+        return json.loads(self.metadata.read_text()) if self.metadata.is_file() else {}
+
+
+def summarise(
+    history: History, groks: Sequence[Grokking], labels: Sequence[str], seconds: float
+) -> dict:
+    """What came out, for each run and over all; JSON values only."""
+    runs = []
+    for r, (grok, label) in enumerate(zip(groks, labels, strict=True)):
+        final = {name: float(history[name][-1, r]) for name in FINAL}
+        diverged = not np.isfinite(final["train_loss"])
+        steps = int(history["step"][-1])
+        runs.append({"label": label, **grok._asdict(), **final, "steps": steps, "diverged": diverged})
+    return {"runs": runs, "overall": _overall(history, groks, seconds)}
+
+
+def _overall(history, groks, seconds):
+    steps = np.array([np.inf if g.grok_step is None else g.grok_step for g in groks])
+    low, median, high = (
+        int(q) if np.isfinite(q) else None
+        for q in np.quantile(steps, [0.25, 0.5, 0.75], method="inverted_cdf")
+    )
+    return {
+        "runs": len(groks),
+        "grokked": int(np.isfinite(steps).sum()),
+        "median_grok_step": median,  # null: fewer than half grokked
+        "quartiles_grok_step": [low, high],
+        "resolution": int(history["step"][0]),  # steps between evaluations
+        "median_val_accuracy": float(np.median(history["val_accuracy"][-1])),
+        "seconds": round(seconds, 2),
+    }
+
+
+def summary_text(summary: Mapping) -> str:
+    """The summary as lines for people."""
+    overall, runs = summary["overall"], summary["runs"]
+    lines = [_line(run) for run in runs[:20]]
+    if len(runs) > len(lines):
+        lines.append(f"... and {len(runs) - len(lines)} more runs, all in summary.json")
+    if len(runs) > 1:
+        low, high = (_steps(q) for q in overall["quartiles_grok_step"])
+        lines.append(
+            f"{overall['grokked']} of {overall['runs']} runs grokked; median step "
+            f"{_steps(overall['median_grok_step'])}, quartiles {low} to {high}"
+        )
+    lines.append(f"evaluated every {_steps(overall['resolution'])} steps; {overall['seconds']:.1f} seconds")
+    return "\n".join(lines) + "\n"
+
+
+def _line(run):
+    found = [f"memorised at {_steps(run['memorised_step'])}"]
+    if run["grok_step"] is None:
+        found.append(f"not grokked by step {run['steps']:,}")
+    else:
+        delay = "no delay" if run["delay"] == 0 else f"delay {_steps(run['delay'])}"
+        found.append(f"grokked at {_steps(run['grok_step'])} ({delay})")
+    if run["collapses"]:
+        found.append(f"collapsed {run['collapses']} times since")
+    if run["diverged"]:
+        found.append("diverged")
+    accuracy = f"train {run['train_accuracy']:.2%}, validation {run['val_accuracy']:.2%}"
+    return f"{run['label']}: {', '.join(found)}; accuracy {accuracy} at step {run['steps']:,}"
+
+
+def _steps(number):
+    return "never" if number is None else f"{number:,}"
+
+
+@contextlib.contextmanager
+def _replacing(path):
+    """Gives a path to write; puts it in place of `path` whole or not at all."""
+    scratch = path.with_name(path.name + ".new")
+    yield scratch
+    scratch.replace(path)
+
+
+def _write_json(path, value):
+    with _replacing(path) as scratch:
+        scratch.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def _environment():
+    device = jax.devices()[0]
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "device": f"{jax.device_count()} x {device.device_kind} ({device.platform})",
+        "versions": {"python": platform.python_version(), **versions},
+        "git_commit": _git_commit(),
+    }
+
+
+def _now():
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _git_commit():
+    folder = Path(__file__).parent
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or None

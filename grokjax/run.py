@@ -1,0 +1,30 @@
+"""A run: everything that may differ between two runs of one compiled program."""
+
+from typing import NamedTuple
+
+import flax.struct
+import jax
+
+
+class Run(flax.struct.PyTreeNode):
+    """The traced half of an experiment: one run, or R of them when every leaf has an axis R."""
+
+    seed: jax.Array  # [] int32: initial weights, order of batches, dropout, noise
+    split_seed: jax.Array  # [] int32: which examples are for training
+    num_train: jax.Array  # [] int32: how many of them
+    hparams: dict[str, jax.Array]  # {name: [] float32}: learning rate, weight decay, ...
+
+
+class Streams(NamedTuple):
+    """Independent keys, one for each use of randomness; a step folds its number into one."""
+
+    init: jax.Array
+    split: jax.Array
+    batch: jax.Array
+    dropout: jax.Array
+    noise: jax.Array
+
+
+def streams(seed) -> Streams:
+    """The keys of a seed. `split` and `fold_in` share children, so no key here meets both."""
+    return Streams(*jax.random.split(jax.random.key(seed), len(Streams._fields)))

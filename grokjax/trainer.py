@@ -1,0 +1,250 @@
+"""The trainer of one run: three pure functions.
+
+A `Trainer` is to a run what an `optax.GradientTransformation` is to a parameter tree.
+Nothing here knows that runs have neighbours; `loop.py` gives the run axis.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from grokjax import data, lookup, losses, optimizer, prefixes, schedules
+from grokjax.data import Examples, Task
+from grokjax.optimizer import Optimizer
+from grokjax.run import Run, streams
+
+
+class Trainer(NamedTuple):
+    """One run as three pure functions."""
+
+    init: Callable  # (run, table) -> state
+    step: Callable  # (state, t, run, table) -> state, after step number t = 0, 1, ...
+    evaluate: Callable  # (state, run, table) -> {metric: []} on all examples
+
+
+class Table(flax.struct.PyTreeNode):
+    """The examples on the device, and their distinct prefixes."""
+
+    examples: Examples
+    prefixes: prefixes.Prefixes
+
+
+class Interval(flax.struct.PyTreeNode):
+    """What is watched at every step since the last evaluation."""
+
+    learning_rate: jax.Array  # of the latest step
+    grad_norm: jax.Array  # sum over steps of ||gradient of loss and penalty||
+    update_size: jax.Array  # sum over steps of ||change of the weights|| / ||weights||
+    max_loss: jax.Array  # largest loss of a training batch
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """All that a run carries from step to step."""
+
+    params: Any
+    opt_state: Any
+    order_N: jax.Array  # this run's order of the table; the first num_train rows train
+    interval: Interval
+
+
+class Recipe(NamedTuple):
+    """The static half of an experiment, as a `Run` is the traced half."""
+
+    network: nn.Module
+    make_optimizer: Callable[[Mapping], Optimizer]  # from the hyperparameters of a step
+    schedule: Callable  # (t, warmup) -> factor of the learning rate
+    per_example: Callable  # (logits_BxC, labels_B) -> loss_B
+    penalty: Callable  # (params) -> []
+    draw_batch: Callable  # (key, t, order_N, num_train) -> Batch
+    eval_every: int
+    eval_rows: np.ndarray  # [blocks, block]: rows of the table that are evaluated
+    num_eval: int  # of these; the last block is filled up
+
+
+def make_table(task: Task) -> Table:
+    """The task's table and prefixes, on the device."""
+    shared = prefixes.prefixes(np.asarray(task.examples.inputs_NxL))
+    return jax.tree.map(jnp.asarray, Table(task.examples, shared))
+
+
+def make_trainer(
+    task: Task,
+    *,
+    model: Mapping,
+    optimizer: Mapping[str, Mapping],
+    loss: Mapping,
+    batches: str,
+    batch_size: int,
+    learning_rate_schedule: str,
+    num_steps: int,
+    eval_every: int,
+    eval_examples: int,
+    eval_block: int,
+) -> Trainer:
+    """Builds the trainer of one run from plain values.
+
+    Args:
+        task: looked at only for the sizes of its table.
+        model: `name` and options of a module of `models/`.
+        optimizer: options by name of modules of `optimizers/`, a chain in this order.
+        loss: `name` in `losses.LOSSES` and `l1` in `losses.PENALTIES`.
+        batches: a name in `data.BATCHES`.
+        learning_rate_schedule: a name in `schedules.SCHEDULES`.
+        num_steps: what the schedule takes for the end of training.
+        eval_examples: evaluate on a fixed random subset of this size; 0 is all examples.
+        eval_block: how many examples are evaluated at once.
+    """
+    eval_rows = _evaluated_rows(task.examples.labels_N.size, eval_examples)
+    recipe = Recipe(
+        network=make_model(task, model),
+        make_optimizer=functools.partial(_chain, optimizer),
+        schedule=functools.partial(
+            schedules.SCHEDULES[learning_rate_schedule], num_steps=num_steps
+        ),
+        per_example=losses.LOSSES[loss["name"]],
+        penalty=losses.PENALTIES[loss["l1"]],
+        draw_batch=functools.partial(data.BATCHES[batches], batch_size=batch_size),
+        eval_every=eval_every,
+        eval_rows=_in_blocks(eval_rows, eval_block),
+        num_eval=eval_rows.size,
+    )
+    return Trainer(*(functools.partial(f, recipe) for f in (_init, _step, _evaluate)))
+
+
+def make_model(task: Task, model: Mapping) -> nn.Module:
+    """The model of a config's `model` section, sized for a task."""
+    options = {name: value for name, value in model.items() if name != "name"}
+    return lookup.find("model", model["name"]).Model(
+        num_tokens=task.num_tokens,
+        num_classes=task.num_classes,
+        length=task.examples.inputs_NxL.shape[1],
+        **options,
+    )
+
+
+def _init(recipe: Recipe, run: Run, table: Table) -> TrainState:
+    any_input = prefixes.plain(table.examples.inputs_NxL[:1])
+    params = recipe.network.init(streams(run.seed).init, any_input)["params"]
+    params = optax.tree.scale(run.hparams["init_scale"], params)
+    _, optimizer_ = _optimizer_of_step(recipe, run, 0)
+    key_split = streams(run.split_seed).split
+    return TrainState(
+        params=params,
+        opt_state=optimizer_.init(params),
+        order_N=data.shuffled_rows(key_split, table.examples.labels_N.size),
+        interval=Interval(*jnp.zeros(len(Interval.__dataclass_fields__))),
+    )
+
+
+def _step(recipe: Recipe, state: TrainState, t, run: Run, table: Table) -> TrainState:
+    keys = streams(run.seed)
+    key_noise = jax.random.fold_in(keys.noise, t)
+    key_dropout = jax.random.fold_in(keys.dropout, t)
+    batch = recipe.draw_batch(keys.batch, t, order_N=state.order_N, num_train=run.num_train)
+    tree = _tree(recipe, table, batch.rows_B, train=True)
+    labels_B = table.examples.labels_N[batch.rows_B]
+    rate, optimizer_ = _optimizer_of_step(recipe, run, t)
+
+    def objective(params):
+        params = optimizer_.forward_params(params, state.opt_state, key_noise)
+        logits_BxC = recipe.network.apply(
+            {"params": params}, tree, train=True, rngs={"dropout": key_dropout}
+        )
+        loss = batch.weights_B @ recipe.per_example(logits_BxC, labels_B)
+        return loss + run.hparams["l1"] * recipe.penalty(params), loss
+
+    grads, loss = jax.grad(objective, has_aux=True)(state.params)
+    updates, opt_state = optimizer_.update(
+        grads, state.opt_state, state.params, t=t, key=key_noise
+    )
+    seen = jax.tree.map(lambda x: jnp.where(t % recipe.eval_every == 0, 0.0, x), state.interval)
+    interval = Interval(
+        learning_rate=rate,
+        grad_norm=seen.grad_norm + optax.tree.norm(grads),
+        update_size=seen.update_size + optax.tree.norm(updates) / optax.tree.norm(state.params),
+        max_loss=jnp.maximum(seen.max_loss, loss),
+    )
+    params = optax.apply_updates(state.params, updates)
+    return TrainState(params, opt_state, state.order_N, interval)
+
+
+def _evaluate(recipe: Recipe, state: TrainState, run: Run, table: Table) -> dict[str, jax.Array]:
+    _, optimizer_ = _optimizer_of_step(recipe, run, 0)
+    params = optimizer_.eval_params(state.params, state.opt_state)
+    loss_N, correct_N = _predict(recipe, params, table)
+    rows_N = recipe.eval_rows.ravel()[: recipe.num_eval]
+    train_N = data.is_train(state.order_N, run.num_train)[rows_N]
+
+    def mean(x_N, mask_N):
+        return jnp.where(mask_N, x_N, 0.0).sum() / jnp.maximum(mask_N.sum(), 1)
+
+    return {
+        "learning_rate": state.interval.learning_rate,
+        "train_loss": mean(loss_N, train_N),
+        "val_loss": mean(loss_N, ~train_N),
+        "train_accuracy": mean(correct_N, train_N),
+        "val_accuracy": mean(correct_N, ~train_N),
+        "l1": run.hparams["l1"] * recipe.penalty(params),
+        "grad_norm": state.interval.grad_norm / recipe.eval_every,
+        "update_size": state.interval.update_size / recipe.eval_every,
+        "max_train_loss": state.interval.max_loss,
+        "weight_norm": optax.tree.norm(params),
+        "last_layer_norm": jnp.linalg.norm(recipe.network.last_layer(params), ord=2),
+        "misclassified": (train_N & ~correct_N).sum(),
+    }
+
+
+def _predict(recipe, params, table):
+    """Loss [N] and whether it is right [N], for every evaluated row."""
+
+    def block(rows_B):
+        tree = _tree(recipe, table, rows_B, train=False)
+        logits_BxC = recipe.network.apply({"params": params}, tree)
+        labels_B = table.examples.labels_N[rows_B]
+        return recipe.per_example(logits_BxC, labels_B), losses.correct(logits_BxC, labels_B)
+
+    found = jax.lax.map(block, recipe.eval_rows)
+    return jax.tree.map(lambda x: x.ravel()[: recipe.num_eval], found)
+
+
+def _tree(recipe, table, rows_B, train):
+    """Dropout draws a mask for each example, so rows are then not shared in training."""
+    network = recipe.network
+    if not network.causal or (train and network.dropout > 0):
+        return prefixes.plain(table.examples.inputs_NxL[rows_B])
+    return table.prefixes.tree(rows_B)
+
+
+def _optimizer_of_step(recipe, run, t):
+    """This step's learning rate, and the optimizer built with it."""
+    rate = run.hparams["learning_rate"] * recipe.schedule(t, run.hparams["warmup"])
+    return rate, recipe.make_optimizer({**run.hparams, "learning_rate": rate})
+
+
+def _chain(options_by_name, hparams):
+    def make(name, options):
+        traced = {h: hparams[h] for h in lookup.hparams("optimizer", name)}
+        return lookup.find("optimizer", name).make(**traced, **options)
+
+    return optimizer.chain(*(make(*item) for item in options_by_name.items()))
+
+
+def _evaluated_rows(num_examples, eval_examples):
+    """All row numbers, or a fixed random subset of them, in the table's order."""
+    if not 0 < eval_examples < num_examples:
+        return np.arange(num_examples, dtype=np.int32)
+    chosen = np.random.default_rng(0).permutation(num_examples)[:eval_examples]
+    return np.sort(chosen).astype(np.int32)
+
+
+def _in_blocks(rows_N, block_size):
+    """[N] -> [blocks, block], the last block filled up from the first rows."""
+    block_size = min(block_size, rows_N.size)
+    return np.resize(rows_N, (-(-rows_N.size // block_size), block_size))
