@@ -20,6 +20,7 @@ MODULAR = {
 
 
 def is_prime(n: int) -> bool:
+    """By trial division."""
     return n > 1 and all(n % d for d in range(2, math.isqrt(n) + 1))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from absl import app, flags, logging
 
 from grokjax import config as config_lib
-from grokjax import lookup
+from grokjax.checks import did_you_mean
 
 CACHE = flags.DEFINE_string(
     "compilation_cache", "~/.cache/grokjax/xla", "Folder of compiled programs; empty: no cache."
@@ -16,7 +16,6 @@ CACHE = flags.DEFINE_string(
 
 def run(main) -> None:
     """Runs `main(argv)`; a user's mistake prints one line and exits with 2."""
-    flags.FLAGS.set_default("verbosity", logging.WARNING)  # orbax reports every file it writes
     try:
         app.run(main, flags_parser=_parse)
     except ValueError as error:
@@ -34,6 +33,7 @@ def use_compilation_cache() -> None:
 
 
 def warn(message: str) -> None:
+    """A line on stderr."""
     print(message, file=sys.stderr)
 
 
@@ -42,6 +42,8 @@ def _parse(argv):
         left = flags.FLAGS(argv)
     except (flags.Error, ValueError, AttributeError, KeyError, TypeError, OSError) as error:
         _fail(_unknown_entry(argv) or error)
+    if flags.FLAGS["verbosity"].using_default_value:
+        logging.set_verbosity(logging.ERROR)  # orbax reports every file it writes
     if len(left) > 1:
         _fail(f"cannot understand {left[1]!r}; flags start with --, see --help")
     return left
@@ -59,7 +61,7 @@ def _unknown_entry(argv):
         return error
     for path in re.findall(r"--config\.([\w.]+)", words):
         if path not in known:
-            return f"unknown config entry {path!r}{lookup.did_you_mean(path, known) or '; see --help'}"
+            return f"unknown config entry {path!r}{did_you_mean(path, known) or '; see --help'}"
     return None
 
 

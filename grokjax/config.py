@@ -8,6 +8,7 @@ import importlib.util
 import itertools
 import json
 import math
+import re
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from ml_collections import ConfigDict, config_dict
 
 from grokjax import data, lookup, losses, schedules
+from grokjax.checks import check_at_least, check_choice, did_you_mean
 from grokjax.data import Task
 from grokjax.run import Run
 
@@ -107,11 +109,17 @@ def grid(runs: Mapping, **entries) -> ConfigDict:
     return ConfigDict(runs)
 
 
+def check_file(path: str) -> None:
+    """Raises a ValueError if there is no such config file; a choice may follow a colon."""
+    name = path.partition(":")[0]
+    if not Path(name).is_file():
+        raise ValueError(f"no config file {name!r}; see configs/ for the named settings")
+
+
 def load(path: str) -> ConfigDict:
     """The config of a file, `configs/moddiv.py` or `configs/moddiv.py:model=...`."""
     name, _, choice = path.partition(":")
-    if not Path(name).is_file():
-        raise ValueError(f"no config file {name!r}; see configs/ for the named settings")
+    check_file(name)
     spec = importlib.util.spec_from_file_location("grokjax_config", name)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -166,19 +174,23 @@ def expand(config: ConfigDict, num_examples: int) -> tuple[Run, list[str]]:
 def check(config: ConfigDict, task: Task) -> None:
     """Raises a ValueError for the first thing in a config that cannot be meant."""
     _check_sections(config)
-    for path in POSITIVE + NOT_NEGATIVE:
-        low = 1 if path in POSITIVE else 0
-        if _at(config, path) < low:
-            raise ValueError(f"{path} = {_at(config, path)}; choose {low} or more")
+    for low, paths in ((1, POSITIVE), (0, NOT_NEGATIVE)):
+        for path in paths:
+            check_at_least(path, _at(config, path), low)
     for path, choices in CHOICES.items():
-        lookup.check_choice(path, _at(config, path), choices)
+        check_choice(path, _at(config, path), choices)
     if not 0 < config.grok.threshold <= 1:
         raise ValueError(f"grok.threshold = {config.grok.threshold}; choose above 0, at most 1")
-    if config.lift not in ("auto", "vmap", "map") and not str(config.lift).isdigit():
+    if config.lift not in ("auto", "vmap", "map") and not re.fullmatch(r"[1-9]\d*", config.lift):
         raise ValueError(
             f"lift = {config.lift!r}; choose auto, vmap, map or a number of runs at a time"
         )
     _check_schedule(config.schedule)
+    if config.log_every % config.schedule.eval_every:
+        raise ValueError(
+            f"log_every = {config.log_every} is not a multiple of schedule.eval_every = "
+            f"{config.schedule.eval_every}; metrics are known only then"
+        )
     _check_chain(static(config)["optimizer"])
     _check_all_read(config)
     _check_batch(config, task.examples.labels_N.size)
@@ -188,7 +200,9 @@ def _parse_choice(choice):
     pairs = [part.partition("=") for part in choice.split(",") if part]
     for kind, equals, name in pairs:
         if kind not in lookup.KINDS or not equals or not name:
-            raise ValueError(f"cannot choose {kind + equals + name!r}; write task=, model= or optimizer=")
+            raise ValueError(
+                f"cannot choose {kind + equals + name!r}; write task=, model= or optimizer="
+            )
     return {kind: name for kind, _, name in pairs}
 
 
@@ -223,7 +237,7 @@ def _default(parameter):
 def _check_known(what, name, known):
     if name not in known:
         raise ValueError(
-            f"{what} is unknown; choose from {', '.join(known)}{lookup.did_you_mean(name, known)}"
+            f"{what} is unknown; choose from {', '.join(known)}{did_you_mean(name, known)}"
         )
 
 
@@ -236,7 +250,7 @@ def _check_sections(config):
     for path, value in flat(config):
         if path not in known:
             raise ValueError(
-                f"unknown config entry {path!r}{lookup.did_you_mean(path, known) or '; see --help'}"
+                f"unknown config entry {path!r}{did_you_mean(path, known) or '; see --help'}"
             )
         wanted = type(known[path])
         fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
@@ -305,7 +319,9 @@ def _typed(name, values):
     for value in values:
         number = isinstance(value, int if entry.type is int else int | float)
         if not number or isinstance(value, bool) or not math.isfinite(value):
-            raise ValueError(f"runs.{name} has {value!r}; choose {entry.type.__name__}s, {entry.range}")
+            raise ValueError(
+                f"runs.{name} has {value!r}; choose {entry.type.__name__}s, {entry.range}"
+            )
         if not entry.holds(value):
             raise ValueError(f"runs.{name} has {value!r}; choose {entry.range}")
     if len(set(values)) < len(values):

@@ -64,7 +64,7 @@ def sampled_batch(key, t, batch_size, order_N, num_train):
 
 
 def full_batch(key, t, batch_size, order_N, num_train):
-    """All N rows, those outside the training set with weight zero, so that `num_train` may be traced."""
+    """All N rows, those outside the training set with weight zero: `num_train` may be traced."""
     del key, t, batch_size
     return Batch(order_N, (jnp.arange(order_N.size) < num_train) / num_train)
 

@@ -25,6 +25,11 @@ def _uniform_fan_in(key, shape, fan_in):
     return jax.random.uniform(key, shape, minval=-(fan_in**-0.5), maxval=fan_in**-0.5)
 
 
+def _no_bias(key, shape, fan_in):
+    del key, fan_in
+    return jnp.zeros(shape)
+
+
 INITS = {
     "torch": Init(  # what nn.Linear and nn.Embedding of PyTorch do
         kernel=lambda key, shape: _uniform_fan_in(key, shape, shape[0]),
@@ -33,7 +38,7 @@ INITS = {
     ),
     "lecun": Init(  # what Flax does
         kernel=initializers.lecun_normal(),
-        bias=lambda key, shape, fan_in: jnp.zeros(shape),
+        bias=_no_bias,
         embedding=lambda key, shape: jax.random.normal(key, shape) * shape[1] ** -0.5,
     ),
 }
@@ -55,7 +60,9 @@ class Linear(nn.Module):
     @nn.compact
     def __call__(self, x_MxI):
         fan_in = x_MxI.shape[-1]
-        y_MxO = x_MxI @ self.param("kernel", INITS[self.initializer].kernel, (fan_in, self.features))
+        y_MxO = x_MxI @ self.param(
+            "kernel", INITS[self.initializer].kernel, (fan_in, self.features)
+        )
         if self.use_bias:
             y_MxO += self.param("bias", INITS[self.initializer].bias, (self.features,), fan_in)
         return y_MxO
@@ -64,6 +71,8 @@ class Linear(nn.Module):
 class Attention(nn.Module):
     """Multi-head attention in which each row of a tree looks at itself and its ancestors.
 
+    Keys have no bias: it would add the same to all scores of a query, which the softmax takes
+    out again, so its gradient is rounding noise, which Adam would blow up to full steps.
     Vaswani et al., 2017, "Attention Is All You Need", https://arxiv.org/abs/1706.03762
     """
 
@@ -95,7 +104,8 @@ class Attention(nn.Module):
         return Linear(x_MxD.shape[-1], self.initializer, name="out")(out)
 
     def _heads(self, x_MxD, name):
-        y = Linear(self.num_heads * self.head_width, self.initializer, name=name)(x_MxD)
+        width = self.num_heads * self.head_width
+        y = Linear(width, self.initializer, use_bias=name != "key", name=name)(x_MxD)
         return y.reshape(-1, self.num_heads, self.head_width)
 
 
@@ -121,5 +131,7 @@ class Mlp(nn.Module):
 
     @nn.compact
     def __call__(self, x_MxD):
-        hidden_MxF = ACTIVATIONS[self.activation](Linear(self.width, self.initializer, name="up")(x_MxD))
+        hidden_MxF = ACTIVATIONS[self.activation](
+            Linear(self.width, self.initializer, name="up")(x_MxD)
+        )
         return Linear(x_MxD.shape[-1], self.initializer, name="down")(hidden_MxF)

@@ -5,11 +5,12 @@ traced hyperparameters that it takes from `config.runs`; those with a default ar
 options, and their default lives there and nowhere else.
 """
 
-import difflib
 import importlib
 import inspect
 import pkgutil
 from types import ModuleType
+
+from grokjax.checks import check_choice
 
 KINDS = {"task": "tasks", "model": "models", "optimizer": "optimizers"}
 GIVEN_TO_MODELS = ("num_tokens", "num_classes", "length", "parent", "name")
@@ -41,16 +42,3 @@ def _parameters(kind, name):
     module = find(kind, name)
     parameters = inspect.signature(module.Model if kind == "model" else module.make).parameters
     return [p for p in parameters.values() if kind != "model" or p.name not in GIVEN_TO_MODELS]
-
-
-def check_choice(what: str, given: str, choices) -> None:
-    """Raises a ValueError that names the choices unless `given` is one of them."""
-    if given not in choices:
-        raise ValueError(
-            f"unknown {what} {given!r}; choose from {', '.join(choices)}{did_you_mean(given, choices)}"
-        )
-
-
-def did_you_mean(given: str, choices) -> str:
-    close = difflib.get_close_matches(str(given), list(choices), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

@@ -17,7 +17,9 @@ class History:
 
     def append(self, step: int, metrics_R: Mapping) -> None:
         """Adds an evaluation: {name: [R]}."""
-        row = {"step": np.int64(step)} | {n: np.asarray(value_R) for n, value_R in metrics_R.items()}
+        row = {"step": np.int64(step)} | {
+            n: np.asarray(value_R) for n, value_R in metrics_R.items()
+        }
         for name, value in row.items():
             self._columns.setdefault(name, []).append(value)
 
@@ -76,9 +78,7 @@ def grokking(
         return Grokking(_step(step_E, memorised), None, None, 0)
     fell_E = above_E[:-1] & ~above_E[1:]
     delay = None if memorised is None else max(0, int(step_E[grok]) - int(step_E[memorised]))
-    return Grokking(
-        _step(step_E, memorised), _step(step_E, grok), delay, int(fell_E[grok:].sum())
-    )
+    return Grokking(_step(step_E, memorised), _step(step_E, grok), delay, int(fell_E[grok:].sum()))
 
 
 def grokking_of_runs(history: History, **rule) -> list[Grokking]:

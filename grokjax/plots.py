@@ -5,12 +5,12 @@ API: no pyplot, no backend, no global style, so a plot needs no display and leav
 program's other plots alone. Shape letters: E evaluations, R runs, Q quantiles.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
@@ -23,8 +23,8 @@ INK, GREY, RULE = "#222222", "#666666", "#E4E4E4"
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 # per milestone: colour, and where its rug and its text stand (fractions of the axes' height)
 MILESTONES = {
-    "memorised": (COLOURS["train"], (0.955, 0.99), 0.90),
-    "grokked": (COLOURS["val"], (0.91, 0.945), 0.46),
+    "memorised": (COLOURS["train"], (0.955, 0.99), 0.97),
+    "grokked": (COLOURS["val"], (0.91, 0.945), 0.48),
 }
 
 
@@ -142,20 +142,20 @@ def _draw_bands(axes, history, bands_QxE):
     """Draws median, quartiles and range of each split; returns their legend."""
     step_E = np.asarray(history["step"])
     num_runs = np.shape(history["train_accuracy"])[1]
-    # a band at a single step has no area: give it an edge to be seen by
-    edges = (0, 0) if len(step_E) > 1 else (3, 7)
+    # a band needs two steps to have an area
+    reach_E = step_E if len(step_E) > 1 else step_E * np.array([0.98, 1.02])
 
     entries, ranges, quartiles = {}, [], []
     for split, (low_E, first_E, median_E, third_E, high_E) in bands_QxE.items():
-        look = dict(color=COLOURS[split], zorder=2)
+        name, look = NAMES[split], dict(color=COLOURS[split], zorder=2)
         if num_runs > 1:
-            fill = axes.fill_between
-            ranges.append(fill(step_E, low_E, high_E, alpha=0.13, lw=edges[0], **look))
-            quartiles.append(fill(step_E, first_E, third_E, alpha=0.3, lw=edges[1], **look))
-        line = axes.plot(step_E, median_E, lw=1.8, label=NAMES[split], **look)
+            band = functools.partial(axes.fill_between, reach_E, lw=0, **look)
+            ranges.append(band(low_E, high_E, alpha=0.13, label=f"{name} range"))
+            quartiles.append(band(first_E, third_E, alpha=0.3, label=f"{name} quartiles"))
+        (line,) = axes.plot(step_E, median_E, lw=1.8, label=name, **look)
         if alone := _alone(median_E):
-            line[0].set(marker="o", markersize=5, markevery=alone)
-        entries[NAMES[split] + (", median" if num_runs > 1 else "")] = tuple(line)
+            line.set(marker="o", markersize=5, markevery=alone)
+        entries[f"{name}, median" if num_runs > 1 else name] = (line,)
     if num_runs > 1:
         entries[f"quartiles of {num_runs:,} runs"] = tuple(quartiles)
         entries[f"range of {num_runs:,} runs"] = tuple(ranges)
@@ -221,21 +221,23 @@ def _event(name, grok):
 
 
 def _name_milestones(axes, grok, last_step):
-    """Writes along the two lines of one run what they are; what never came, at the end."""
+    """Writes along the two lines of one run what they are; what never came, at the right edge."""
     for name, (step,) in _steps([grok]).items():
         colour, _, height = MILESTONES[name]
-        here = np.isfinite(step)
+        came = np.isfinite(step)
+        text = _event(name, grok) or f"not {name} by {last_step:,}"
         axes.annotate(
-            (_event(name, grok) or f"not {name} by {last_step:,}").replace(" (", "\n("),
-            (step if here else last_step, height),
-            xycoords=axes.get_xaxis_transform(),
-            xytext=(4 if here else -4, 0),
+            text.replace(" (", "\n("),
+            (step if came else 1, height),
+            xycoords=axes.get_xaxis_transform() if came else "axes fraction",
+            xytext=(4 if came else -4, 0),
             textcoords="offset points",
             rotation=90,
-            ha="left" if here else "right",
+            ha="left" if came else "right",
             va="top",
             size=10,
             color=colour,
+            zorder=1.8,  # above the grid, below the curves
             bbox=dict(facecolor="white", edgecolor="none", alpha=0.7, pad=0.5),
         )
 
@@ -250,7 +252,7 @@ def _draw_rugs(axes, groks):
         axes.vlines(there, bottom, top, transform=axes.get_xaxis_transform(), **look)
 
 
-def _style(axes: Axes, step_E, title):
+def _style(axes, step_E, title):
     """What all panels share. Set here and not in rcParams, which ticks would read later."""
     axes.set_title(title, loc="left", size=12, color=INK, weight="bold")
     axes.set_xlabel("step", size=11, color=INK)
@@ -282,8 +284,9 @@ def _loss_limits(bands_QxE, scale):
     low_E, first_E, _, third_E, high_E = np.nan_to_num(bands_QxE)
     largest, tallest = high_E.max(), third_E.max()
     if scale == "linear":
-        return 0, 1.05 * min(largest, 2 * tallest) or 1
-    if not (tallest > 0):
+        top = 1.05 * min(largest, 2 * tallest) or 1.0
+        return -0.02 * top, top  # a loss of 0 stays off the edge
+    if tallest <= 0:
         return 1e-8, 1
     smallest, lowest = (e[e > 0].min(initial=tallest) for e in (low_E, first_E))
     return max(smallest, lowest / 10) / 1.5, min(largest, tallest * 10) * 1.5

@@ -61,7 +61,7 @@ class Tree(flax.struct.PyTreeNode):
 
 
 class Prefixes(flax.struct.PyTreeNode):
-    """The distinct prefixes of a whole table, for the positions at which they are fewer than N."""
+    """The distinct prefixes of a table, at the positions where they are fewer than N."""
 
     inputs_NxL: jax.Array
     tokens: tuple[jax.Array, ...]  # [M_l] for each such position l
@@ -84,7 +84,7 @@ def plain(inputs_BxL: jax.Array) -> Tree:
     return Tree(tokens=tuple(inputs_BxL.T), ancestors=(), places=())
 
 
-def prefixes(inputs_NxL: np.ndarray) -> Prefixes:
+def find_prefixes(inputs_NxL: np.ndarray) -> Prefixes:
     """Finds the distinct prefixes of a table of sequences.
 
     The last position is left out: that is where the answer is read, one row per example.

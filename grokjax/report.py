@@ -24,7 +24,7 @@ def introduction(config, experiment: Experiment, step: int) -> str:
     state = jax.eval_shape(experiment.trainer.init, one_run, experiment.table)
     parameters = parameter_overview.get_parameter_overview(state.params, include_stats=False)
     lines = [
-        f"device: {jax.device_count()} x {device.device_kind} ({device.platform}), jax {jax.__version__}",
+        f"device: {jax.device_count()} x {device.device_kind}, jax {jax.__version__}",
         f"task: {facts_of(config.task)}",
         f"data: {train} training and {val} validation examples of {length} tokens",
         f"vocabulary: {experiment.task.num_tokens} tokens, {experiment.task.num_classes} answers",

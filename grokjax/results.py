@@ -69,7 +69,9 @@ class Results:
         folder = self.folder.absolute()
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         if not existing.is_dir():
-            raise ValueError(f"workdir {str(folder)!r}: {str(existing)!r} is a file; choose a folder")
+            raise ValueError(
+                f"workdir {str(folder)!r}: {str(existing)!r} is a file; choose a folder"
+            )
         if not os.access(existing, os.W_OK):
             raise ValueError(f"workdir {str(self.folder)!r} cannot be written to; choose another")
 
@@ -87,7 +89,7 @@ class Results:
 
     @contextlib.contextmanager
     def session(self, config: Mapping, step: int):
-        """Notes that training goes on from `step`, and how it came out: `failed` on an exception."""
+        """Notes that training goes on from `step`, and how it ends: `failed` on an exception."""
         self.folder.mkdir(parents=True, exist_ok=True)
         _write_json(self.config, config)
         session = Session(step)
@@ -146,7 +148,9 @@ def summarise(
         final = {name: float(history[name][-1, r]) for name in FINAL}
         diverged = not np.isfinite(final["train_loss"])
         steps = int(history["step"][-1])
-        runs.append({"label": label, **grok._asdict(), **final, "steps": steps, "diverged": diverged})
+        runs.append(
+            {"label": label, **grok._asdict(), **final, "steps": steps, "diverged": diverged}
+        )
     return {"runs": runs, "overall": _overall(history, groks, seconds)}
 
 
@@ -179,7 +183,9 @@ def summary_text(summary: Mapping) -> str:
             f"{overall['grokked']} of {overall['runs']} runs grokked; median step "
             f"{_steps(overall['median_grok_step'])}, quartiles {low} to {high}"
         )
-    lines.append(f"evaluated every {_steps(overall['resolution'])} steps; {overall['seconds']:.1f} seconds")
+    lines.append(
+        f"evaluated every {_steps(overall['resolution'])} steps; {overall['seconds']:.1f} seconds"
+    )
     return "\n".join(lines) + "\n"
 
 

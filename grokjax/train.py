@@ -13,7 +13,7 @@ from ml_collections import config_flags
 
 from grokjax import command_line, loop, report, resume
 from grokjax.checkpoints import Checkpoints
-from grokjax.config import plain
+from grokjax.config import check_file, plain
 from grokjax.console import Console
 from grokjax.experiment import Experiment, setup
 from grokjax.interrupts import Interrupts
@@ -33,6 +33,7 @@ STOP = flags.DEFINE_integer("stop_after_grok", None, "Short for schedule.stop_af
 
 
 def main(argv):
+    """What the command does."""
     del argv
     config = config_of_flags()
     folder, step = Path(WORKDIR.value or f"results/{name_of_config()}"), None
@@ -113,8 +114,9 @@ def is_finished(config, start) -> bool:
 
 def config_of_flags():
     """The config with its overrides and the flags that are short for some of them."""
-    if CONFIG.value is None:
+    if not flags.FLAGS["config"].present:
         raise ValueError("no config given; choose one with --config, such as configs/moddiv.py")
+    check_file(config_flags.get_config_filename(flags.FLAGS["config"]))
     config = CONFIG.value
     if SEEDS.value is not None:
         config.runs.seed = tuple(range(SEEDS.value))
@@ -126,11 +128,13 @@ def config_of_flags():
 
 
 def name_of_config() -> str:
+    """`moddiv`, or `moddiv-model=lstm` if a choice follows the file."""
     path, _, choice = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
     return "-".join([Path(path).stem, *choice.split(",")] if choice else [Path(path).stem])
 
 
 def resume_command(folder: Path) -> str:
+    """This very command, going on from the newest checkpoint."""
     ours = ("--resume", "--overwrite", "--workdir")
     kept = [arg for arg in sys.argv[1:] if not arg.startswith(ours)]
     return shlex.join(

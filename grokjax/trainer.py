@@ -70,7 +70,7 @@ class Recipe(NamedTuple):
 
 def make_table(task: Task) -> Table:
     """The task's table and prefixes, on the device."""
-    shared = prefixes.prefixes(np.asarray(task.examples.inputs_NxL))
+    shared = prefixes.find_prefixes(np.asarray(task.examples.inputs_NxL))
     return jax.tree.map(jnp.asarray, Table(task.examples, shared))
 
 
@@ -161,9 +161,7 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, table: Table) -> Train
         return loss + run.hparams["l1"] * recipe.penalty(params), loss
 
     grads, loss = jax.grad(objective, has_aux=True)(state.params)
-    updates, opt_state = optimizer_.update(
-        grads, state.opt_state, state.params, t=t, key=key_noise
-    )
+    updates, opt_state = optimizer_.update(grads, state.opt_state, state.params, t=t, key=key_noise)
     seen = jax.tree.map(lambda x: jnp.where(t % recipe.eval_every == 0, 0.0, x), state.interval)
     interval = Interval(
         learning_rate=rate,

@@ -5,8 +5,8 @@ Algorithmic Datasets", https://arxiv.org/abs/2201.02177: two blocks, 128 wide, f
 """
 
 import flax.linen as nn
-import jax.numpy as jnp
 
+from grokjax.checks import check_at_least, check_choice
 from grokjax.layers import ACTIVATIONS, INITS, Attention, Linear, Mlp
 from grokjax.prefixes import Tree
 
@@ -59,13 +59,31 @@ class Model(nn.Module):
     block_repeats: int = 1
     norm: str = "pre"  # or post
     norm_eps: float = 1e-5
-    activation: str = "relu"  # or gelu (exact), gelu_tanh
+    activation: str = "gelu"  # exact; or gelu_tanh, relu
     dropout: float = 0.0
     embedding_scale: float = 1.0
     tied_readout: bool = False
-    initializer: str = "torch"  # or lecun
+    initializer: str = "lecun"  # or torch
 
     causal = True
+
+    def __post_init__(self):
+        """Raises a ValueError for options that do not fit together."""
+        super().__post_init__()
+        for size in ("num_blocks", "width", "num_heads", "block_repeats"):
+            check_at_least(f"model.{size}", getattr(self, size), 1)
+        for size in ("head_width", "ff_width"):
+            check_at_least(f"model.{size}", getattr(self, size) or 1, 1)
+        check_choice("model.norm", self.norm, ("pre", "post"))
+        check_choice("model.activation", self.activation, ACTIVATIONS)
+        check_choice("model.initializer", self.initializer, INITS)
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"model.dropout = {self.dropout}; choose 0 to below 1")
+        if self.head_width is None and self.width % self.num_heads:
+            raise ValueError(
+                f"model.width = {self.width} is not divisible by model.num_heads = "
+                f"{self.num_heads}; choose a multiple, or give model.head_width"
+            )
 
     @nn.compact
     def __call__(self, tree: Tree, train: bool = False):

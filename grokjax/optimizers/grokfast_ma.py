@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from grokjax.checks import check_at_least, check_choice
 from grokjax.optimizer import from_factory
 
 
@@ -44,12 +45,9 @@ def grokfast_ma(
     Raises:
         ValueError: for a window below 1, a negative start or an unknown average.
     """
-    if window < 1:
-        raise ValueError(f"grokfast_ma.window = {window}; choose 1 or more, the paper uses 100")
-    if average not in ("mean", "sum"):
-        raise ValueError(f"unknown grokfast_ma.average {average!r}; choose from mean, sum")
-    if start < 0:
-        raise ValueError(f"grokfast_ma.start = {start}; choose 0 or more")
+    check_at_least("grokfast_ma.window", window, 1)
+    check_choice("grokfast_ma.average", average, ("mean", "sum"))
+    check_at_least("grokfast_ma.start", start, 0)
 
     def init_fn(params):
         zeros = optax.tree.zeros_like(params)
@@ -64,7 +62,9 @@ def grokfast_ma(
         # Write first, then read what leaves next: reading before writing copies the ring.
         ring_W = jax.tree.map(lambda ring, g: ring.at[slot].set(g), state.ring_W, updates)
         leaving = jax.tree.map(lambda ring: ring[(slot + 1) % window], ring_W)
-        running = jax.tree.map(lambda s, g, old: s + (g - old), state.running, updates, state.leaving)
+        running = jax.tree.map(
+            lambda s, g, old: s + (g - old), state.running, updates, state.leaving
+        )
         fresh = optax.tree.add(state.fresh, updates)
         running = jax.tree.map(lambda s, f: jnp.where(full, f, s), running, fresh)
         fresh = jax.tree.map(lambda f: jnp.where(full, 0.0, f), fresh)

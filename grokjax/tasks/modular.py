@@ -7,6 +7,7 @@ Algorithmic Datasets", https://arxiv.org/abs/2201.02177, appendix A.1.
 import numpy as np
 
 from grokjax.arithmetic import MODULAR, all_pairs, is_prime
+from grokjax.checks import check_choice
 from grokjax.data import Examples, Task
 
 MAX_P = 1000  # a million equations
@@ -20,8 +21,7 @@ def make(op: str = "div", p: int = 97) -> Task:
 
         3 / 5 = 2 (mod 7)  ->  inputs [3, 7, 5, 8], label 2
     """
-    if op not in MODULAR:
-        raise ValueError(f"unknown op {op!r}; choose from {', '.join(MODULAR)}")
+    check_choice("op", op, MODULAR)
     if not 2 <= p <= MAX_P:
         raise ValueError(f"p = {p} is out of range; choose 2 to {MAX_P}, the papers use 97")
     if op == "div" and not is_prime(p):

@@ -1,0 +1,18 @@
+"""Division mod 97 with Grokfast-EMA, beside the same runs without it.
+
+Lee et al., 2024, https://arxiv.org/abs/2405.20233: alpha .98, lamb 2; a gain of 0 is plain
+AdamW. Both arms, three seeds each, are one compiled program.
+Expected: RESULT
+Takes TIME on two CPU cores.
+
+    python -m grokjax.train --config configs/moddiv_grokfast_ema.py
+"""
+
+from grokjax import base, grid
+
+
+def get_config(choice=""):
+    config = base(choice, optimizer="grokfast_ema+adamw")
+    config.schedule.stop_after_grok = 5
+    config.runs = grid(config.runs, seed=(0, 1, 2), alpha=0.98, lamb=(0.0, 2.0))
+    return config

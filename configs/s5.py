@@ -1,0 +1,17 @@
+"""Composition in the symmetric group S_5: 120 permutations, 14,400 equations.
+
+Power et al., 2022, https://arxiv.org/abs/2201.02177, figure 1, centre.
+Expected: RESULT
+Takes TIME on two CPU cores.
+
+    python -m grokjax.train --config configs/s5.py
+"""
+
+from grokjax import base
+
+
+def get_config(choice=""):
+    config = base(choice, task="permutation")
+    config.schedule.num_steps = 10000
+    config.schedule.stop_after_grok = 5
+    return config

@@ -1,0 +1,131 @@
+"""Configs: plug-ins chosen by name, grids of runs, and errors before anything is traced."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import toy
+
+import grokjax
+from grokjax import base, grid
+from grokjax.config import RUNS, check_file, expand, load, plain
+
+CONFIGS = sorted(Path(__file__).parent.parent.glob("configs/*.py"))
+
+
+def test_runs_are_the_grid_of_all_entries_the_last_fastest():
+    config = base(optimizer="grokfast_ema+adamw")
+    config.runs = grid(config.runs, seed=(4, 5), lamb=(0.0, 2.0), train_fraction=0.25)
+    runs_R, labels = expand(config, 9312)
+
+    assert labels == ["seed=4 lamb=0", "seed=4 lamb=2", "seed=5 lamb=0", "seed=5 lamb=2"]
+    assert runs_R.seed.tolist() == runs_R.split_seed.tolist() == [4, 4, 5, 5]
+    assert runs_R.num_train.tolist() == [2328] * 4
+    assert runs_R.hparams["lamb"].tolist() == [0, 2, 0, 2]
+    assert runs_R.hparams["lamb"].dtype == np.float32
+
+
+def test_the_split_can_have_a_seed_of_its_own():
+    config = base()
+    config.runs = grid(config.runs, seed=(0, 1), split_seed=(7,))
+
+    assert expand(config, 100)[0].split_seed.tolist() == [7, 7]
+
+
+def test_a_choice_replaces_plug_ins_and_gives_their_options():
+    config = base("task=permutation,optimizer=grokfast_ma+adamw", task=dict(name="modular", p=7))
+
+    assert config.task.to_dict() == dict(name="permutation", k=5)
+    assert config.optimizer.chain == ("grokfast_ma", "adamw")
+    assert config.optimizer.grokfast_ma.window == 100
+
+
+def test_a_chain_keeps_its_order():
+    config = base(optimizer="grokfast_ma+grokfast_ema+adamw")
+    names = list(grokjax.config.static(config)["optimizer"])
+
+    assert names == ["grokfast_ma", "grokfast_ema", "adamw"]
+    assert plain(config)["optimizer"]["chain"] == names
+
+
+def test_base_has_a_default_in_range_for_every_entry_of_runs():
+    for name, entry in RUNS.items():
+        assert all(entry.holds(value) for value in entry.default), name
+
+
+BAD = [
+    ("task.p", 96, "p = 96 is not prime"),
+    ("runs.train_fraction", (0.0,), "runs.train_fraction has 0.0; choose between 0 and 1"),
+    ("runs.train_fraction", (1.0,), "runs.train_fraction has 1.0"),
+    ("runs.train_fraction", (1.5,), "runs.train_fraction has 1.5"),
+    ("runs.train_fraction", (0.01,), "trains on 0 of 42 examples"),
+    ("runs.weight_decay", (0.1, "a"), "runs.weight_decay has 'a'; choose floats"),
+    ("runs.weight_decay", (True,), "runs.weight_decay has True"),
+    ("runs.weight_decay", (float("nan"),), "runs.weight_decay has nan"),
+    ("runs.weight_decay", (), "choose a tuple of one value or more"),
+    ("runs.weight_decay", (0.5, 0.5), "has a value twice"),
+    ("runs.seed", (0.5,), "runs.seed has 0.5; choose ints"),
+    ("runs.learning_rate", (-1e-3,), "runs.learning_rate has -0.001; choose above 0"),
+    ("runs.alpha", (0.5,), "runs.alpha = .* is read by nothing .* belongs to grokfast_ema"),
+    ("model.width", 13, "model.width = 13 is not divisible by model.num_heads = 2"),
+    ("model.dropout", 1.0, "model.dropout = 1.0; choose 0 to below 1"),
+    ("model.norm", "mid", "unknown model.norm 'mid'; choose from pre, post"),
+    ("batch_size", 22, "batch_size = 22 is larger than the training set of 21"),
+    ("batch_size", 0, "batch_size = 0; choose 1 or more"),
+    ("schedule.eval_every", 3, "schedule.eval_every = 3 does not divide schedule.num_steps = 20"),
+    ("schedule.checkpoint_every", 7, "does not divide schedule.checkpoint_every = 7"),
+    ("schedule.num_steps", 400_000_000, "choose less than 2\\*\\*32 examples"),
+    ("loss.name", "hinge", "unknown loss.name 'hinge'; choose from cross_entropy"),
+    ("lift", "pmap", "lift = 'pmap'; choose auto, vmap, map"),
+    ("lift", "0", "lift = '0'"),
+    ("grok.threshold", 1.5, "grok.threshold = 1.5"),
+    ("log_every", 7, "log_every = 7 is not a multiple of schedule.eval_every = 5"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), BAD, ids=[f"{p}={v}" for p, v, _ in BAD])
+def test_what_cannot_be_meant_is_one_clear_error(path, value, message):
+    config = toy()
+    config.update_from_flattened_dict({path: value})
+
+    with pytest.raises(ValueError, match=message) as error:
+        grokjax.setup(config)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("optimizer=grokfast_ema", "has no step of its own; choose grokfast_ema\\+adamw"),
+        ("optimizer=adamv", "unknown optimizer 'adamv'.*did you mean 'adamw'"),
+        ("model=transfomer", "unknown model 'transfomer'.*did you mean 'transformer'"),
+        ("models=x", "cannot choose 'models=x'; write task=, model= or optimizer="),
+    ],
+)
+def test_a_choice_that_does_not_exist_is_one_clear_error(choice, message):
+    with pytest.raises(ValueError, match=message):
+        grokjax.setup(base(choice))
+
+
+def test_an_entry_that_does_not_exist_gets_a_suggestion():
+    config = toy()
+    config.model.widht = 3
+    with pytest.raises(ValueError, match="'model.widht'; did you mean 'model.width'"):
+        grokjax.setup(config)
+    with pytest.raises(ValueError, match="runs.lam.* did you mean 'lamb'"):
+        grid(config.runs, lam=2.0)
+    with pytest.raises(ValueError, match="no option 'q'.* choose from op, p"):
+        base(task=dict(name="modular", q=3))
+    with pytest.raises(ValueError, match="no config file 'configs/nope.py'"):
+        check_file("configs/nope.py:model=lstm")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_says_what_it_is_and_sets_up(path):
+    text = path.read_text()
+    config = load(str(path))
+
+    assert f"--config configs/{path.name}" in text
+    assert "Expected:" in text
+    assert "RESULT" not in text
+    grokjax.setup(config)

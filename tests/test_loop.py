@@ -1,0 +1,162 @@
+"""The promises of the run axis: neighbours never meet, and chunks may end anywhere."""
+
+import chex
+import jax
+import numpy as np
+import pytest
+from conftest import toy
+
+import grokjax
+from grokjax import grid, loop
+
+
+def trained(config, how, runs_R=None, steps=20):
+    """Final state and the metrics [E, R] of some runs of a config."""
+    experiment = grokjax.setup(config)
+    chunks = loop.chunks(
+        *(experiment.trainer, experiment.runs_R if runs_R is None else runs_R, experiment.table),
+        num_steps=steps,
+        eval_every=config.schedule.eval_every,
+        how=how,
+    )
+    history = grokjax.History()
+    for t, state_R, metrics_R in chunks:
+        if metrics_R is not None:
+            history.append(t, metrics_R)
+    return jax.tree.map(np.asarray, state_R), history.arrays()
+
+
+@pytest.fixture(scope="module")
+def eight():
+    """Two seeds, two decays and two fractions with Grokfast-MA, and the runs one by one."""
+    config = toy(optimizer=dict(grokfast_ma=dict(window=3), adamw={}))
+    config.runs = grid(
+        config.runs, seed=(0, 1), weight_decay=(0.0, 1.0), train_fraction=(0.4, 0.6), l1=0.01
+    )
+    runs_R = grokjax.setup(config).runs_R
+    alone = [
+        trained(config, "map", jax.tree.map(lambda x, r=r: x[r : r + 1], runs_R)) for r in range(8)
+    ]
+    return config, jax.tree.map(lambda *rows: np.concatenate(rows), *(s for s, _ in alone))
+
+
+def test_a_grid_equals_each_run_alone_bit_for_bit_with_map(eight):
+    config, alone_R = eight
+    together_R, _ = trained(config, "map")
+
+    chex.assert_trees_all_equal(together_R, alone_R)
+    assert len(np.unique(together_R.params["readout"]["kernel"][:, 0, 0])) == 8
+
+
+@pytest.mark.parametrize("how", ["vmap", "3"])
+def test_a_grid_equals_each_run_alone_within_rounding_when_batched(eight, how):
+    config, alone_R = eight
+    together_R, _ = trained(config, how)
+
+    chex.assert_trees_all_close(together_R.params, alone_R.params, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["map", "vmap"])
+def test_where_chunks_end_changes_no_bit(monkeypatch, how):
+    config = toy()
+    config.runs = grid(config.runs, seed=(0, 1))
+    monkeypatch.setattr(loop, "TRIAL_STEPS", 5)
+    whole = trained(config, how)
+    monkeypatch.setattr(loop, "SECONDS_PER_CHUNK", 0.0)
+    monkeypatch.setattr(loop, "TRIAL_STEPS", 2)
+    in_steps = trained(config, how)
+
+    chex.assert_trees_all_equal(whole, in_steps)
+
+
+def test_chunks_end_at_every_evaluation_and_only_there_have_metrics(monkeypatch, toy_config):
+    monkeypatch.setattr(loop, "SECONDS_PER_CHUNK", 0.0)
+    experiment = grokjax.setup(toy_config)
+    seen = [
+        (t, metrics_R is not None)
+        for t, _, metrics_R in loop.chunks(
+            *(experiment.trainer, experiment.runs_R, experiment.table), num_steps=10, eval_every=5
+        )
+    ]
+
+    assert seen == [(2, False), (3, False), (4, False), (5, True)] + [
+        (t, t == 10) for t in (6, 7, 8, 9, 10)
+    ]
+
+
+@pytest.mark.parametrize("how", ["map", "vmap"])
+def test_a_run_that_diverges_leaves_its_neighbours_alone(how):
+    config = toy()
+    config.runs = grid(config.runs, learning_rate=(1e-3, 1e30))
+    together_R, history = trained(config, how)
+    config.runs = grid(config.runs, learning_rate=1e-3)
+    alone_R, _ = trained(config, how)
+
+    assert not np.isfinite(history["train_loss"][-1, 1])
+    first_R = jax.tree.map(lambda x: x[:1], together_R)
+    chex.assert_trees_all_close(first_R.params, alone_R.params, atol=0 if how == "map" else 1e-6)
+
+
+def test_evaluation_stays_a_branch_under_vmap(toy_config):
+    """A batched condition would become a `select` that computes both sides at every chunk."""
+    toy_config.runs = grid(toy_config.runs, seed=(0, 1, 2))
+    experiment = grokjax.setup(toy_config)
+    state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.table, how="vmap")
+
+    compiled = loop.compile_advance(
+        experiment.trainer, state_R, experiment.runs_R, experiment.table, eval_every=5, how="vmap"
+    )
+    _, metrics_R = compiled(state_R, 0, 4)
+
+    assert not np.any(metrics_R["val_loss"])
+
+
+def test_training_learns_and_metrics_mean_what_they_say():
+    config = toy()
+    config.schedule.update(num_steps=300, eval_every=50, checkpoint_every=50)
+    config.runs = grid(config.runs, learning_rate=1e-2, weight_decay=0.0, seed=(0, 1))
+    state_R, history = trained(config, "map", steps=300)
+
+    assert (history["train_accuracy"][-1] == 1).all()
+    assert (history["misclassified"][-1] == 0).all()
+    assert (history["train_loss"][-1] < 0.1).all()
+    assert (history["max_train_loss"][0] > history["train_loss"][0]).all()
+    assert history["learning_rate"][-1] == pytest.approx([1e-2] * 2)
+    kernel = state_R.params["readout"]["kernel"][1]
+    largest = np.linalg.svd(kernel, compute_uv=False)[0]
+    assert history["last_layer_norm"][-1, 1] == pytest.approx(largest, rel=1e-5)
+    squares = sum((w[1] ** 2).sum() for w in jax.tree.leaves(state_R.params))
+    assert history["weight_norm"][-1, 1] == pytest.approx(np.sqrt(squares), rel=1e-5)
+
+
+def test_a_batch_of_everything_and_sampled_batches_train_too():
+    for batches in ("full", "sampled"):
+        config = toy()
+        config.batches = batches
+        config.runs = grid(config.runs, train_fraction=(0.3, 0.6))
+        _, history = trained(config, "map")
+
+        assert (history["train_loss"][-1] < history["train_loss"][0]).all()
+
+
+def test_dropout_trains_and_draws_another_mask_at_every_step_and_seed():
+    config = toy(dropout=0.2)
+    config.runs = grid(config.runs, seed=(0, 1), split_seed=3)
+    state_R, history = trained(config, "vmap")
+
+    assert np.isfinite(history["train_loss"]).all()
+    assert (state_R.order_N[0] == state_R.order_N[1]).all()
+    assert history["train_loss"][-1, 0] != history["train_loss"][-1, 1]
+
+
+def test_evaluation_on_a_subset_takes_that_many_examples():
+    config = toy()
+    config.schedule.eval_examples = 17
+    config.runs = grid(config.runs, train_fraction=0.5)
+    _, history = trained(config, "map")
+    seventeenths = history["train_accuracy"] * 17
+
+    assert np.isfinite(history["val_loss"]).all()
+    experiment = grokjax.setup(config)
+    assert experiment.trainer.evaluate.args[0].num_eval == 17
+    assert seventeenths.max() <= 17

@@ -1,0 +1,63 @@
+"""When a run memorised and grokked, on histories short enough to read."""
+
+import numpy as np
+import pytest
+
+from grokjax.metrics import Grokking, History, grokking, grokking_of_runs
+
+
+def of(train, val, **rule):
+    step_E = 100 * np.arange(1, len(val) + 1)
+    return grokking(step_E, np.array(train), np.array(val), **rule)
+
+
+def test_the_first_of_several_consecutive_evaluations_counts():
+    found = of([0.9, 1, 1, 1, 1], [0.1, 0.99, 0.2, 0.99, 1], count=2)
+
+    assert found == Grokking(memorised_step=200, grok_step=400, delay=200, collapses=0)
+
+
+def test_a_run_that_never_generalises_is_censored():
+    assert of([1, 1, 1, 1], [0, 0, 1, 1]) == Grokking(100, None, None, 0)
+    assert of([0, 0], [0, 0]) == Grokking(None, None, None, 0)
+
+
+def test_later_collapses_are_counted():
+    found = of([1] * 8, [0.5, 1, 1, 1, 0.5, 1, 0.2, 0.3])
+
+    assert (found.grok_step, found.collapses) == (200, 2)
+
+
+def test_generalising_with_memorisation_is_no_delay():
+    assert of([0, 1, 1, 1], [0, 1, 1, 1]).no_delay
+    assert of([0, 0, 1, 1], [0, 1, 1, 1]).delay == 0
+    assert not of([1, 1, 1, 1], [0, 1, 1, 1]).no_delay
+
+
+def test_the_threshold_can_be_chosen():
+    assert of([1, 1, 1], [0.96, 0.96, 0.96]).grok_step is None
+    assert of([1, 1, 1], [0.96, 0.96, 0.96], threshold=0.95).grok_step == 100
+
+
+@pytest.mark.parametrize(
+    ("crossing", "expected"),
+    [(12, 1300), (10, None)],
+    ids=["more than 1,000 steps after memorising", "sooner"],
+)
+def test_the_s3_rule_asks_for_a_gap_in_which_validation_stays_low(crossing, expected):
+    """Memorised at 200; validation is at 96 % from 1,300 on, or from 1,100."""
+    train = [0.5] + [1.0] * 19
+    val = [0.1] * crossing + [0.96] * (20 - crossing)
+
+    assert of(train, val, rule="s3").grok_step == expected
+
+
+def test_a_history_grows_by_rows_and_comes_back_from_its_arrays():
+    history = History()
+    for step in (100, 200):
+        history.append(step, dict(train_accuracy=np.ones(3), val_accuracy=np.full(3, step / 200)))
+
+    assert history["val_accuracy"].tolist() == [[0.5] * 3, [1.0] * 3]
+    assert History(history.arrays())["step"].tolist() == [100, 200]
+    assert len(history.without_last()) == 1
+    assert [g.grok_step for g in grokking_of_runs(history, count=1)] == [200] * 3

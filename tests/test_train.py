@@ -1,0 +1,306 @@
+"""The command as users type it: results, resume, signals, errors."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboardX.proto import event_pb2
+
+ROOT = Path(__file__).parent.parent
+
+CONFIG = '''
+"""A toy that compiles and trains in seconds."""
+from grokjax import base, grid
+
+def get_config(choice=""):
+    config = base(
+        choice,
+        task=dict(name="modular", op="div", p=7),
+        model=dict(name="transformer", width=12, num_heads=2, ff_width=20),
+        optimizer=dict(grokfast_ma=dict(window=5), adamw={}),
+    )
+    config.batch_size = 11
+    config.schedule.update(num_steps=600, eval_every=20, checkpoint_every=60, eval_block=13)
+    config.runs = grid(config.runs, seed=(0, 1), learning_rate=1e-2, weight_decay=(0.1, 0.3))
+    return config
+'''
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "toy.py"
+    path.write_text(CONFIG)
+    return path
+
+
+def command(config, workdir, *flags):
+    return [
+        *(sys.executable, "-m", "grokjax.train", f"--config={config}", f"--workdir={workdir}"),
+        f"--compilation_cache={Path('~/.cache/grokjax/tests').expanduser()}",
+        *map(str, flags),
+    ]
+
+
+def train(config, workdir, *flags):
+    return subprocess.run(
+        command(config, workdir, *flags), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(config, tmp_path_factory):
+    """A run of 600 steps that nothing disturbed."""
+    workdir = tmp_path_factory.mktemp("results") / "whole"
+    done = train(config, workdir, f"--save_path={workdir.parent}/pictures/copy.png")
+    assert done.returncode == 0, done.stderr
+    return workdir, done
+
+
+def test_a_run_leaves_all_its_results(finished):
+    workdir, done = finished
+    summary = json.loads((workdir / "summary.json").read_text())
+    metadata = json.loads((workdir / "experiment_metadata.json").read_text())
+    history = np.load(workdir / "history.npz")
+
+    assert history["step"].tolist() == list(range(20, 601, 20))
+    assert history["label"].tolist() == [run["label"] for run in summary["runs"]]
+    assert history["label"][1] == "seed=0 weight_decay=0.3"
+    assert history["val_accuracy"].shape == (30, 4)
+    assert summary["runs"][2]["val_loss"] == float(history["val_loss"][-1, 2])
+    assert summary["overall"]["resolution"] == 20
+    assert 0 < summary["overall"]["seconds"] < 600
+    assert metadata["status"] == "finished"
+    assert metadata["config"] == json.loads((workdir / "config.json").read_text())
+    assert metadata["versions"]["jax"]
+    assert (workdir / "final_metrics.txt").read_text() in done.stdout
+    for name in ("accuracy.png", "loss.png", "overview.png"):
+        assert (workdir / name).read_bytes().startswith(b"\x89PNG")
+    assert (workdir.parent / "pictures" / "copy.png").stat().st_size > 10_000
+    assert {int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()} == {
+        *(540, 600)
+    }
+
+
+def test_the_console_introduces_the_experiment_and_reports_every_evaluation(finished):
+    workdir, done = finished
+
+    for said in ("device: ", "21 training and 21 validation", "9 tokens", "Total: ", "runs: 4"):
+        assert said in done.stdout
+    lines = re.findall(r"^\[step (\d+)\] train loss", done.stdout, re.MULTILINE)
+    assert [int(line) for line in lines] == list(range(20, 601, 20))
+    assert done.stdout.startswith((workdir / "training.log").read_text())
+    assert done.stderr == ""
+
+
+def events(folder):
+    """{(tag, step): value} of the event files in a folder, read without TensorBoard."""
+    found = {}
+    for path in sorted(folder.glob("events*")):
+        data, at = path.read_bytes(), 0
+        while at + 12 <= len(data):
+            (size,) = struct.unpack_from("<Q", data, at)
+            event = event_pb2.Event.FromString(data[at + 12 : at + 12 + size])
+            found |= {(v.tag, event.step): v.simple_value for v in event.summary.value}
+            at += size + 16
+    return found
+
+
+def test_tensorboard_has_the_curves_of_every_run(finished):
+    workdir, _ = finished
+    history = np.load(workdir / "history.npz")
+    curves = events(workdir / "tensorboard" / "seed=1 weight_decay=0.1")
+
+    assert curves["Accuracy/val", 600] == history["val_accuracy"][-1, 2]
+    assert len([step for tag, step in curves if tag == "Loss/train"]) == 30
+
+
+def test_a_finished_run_is_neither_overwritten_nor_trained_again(config, finished):
+    workdir, _ = finished
+    before = (workdir / "summary.json").read_bytes()
+    refused = train(config, workdir)
+    resumed = train(config, workdir, "--resume=latest")
+
+    assert refused.returncode == 2
+    assert "holds a run that is finished; choose --resume latest, --overwrite" in refused.stderr
+    assert resumed.returncode == 0
+    assert "is finished at step 600" in resumed.stdout
+    assert (workdir / "summary.json").read_bytes() == before
+
+
+def assert_same_run(left, right):
+    """Every array of history and of the final checkpoint, bit for bit."""
+    histories = [dict(np.load(workdir / "history.npz")) for workdir in (left, right)]
+    assert histories[0].keys() == histories[1].keys()
+    for name, array in histories[0].items():
+        assert array.tobytes() == histories[1][name].tobytes(), name
+    checksums = [final_checksums(workdir) for workdir in (left, right)]
+    assert checksums[0] == checksums[1]
+
+
+def final_checksums(workdir):
+    from grokjax import checkpoints
+
+    folder = workdir / "checkpoints"
+    return checkpoints._read_meta(folder, checkpoints.steps(folder)[-1])["crc"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(5))
+def test_killing_and_resuming_is_as_if_nothing_had_happened(config, finished, tmp_path, attempt):
+    workdir = tmp_path / "killed"
+    moment = random.Random(attempt).uniform(0, 1.5)
+    process = subprocess.Popen(
+        command(config, workdir), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    while not list((workdir / "checkpoints").glob("[0-9]*[0-9]")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(moment)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    resumed = train(config, workdir, "--resume=latest")
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_run(workdir, finished[0])
+    log = (workdir / "training.log").read_text()
+    steps = [int(s) for s in re.findall(r"^\[step (\d+)\] train loss", log, re.MULTILINE)]
+    assert steps == list(range(20, 601, 20))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_saves_and_prints_how_to_go_on(config, finished, tmp_path, number):
+    workdir = tmp_path / "stopped"
+    long = "--config.schedule.num_steps=600000"
+    process = subprocess.Popen(
+        command(config, workdir, long), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    while not (workdir / "history.npz").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 128 + number
+    assert json.loads((workdir / "experiment_metadata.json").read_text())["status"] == "interrupted"
+    assert re.search(r"python -m grokjax.train .*--resume=latest$", out, re.MULTILINE)
+    resumed = train(config, workdir, "--resume=latest")
+    assert resumed.returncode == 0, resumed.stderr
+    reached = np.load(workdir / "history.npz")["step"]
+    if reached[-1] == 600:
+        assert_same_run(workdir, finished[0])
+
+
+@pytest.mark.slow
+def test_resuming_falls_back_loudly_from_damage_and_goes_on_with_more_steps(
+    config, finished, tmp_path
+):
+    workdir = tmp_path / "damaged"
+    shutil.copytree(finished[0], workdir)
+    newest = workdir / "checkpoints" / "600"
+    largest = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(data)
+    resumed = train(config, workdir, "--resume=latest")
+
+    assert resumed.returncode == 0
+    assert "warning: checkpoint 600" in resumed.stderr
+    assert_same_run(workdir, finished[0])
+
+    longer = train(config, workdir, "--resume=latest", "--config.schedule.num_steps=660")
+    assert longer.returncode == 0, longer.stderr
+    longer_history = np.load(workdir / "history.npz")
+    assert longer_history["step"][-1] == 660
+    whole = np.load(finished[0] / "history.npz")["val_loss"]
+    assert longer_history["val_loss"][:30].tobytes() == whole.tobytes()
+
+
+@pytest.mark.slow
+def test_resuming_from_a_step_rewinds_to_it(config, finished, tmp_path):
+    workdir = tmp_path / "rewound"
+    shutil.copytree(finished[0], workdir)
+    resumed = train(config, workdir, f"--resume={workdir}/checkpoints/540")
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_run(workdir, finished[0])
+
+
+@pytest.mark.slow
+def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(config, tmp_path):
+    a_file = tmp_path / "file"
+    a_file.write_text("kept")
+    bad = {
+        "--config.modle.width=24": "unknown config entry 'modle.width'; did you mean 'model.width'",
+        "--config.task.p=96": "p = 96 is not prime",
+        "--config.runs.train_fraction=1.5": "train_fraction has 1.5",
+        "--config.runs.weight_decay=(0.1,'a')": "weight_decay has 'a'",
+        "--config.model.width=13": "not divisible by model.num_heads = 2",
+        "--config.runs.learning_rate=-1.0": "learning_rate has -1.0",
+        "--config.batch_size=22": "larger than the training set of 21",
+        "--config.schedule.eval_every=7": "does not divide schedule.num_steps = 600",
+        "--config.schedule.num_steps=many": "invalid literal for int",
+        "--resume=latest": "nothing to resume",
+        "--resume=17": "nothing to resume",
+        "--seeds=0": "--seeds",
+        "--confg=x": "Unknown command line flag 'confg'",
+        "stray": "cannot understand 'stray'",
+        f"--config={config}:optimizer=adamv": "did you mean 'adamw'",
+        f"--config={tmp_path}/nope.py": "no config file",
+        f"--workdir={a_file}/below": "is a file; choose a folder",
+    }
+    processes = {
+        flag: subprocess.Popen(
+            command(config, tmp_path / "none", flag),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        )
+        for flag in bad
+    }
+    for flag, process in processes.items():
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, out) == (2, ""), flag
+        assert err.count("\n") == 1, err
+        assert bad[flag] in err
+    assert not (tmp_path / "none").exists()
+    assert a_file.read_text() == "kept"
+
+
+@pytest.mark.slow
+def test_resuming_under_another_config_names_what_differs(config, finished):
+    workdir, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*")}
+    wider = train(config, workdir, "--resume=latest", "--config.model.width=14")
+    elsewhere = train(config, workdir, "--resume=480")
+
+    assert wider.returncode == 2
+    assert "model.width was 12, is 14" in wider.stderr
+    assert elsewhere.returncode == 2
+    assert "no checkpoint of step 480" in elsewhere.stderr
+    assert {path: path.stat().st_mtime_ns for path in workdir.rglob("*")} == before
+
+
+@pytest.mark.slow
+def test_early_stopping_is_decided_one_evaluation_late_also_after_a_resume(config, tmp_path):
+    easy = ["--config.grok.threshold=0.1", "--stop_after_grok=2", "--config.grok.count=1"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert train(config, whole, *easy).returncode == 0
+    stopped_at = np.load(whole / "history.npz")["step"][-1]
+    assert stopped_at < 600
+
+    assert train(config, parts, *easy, "--config.schedule.num_steps=60").returncode == 0
+    assert train(config, parts, *easy, "--resume=latest").returncode == 0
+    assert_same_run(parts, whole)
