@@ -1,7 +1,7 @@
 """Milliseconds of one training step of division mod 97: grokjax, plain JAX, PyTorch.
 
     python -m benchmarks.step_time
-    python -m benchmarks.step_time --quick --json results/step_time.jsonl
+    python -m benchmarks.step_time --quick --json step_time.jsonl
 
 All contenders train the same function from the same weights on the same examples. They take
 turns in one process, one round of turns after the other, so that whatever slows the machine

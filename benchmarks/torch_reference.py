@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.plain_jax import Problem
+from benchmarks.plain_jax import Problem, projections
 
 
 class Attention(nn.Module):
@@ -155,7 +155,7 @@ def weights(problem: Problem) -> dict[str, np.ndarray]:
 
 
 def _layers_of_block(block):
-    attention = block["attention"]
+    attention = projections(block["attention"])
     qkv = {
         part: np.concatenate([attention[name][part] for name in ("query", "key", "value")], axis=-1)
         for part in ("kernel", "bias")

@@ -1,4 +1,4 @@
-"""From a config file to typed values: what an experiment is, checked before anything is traced.
+"""From a config file to typed values: what an experiment is.
 
 A config is an `ml_collections.ConfigDict`. What stands in `config.runs` is traced: each entry
 is a tuple of values and the runs are their grid. Everything else is static.
@@ -8,7 +8,6 @@ import importlib.util
 import itertools
 import json
 import math
-import re
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict, config_dict
 
-from grokjax import data, lookup, losses, schedules
-from grokjax.checks import check_at_least, check_choice, did_you_mean
+from grokjax import lookup
+from grokjax.checks import did_you_mean
 from grokjax.data import Task
 from grokjax.run import Run
 
@@ -48,20 +47,6 @@ RUNS = {
     "l1": Entry((0.0,), float, "0 or more", lambda x: x >= 0),
 }
 NOT_HPARAMS = ("seed", "split_seed", "train_fraction")  # a `Run` has fields for these
-READ_BY_TRAINER = (*NOT_HPARAMS, "init_scale", "learning_rate", "warmup", "l1")
-
-CHOICES = {  # entries that name one of a few things
-    "loss.name": losses.LOSSES,
-    "loss.l1": losses.PENALTIES,
-    "batches": data.BATCHES,
-    "schedule.learning_rate": schedules.SCHEDULES,
-    "grok.rule": ("sustained", "s3"),
-}
-POSITIVE = (
-    *("batch_size", "schedule.num_steps", "schedule.eval_every", "schedule.checkpoint_every"),
-    *("schedule.keep", "schedule.eval_block", "grok.count"),
-)
-NOT_NEGATIVE = ("schedule.eval_examples", "schedule.stop_after_grok", "log_every")
 
 
 def base(choice: str = "", *, task="modular", model="transformer", optimizer="adamw") -> ConfigDict:
@@ -171,31 +156,6 @@ def expand(config: ConfigDict, num_examples: int) -> tuple[Run, list[str]]:
     return runs_R, labels
 
 
-def check(config: ConfigDict, task: Task) -> None:
-    """Raises a ValueError for the first thing in a config that cannot be meant."""
-    _check_sections(config)
-    for low, paths in ((1, POSITIVE), (0, NOT_NEGATIVE)):
-        for path in paths:
-            check_at_least(path, _at(config, path), low)
-    for path, choices in CHOICES.items():
-        check_choice(path, _at(config, path), choices)
-    if not 0 < config.grok.threshold <= 1:
-        raise ValueError(f"grok.threshold = {config.grok.threshold}; choose above 0, at most 1")
-    if config.lift not in ("auto", "vmap", "map") and not re.fullmatch(r"[1-9]\d*", config.lift):
-        raise ValueError(
-            f"lift = {config.lift!r}; choose auto, vmap, map or a number of runs at a time"
-        )
-    _check_schedule(config.schedule)
-    if config.log_every % config.schedule.eval_every:
-        raise ValueError(
-            f"log_every = {config.log_every} is not a multiple of schedule.eval_every = "
-            f"{config.schedule.eval_every}; metrics are known only then"
-        )
-    _check_chain(static(config)["optimizer"])
-    _check_all_read(config)
-    _check_batch(config, task.examples.labels_N.size)
-
-
 def _parse_choice(choice):
     pairs = [part.partition("=") for part in choice.split(",") if part]
     for kind, equals, name in pairs:
@@ -241,76 +201,6 @@ def _check_known(what, name, known):
         )
 
 
-def _check_sections(config):
-    """Every entry exists in the base of the same plug-ins, and has its type."""
-    reference = base(
-        task=config.task.name, model=config.model.name, optimizer="+".join(config.optimizer.chain)
-    )
-    known = dict(flat(reference))
-    for path, value in flat(config):
-        if path not in known:
-            raise ValueError(
-                f"unknown config entry {path!r}{did_you_mean(path, known) or '; see --help'}"
-            )
-        wanted = type(known[path])
-        fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
-        if known[path] is not None and (not fits or (wanted is int and isinstance(value, bool))):
-            raise ValueError(f"{path} = {value!r}; a {wanted.__name__} is needed")
-
-
-def _check_schedule(schedule):
-    for name in ("num_steps", "checkpoint_every"):
-        if schedule[name] % schedule.eval_every:
-            raise ValueError(
-                f"schedule.eval_every = {schedule.eval_every} does not divide "
-                f"schedule.{name} = {schedule[name]}; choose a multiple"
-            )
-
-
-def _check_chain(chain):
-    """A filter alone would walk uphill: somebody has to read the learning rate."""
-    reads = {name: lookup.hparams("optimizer", name) for name in chain}
-    if not any("learning_rate" in hparams for hparams in reads.values()):
-        names = "+".join(chain)
-        raise ValueError(f"optimizer {names!r} has no step of its own; choose {names}+adamw, say")
-    for name, options in chain.items():
-        make = lookup.find("optimizer", name).make
-        make(**{h: RUNS[h].default[0] for h in reads[name]}, **options)
-
-
-def _check_all_read(config):
-    chain = config.optimizer.chain
-    read = {h for name in chain for h in lookup.hparams("optimizer", name)}
-    for name, entry in RUNS.items():
-        if config.runs[name] == entry.default or name in (*READ_BY_TRAINER, *read):
-            continue
-        readers = [o for o in lookup.names("optimizer") if name in lookup.hparams("optimizer", o)]
-        raise ValueError(
-            f"runs.{name} = {config.runs[name]} is read by nothing in this config "
-            f"(optimizer {'+'.join(chain)}); it belongs to {', '.join(readers)}"
-        )
-
-
-def _check_batch(config, num_examples):
-    runs_R, labels = expand(config, num_examples)
-    for num_train, label in zip(runs_R.num_train, labels, strict=True):
-        if not 0 < num_train < num_examples:
-            raise ValueError(
-                f"run {label!r} trains on {num_train} of {num_examples} examples; "
-                "choose a train_fraction that leaves some on both sides"
-            )
-        if config.batches == "shuffled" and config.batch_size > num_train:
-            raise ValueError(
-                f"batch_size = {config.batch_size} is larger than the training set of "
-                f"{num_train} examples (run {label!r}); choose at most that, or batches = 'full'"
-            )
-    if config.batch_size * config.schedule.num_steps >= 2**32:
-        raise ValueError(
-            f"batch_size * schedule.num_steps = {config.batch_size * config.schedule.num_steps}; "
-            "choose less than 2**32 examples in all"
-        )
-
-
 def _typed(name, values):
     """One entry of `config.runs`, every element checked and of its type."""
     entry = RUNS[name]
@@ -337,9 +227,3 @@ def flat(config, prefix="") -> list[tuple[str, Any]]:
         nested = isinstance(value, Mapping | ConfigDict)
         entries += flat(value, f"{prefix}{name}.") if nested else [(prefix + name, value)]
     return entries
-
-
-def _at(config, path):
-    for name in path.split("."):
-        config = config[name]
-    return config

@@ -8,6 +8,7 @@ from grokjax import config as config_lib
 from grokjax.data import Task
 from grokjax.run import Run
 from grokjax.trainer import Table, Trainer, make_table, make_trainer
+from grokjax.validation import check
 
 
 class Experiment(NamedTuple):
@@ -23,7 +24,7 @@ class Experiment(NamedTuple):
 def setup(config: ConfigDict) -> Experiment:
     """Checks a config and builds its experiment; raises a ValueError before anything is traced."""
     task = config_lib.make_task(config)
-    config_lib.check(config, task)
+    check(config, task)
     runs_R, labels = config_lib.expand(config, task.examples.labels_N.size)
     trainer = make_trainer(task, **config_lib.static(config))
     return Experiment(task, make_table(task), trainer, runs_R, labels)

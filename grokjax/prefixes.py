@@ -69,7 +69,7 @@ class Prefixes(flax.struct.PyTreeNode):
     places: tuple[jax.Array, ...]  # [N]: the prefix of each example
 
     def tree(self, rows_B: jax.Array) -> Tree:
-        """The tree of some examples. A position is shared where its prefixes are fewer than they."""
+        """The tree of some examples; a position is shared where its prefixes are fewer."""
         shared = sum(row.shape[0] < rows_B.shape[0] for row in self.tokens)
         own = self.inputs_NxL[rows_B, shared:]
         return Tree(

@@ -10,7 +10,8 @@ from clu import parameter_overview
 from grokjax import plots
 from grokjax.experiment import Experiment
 from grokjax.metrics import History, grokking_of_runs
-from grokjax.results import Results, summarise, summary_text
+from grokjax.results import Results
+from grokjax.summary import summarise, summary_text
 
 
 def introduction(config, experiment: Experiment, step: int) -> str:

@@ -64,7 +64,9 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
         Console(results.log, schedule.num_steps, start.step) as console,
         contextlib.closing(TensorBoard(results.tensorboard, labels, start.step or None)) as writer,
     ):
-        console.say(report.introduction(config, experiment, start.step))
+        introduction = report.introduction(config, experiment, start.step)
+        console.say(introduction)
+        writer.write_texts(start.step, {"introduction": introduction})
         journal = Journal(start.history, labels, config, console, writer)
         for t, state_R, metrics_R in loop.chunks(
             *(experiment.trainer, experiment.runs_R, experiment.table),
@@ -82,6 +84,7 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
                 journal.catch_up()
                 checkpoints.save(t, state_R, journal.history.arrays(), plain(config))
                 results.write_history(journal.history, labels)
+                writer.flush()
             console.advanced(t)
             session.reached(t)
             if signal or finished:

@@ -43,7 +43,7 @@ def grokjax_logits(config, problem):
     table = make_table(task._replace(examples=Examples(problem.inputs_NxL, problem.labels_N)))
     tree = table.prefixes.tree(np.arange(len(problem.labels_N)))
     assert tree.num_shared > 0
-    return make_model(task, config.model).apply({"params": problem.params}, tree)
+    return jax.jit(make_model(task, config.model).apply)({"params": problem.params}, tree)
 
 
 def grokjax_weights(config, problem):
@@ -65,7 +65,7 @@ def test_plain_jax_computes_the_same_logits(toy_config, activation):
     problem = moved_problem(toy_config)
 
     model = plain_jax.Model(**problem.architecture)
-    logits_NxC = model.apply({"params": plain_jax.weights(problem)}, problem.inputs_NxL)
+    logits_NxC = jax.jit(model.apply)({"params": plain_jax.weights(problem)}, problem.inputs_NxL)
 
     assert_close(logits_NxC, grokjax_logits(toy_config, problem), atol=1e-5)
 

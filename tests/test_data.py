@@ -38,7 +38,7 @@ def test_the_keyed_shuffle_looks_uniform():
 
 
 def test_every_training_row_comes_once_per_epoch_across_the_border_of_epochs():
-    """13 rows in batches of 5: the third batch holds the end of one epoch and the start of the next."""
+    """13 rows in batches of 5: the third batch spans two epochs."""
     order_N = shuffled_rows(jax.random.key(1), 29)
     key, num_train = jax.random.key(2), jnp.int32(13)
     seen = np.concatenate([shuffled_batch(key, t, 5, order_N, num_train).rows_B for t in range(13)])

@@ -20,7 +20,8 @@ def trained(config, how, runs_R=None, steps=20):
         how=how,
     )
     history = grokjax.History()
-    for t, state_R, metrics_R in chunks:
+    for t, last_state_R, metrics_R in chunks:
+        state_R = last_state_R
         if metrics_R is not None:
             history.append(t, metrics_R)
     return jax.tree.map(np.asarray, state_R), history.arrays()

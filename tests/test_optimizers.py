@@ -131,5 +131,5 @@ def test_every_optimizer_keeps_shapes_and_a_structure_that_no_value_changes(name
     updates, new_state = step(hparams, state, 0)
     chex.assert_trees_all_equal_shapes_and_dtypes(updates, params)
     chex.assert_trees_all_equal_shapes_and_dtypes(new_state, state)
-    chex.assert_tree_all_finite(step({h: 0.5 for h in hparams}, new_state, 1)[0])
+    chex.assert_tree_all_finite(step(dict.fromkeys(hparams, 0.5), new_state, 1)[0])
     assert step._cache_size() == 1

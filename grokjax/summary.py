@@ -1,0 +1,83 @@
+"""What came out of R runs: numbers for programs, lines for people."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from grokjax.metrics import Grokking, History
+
+FINAL = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
+
+
+def summarise(
+    history: History, groks: Sequence[Grokking], labels: Sequence[str], seconds: float
+) -> dict:
+    """What came out, for each run and over all; JSON values only."""
+    runs = []
+    for r, (grok, label) in enumerate(zip(groks, labels, strict=True)):
+        final = {name: _number(history[name][-1, r]) for name in FINAL}
+        diverged = final["train_loss"] is None
+        steps = int(history["step"][-1])
+        runs.append(
+            {"label": label, **grok._asdict(), **final, "steps": steps, "diverged": diverged}
+        )
+    return {"runs": runs, "overall": _overall(history, groks, seconds)}
+
+
+def _number(value):
+    """A float, or None for what JSON cannot say."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _overall(history, groks, seconds):
+    steps = np.array([np.inf if g.grok_step is None else g.grok_step for g in groks])
+    low, median, high = (
+        int(q) if np.isfinite(q) else None
+        for q in np.quantile(steps, [0.25, 0.5, 0.75], method="inverted_cdf")
+    )
+    return {
+        "runs": len(groks),
+        "grokked": int(np.isfinite(steps).sum()),
+        "median_grok_step": median,  # null: fewer than half grokked
+        "quartiles_grok_step": [low, high],
+        "resolution": int(history["step"][0]),  # steps between evaluations
+        "median_val_accuracy": float(np.median(history["val_accuracy"][-1])),
+        "seconds": round(seconds, 2),
+    }
+
+
+def summary_text(summary: Mapping) -> str:
+    """The summary as lines for people."""
+    overall, runs = summary["overall"], summary["runs"]
+    lines = [_line(run) for run in runs[:20]]
+    if len(runs) > len(lines):
+        lines.append(f"... and {len(runs) - len(lines)} more runs, all in summary.json")
+    if len(runs) > 1:
+        low, high = (_steps(q) for q in overall["quartiles_grok_step"])
+        lines.append(
+            f"{overall['grokked']} of {overall['runs']} runs grokked; median step "
+            f"{_steps(overall['median_grok_step'])}, quartiles {low} to {high}"
+        )
+    lines.append(
+        f"evaluated every {_steps(overall['resolution'])} steps; {overall['seconds']:.1f} seconds"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _line(run):
+    found = [f"memorised at {_steps(run['memorised_step'])}"]
+    if run["grok_step"] is None:
+        found.append(f"not grokked by step {run['steps']:,}")
+    else:
+        delay = "no delay" if run["delay"] == 0 else f"delay {_steps(run['delay'])}"
+        found.append(f"grokked at {_steps(run['grok_step'])} ({delay})")
+    if run["collapses"]:
+        found.append(f"collapsed {run['collapses']} times since")
+    if run["diverged"]:
+        found.append("diverged")
+    accuracy = f"train {run['train_accuracy']:.2%}, validation {run['val_accuracy']:.2%}"
+    return f"{run['label']}: {', '.join(found)}; accuracy {accuracy} at step {run['steps']:,}"
+
+
+def _steps(number):
+    return "never" if number is None else f"{number:,}"

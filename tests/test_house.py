@@ -1,0 +1,82 @@
+"""Who may import whom, and what the pure core must not need."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "grokjax"
+
+LAYERS = [  # each may import the layers above it, and in its own row only what is said below
+    {"checks", "run", "data", "metrics", "arithmetic", "schedules", "optimizer", "prefixes"}
+    | {"layers", "losses"},
+    {"tasks", "models", "optimizers"},
+    {"lookup"},
+    {"config", "trainer"},
+    {"validation", "loop"},
+    {"experiment", "summary"},
+    {"statistics", "checkpoints", "writers", "plots", "interrupts", "console"},
+    {"results", "command_line"},
+    {"journal", "resume", "report"},
+    {"train"},
+]
+WITHIN = {("layers", "prefixes"), ("resume", "report")}
+NO_MODULE_OF_OURS = {"checkpoints", "writers", "plots", "interrupts", "console", "run", "checks"}
+HEAVY = ("tensorflow_datasets", "clu", "tensorboardX", "ml_collections", "matplotlib", "orbax")
+
+
+def room(path):
+    """The first part of a module's path inside the package."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """Rooms that a module imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "grokjax":
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("grokjax."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            yield from (n.name.split(".")[1] for n in node.names if n.name.startswith("grokjax."))
+
+
+MODULES = [p for p in sorted(PACKAGE.rglob("*.py")) if p.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_module_imports_only_from_the_layers_above_it(path):
+    floor = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+    here = room(path)
+    for other in imports(path):
+        assert floor[other] < floor[here] or (here, other) in WITHIN, f"{here} imports {other}"
+        assert here not in NO_MODULE_OF_OURS
+
+
+def test_every_module_has_its_room_in_the_table():
+    assert {room(path) for path in MODULES} <= set.union(*LAYERS)
+
+
+def test_the_pure_core_imports_without_the_outside():
+    code = f"""
+import sys
+for name in {HEAVY}:
+    sys.modules[name] = None
+import grokjax.loop, grokjax.trainer, grokjax.metrics
+from grokjax import lookup
+for kind in lookup.KINDS:
+    for name in lookup.names(kind):
+        lookup.find(kind, name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_library_stays_small():
+    lines = sum(len(path.read_text().splitlines()) for path in MODULES)
+
+    assert lines < 4000
+    assert len((PACKAGE / "train.py").read_text().splitlines()) < 180

@@ -1,0 +1,88 @@
+"""What the README and the configs tell people to type works, at toy size."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import grokjax
+from grokjax import lookup
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+CONFIGS = sorted(ROOT.glob("configs/*.py"))
+
+TOY = [
+    *("--config.model.width=8", "--config.model.num_heads=2", "--config.batch_size=9"),
+    *("--config.schedule.num_steps=4", "--config.schedule.eval_every=2"),
+    *("--config.schedule.checkpoint_every=2", "--config.schedule.eval_block=64"),
+    f"--compilation_cache={Path('~/.cache/grokjax/tests').expanduser()}",
+]
+
+
+def trainings(text):
+    """The commands in a text that train."""
+    joined = text.replace("\\\n", " ")
+    return re.findall(r"(?:^|&& |`| )python -m (grokjax\.train [^`\n]*)", joined, re.MULTILINE)
+
+
+def toy_sizes(path):
+    """Flags that make a config's task small."""
+    task, _, choice = path.partition(":")
+    name = grokjax.load(":".join([str(ROOT / task), choice])).task.name
+    return ["--config.task.p=7"] if name == "modular" else ["--config.task.k=4"]
+
+
+def run(arguments, workdir):
+    path = re.search(r"--config[ =](\S+)", arguments)[1]
+    words = [word for word in shlex.split(arguments) if not word.startswith("--config.schedule")]
+    return subprocess.run(
+        [sys.executable, "-m", *words, *toy_sizes(path), *TOY, f"--workdir={workdir}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_every_command_of_the_readme_works(tmp_path):
+    commands = trainings(README)
+    assert len(commands) >= 7
+    for number, arguments in enumerate(commands):
+        fresh = tmp_path / ("0" if "--resume" in arguments else str(number))
+        done = run(arguments, fresh)
+        assert done.returncode == 0, (arguments, done.stderr)
+        assert "64 runs" in done.stdout or "--seeds 64" not in arguments
+        assert (fresh / "summary.json").exists()
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_works(monkeypatch, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    small = code.replace("seed=range(8)", "seed=range(2)").replace("4000", "2")
+    small = small.replace("eval_every=100", "eval_every=1")
+    loaded = grokjax.load(str(ROOT / "configs/moddiv.py"))
+    loaded.task.p, loaded.model.width, loaded.batch_size = 7, 8, 9
+    monkeypatch.setattr(grokjax, "load", lambda _: loaded, raising=False)
+    exec(small, {})
+
+    assert capsys.readouterr().out.startswith("1 [")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_command_of_every_config_works(path, tmp_path):
+    (first, *_) = trainings(path.read_text())
+    done = run(first, tmp_path / "run")
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "overview.png").exists()
+
+
+def test_the_readme_names_every_config_and_every_folder_of_plug_ins():
+    assert all(f"`{path.name}`" in README for path in CONFIGS)
+    assert all(f"{folder}/" in README for folder in lookup.KINDS.values())
