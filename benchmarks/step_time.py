@@ -98,11 +98,10 @@ def setup(config: ConfigDict, num_runs: int) -> grokjax.Experiment:
 def grokjax_runs(config: ConfigDict, num_runs: int, steps: int) -> Iterator[Mapping]:
     """Trains `steps` further steps at every `next`, waits for the last, yields the weights."""
     experiment = setup(config, num_runs)
+    trainer = experiment.trainer._replace(eval_every=NO_EVALUATION)
     given = (experiment.runs_R, experiment.table)
-    state_R = loop.init(experiment.trainer, *given, how=config.lift)
-    advance = loop.compile_advance(
-        experiment.trainer, state_R, *given, eval_every=NO_EVALUATION, how=config.lift
-    )
+    state_R = loop.init(trainer, *given, how=config.lift)
+    advance = loop.compile_advance(trainer, state_R, *given, how=config.lift)
     t = 0
     while True:
         state_R, _ = jax.block_until_ready(advance(state_R, t, t + steps))

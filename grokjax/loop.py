@@ -31,10 +31,10 @@ def init(trainer, runs_R, table, *, how="auto"):
     return jax.jit(start)(runs_R)
 
 
-def compile_advance(trainer, state_R, runs_R, table, *, eval_every, how="auto"):
+def compile_advance(trainer, state_R, runs_R, table, *, how="auto"):
     """Gives `advance(state_R, start, stop) -> (state_R, metrics_R)`, compiled.
 
-    It trains from step `start` to step `stop` and evaluates if `eval_every` divides `stop`;
+    It trains from step `start` to step `stop` and evaluates if that is due at `stop`;
     otherwise the metrics are zeros. Both steps are arguments of the program, one scalar each
     for all runs: a `lax.cond` on the step number stays a branch under `vmap`, and where chunks
     begin and end changes no bit of the result. `state_R` is donated: its buffers are reused.
@@ -47,7 +47,8 @@ def compile_advance(trainer, state_R, runs_R, table, *, eval_every, how="auto"):
                 start, stop, lambda t, state: trainer.step(state, t, run, table), state
             )
             metrics = functools.partial(trainer.evaluate, run=run, table=table)
-            return state, jax.lax.cond(stop % eval_every == 0, metrics, zeros(metrics), state)
+            due = stop % trainer.eval_every == 0
+            return state, jax.lax.cond(due, metrics, zeros(metrics), state)
 
         return lift(chunk, how)(state_R, runs_R)
 
@@ -66,19 +67,19 @@ def zeros(function):
     return zero
 
 
-def chunks(trainer, runs_R, table, *, num_steps, eval_every, how="auto", state_R=None, start=0):
+def chunks(trainer, runs_R, table, *, num_steps, how="auto", state_R=None, start=0):
     """Trains R runs side by side; yields `(t, state_R, metrics_R)` after every chunk.
 
-    `metrics_R` is None unless `eval_every` divides t. What is yielded may still be computing.
+    `metrics_R` is None unless `trainer.eval_every` divides t. What is yielded may still be computing.
     `state_R` is donated to the next chunk: save it before asking for that, keep nothing.
     Where evaluations are more than a few seconds apart there are several chunks between
     them; the clock decides only where these end, never what they compute.
     """
     if state_R is None:
         state_R = init(trainer, runs_R, table, how=how)
-    advance = compile_advance(trainer, state_R, runs_R, table, eval_every=eval_every, how=how)
+    advance = compile_advance(trainer, state_R, runs_R, table, how=how)
 
-    length, t = None, start
+    eval_every, length, t = trainer.eval_every, None, start
     while t < num_steps:
         first, t = t, min(t + (length or TRIAL_STEPS), t - t % eval_every + eval_every)
         began = time.perf_counter()

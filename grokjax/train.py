@@ -71,7 +71,6 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
         for t, state_R, metrics_R in loop.chunks(
             *(experiment.trainer, experiment.runs_R, experiment.table),
             num_steps=schedule.num_steps,
-            eval_every=schedule.eval_every,
             how=config.lift,
             state_R=start.state_R,
             start=start.step,

@@ -27,6 +27,7 @@ class Trainer(NamedTuple):
     init: Callable  # (run, table) -> state
     step: Callable  # (state, t, run, table) -> state, after step number t = 0, 1, ...
     evaluate: Callable  # (state, run, table) -> {metric: []} on all examples
+    eval_every: int  # steps between evaluations, over which the state gathers its means
 
 
 class Table(flax.struct.PyTreeNode):
@@ -115,7 +116,8 @@ def make_trainer(
         eval_rows=_in_blocks(eval_rows, eval_block),
         num_eval=eval_rows.size,
     )
-    return Trainer(*(functools.partial(f, recipe) for f in (_init, _step, _evaluate)))
+    functions = (functools.partial(f, recipe) for f in (_init, _step, _evaluate))
+    return Trainer(*functions, eval_every)
 
 
 def make_model(task: Task, model: Mapping) -> nn.Module:

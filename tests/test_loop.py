@@ -16,7 +16,6 @@ def trained(config, how, runs_R=None, steps=20):
     chunks = loop.chunks(
         *(experiment.trainer, experiment.runs_R if runs_R is None else runs_R, experiment.table),
         num_steps=steps,
-        eval_every=config.schedule.eval_every,
         how=how,
     )
     history = grokjax.History()
@@ -76,7 +75,7 @@ def test_chunks_end_at_every_evaluation_and_only_there_have_metrics(monkeypatch,
     seen = [
         (t, metrics_R is not None)
         for t, _, metrics_R in loop.chunks(
-            *(experiment.trainer, experiment.runs_R, experiment.table), num_steps=10, eval_every=5
+            *(experiment.trainer, experiment.runs_R, experiment.table), num_steps=10
         )
     ]
 
@@ -105,7 +104,7 @@ def test_evaluation_stays_a_branch_under_vmap(toy_config):
     state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.table, how="vmap")
 
     compiled = loop.compile_advance(
-        experiment.trainer, state_R, experiment.runs_R, experiment.table, eval_every=5, how="vmap"
+        experiment.trainer, state_R, experiment.runs_R, experiment.table, how="vmap"
     )
     _, metrics_R = compiled(state_R, 0, 4)
 
