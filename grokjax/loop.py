@@ -70,7 +70,7 @@ def zeros(function):
 def chunks(trainer, runs_R, table, *, num_steps, how="auto", state_R=None, start=0):
     """Trains R runs side by side; yields `(t, state_R, metrics_R)` after every chunk.
 
-    `metrics_R` is None unless `trainer.eval_every` divides t. What is yielded may still be computing.
+    `metrics_R` is None unless `trainer.eval_every` divides t; all may still be computing.
     `state_R` is donated to the next chunk: save it before asking for that, keep nothing.
     Where evaluations are more than a few seconds apart there are several chunks between
     them; the clock decides only where these end, never what they compute.
