@@ -1,5 +1,6 @@
 """What the command line tools share: flags, errors of one line, the compilation cache."""
 
+import functools
 import re
 import sys
 from pathlib import Path
@@ -14,10 +15,13 @@ CACHE = flags.DEFINE_string(
 )
 
 
-def run(main) -> None:
-    """Runs `main(argv)`; a user's mistake prints one line and exits with 2."""
+def run(main, arguments: bool = False) -> None:
+    """Runs `main(argv)`; a user's mistake prints one line and exits with 2.
+
+    With `arguments`, words that are no flags are `main`'s; otherwise they are mistakes.
+    """
     try:
-        app.run(main, flags_parser=_parse)
+        app.run(main, flags_parser=functools.partial(_parse, arguments=arguments))
     except ValueError as error:
         _fail(error)
 
@@ -37,14 +41,14 @@ def warn(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def _parse(argv):
+def _parse(argv, arguments):
     try:
         left = flags.FLAGS(argv)
     except (flags.Error, ValueError, AttributeError, KeyError, TypeError, OSError) as error:
         _fail(_unknown_entry(argv) or error)
     if flags.FLAGS["verbosity"].using_default_value:
         logging.set_verbosity(logging.ERROR)  # orbax reports every file it writes
-    if len(left) > 1:
+    if len(left) > 1 and not arguments:
         _fail(f"cannot understand {left[1]!r}; flags start with --, see --help")
     return left
 

@@ -20,7 +20,7 @@ LAYERS = [  # each may import the layers above it, and in its own row only what 
     {"statistics", "checkpoints", "writers", "plots", "interrupts", "console"},
     {"results", "command_line"},
     {"journal", "resume", "report"},
-    {"train"},
+    {"train", "datasets"},
 ]
 WITHIN = {("layers", "prefixes"), ("resume", "report")}
 NO_MODULE_OF_OURS = {"checkpoints", "writers", "plots", "interrupts", "console", "run", "checks"}

@@ -1,0 +1,68 @@
+"""The published tables are the tables that training uses."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from grokjax import datasets, lookup
+
+ROOT = Path(__file__).parent.parent
+
+
+def rows_of(builder):
+    """Inputs and labels of a prepared table, in the order of its file."""
+    source = builder.as_data_source(split="table")
+    rows = source.__getitems__(range(len(source)))
+    return np.stack([row["inputs"] for row in rows]), np.array([row["label"] for row in rows])
+
+
+@pytest.mark.parametrize("name", ["modular/div_p11", "modular/add_p11", "permutation/s3"])
+def test_prepared_rows_are_the_rows_of_the_task(name, tmp_path):
+    task, setting = name.split("/")
+    table = lookup.find("task", task).make(**datasets.SETTINGS[task][setting]).examples
+    builder = datasets.prepare(name, tmp_path)
+    inputs_NxL, labels_N = rows_of(builder)
+
+    np.testing.assert_array_equal(inputs_NxL, table.inputs_NxL)
+    np.testing.assert_array_equal(labels_N, table.labels_N)
+    assert builder.info.metadata["num_classes"] == len(set(table.labels_N))
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "grokjax.datasets", *map(str, arguments)]
+
+
+@pytest.mark.slow
+def test_two_processes_may_prepare_the_same_table_at_once(tmp_path):
+    arguments = command("prepare", "modular/div_p97", "--data_dir", tmp_path)
+    processes = [
+        subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    last_lines = [process.communicate()[0].splitlines()[-1] for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0]
+    assert last_lines[0] == last_lines[1]
+    assert last_lines[0].startswith("9,312 rows are in ")
+    assert len(rows_of(datasets.prepare("modular/div_p97", tmp_path))[1]) == 9312
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["prepare", "modular/dvi_p97"], "did you mean 'modular/div_p97'?"),
+        (["prepair"], "choose from: list, prepare TASK/SETTING"),
+        ([], "choose from: list, prepare TASK/SETTING"),
+    ],
+)
+def test_a_wrong_command_is_one_line_and_exit_code_2(arguments, message):
+    done = subprocess.run(
+        command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
