@@ -3,24 +3,37 @@
 import contextlib
 import os
 import signal
+import threading
 
 
 class Interrupts(contextlib.AbstractContextManager):
-    """Within the block a signal is noted instead of raised; `received` is its number or None."""
+    """Within the block a signal is noted instead of raised; `received` is its number or None.
+
+    Python runs signal handlers between two instructions of the main thread, which may be a
+    compiled program of many seconds. Signals are therefore read by a thread of their own, from
+    the pipe that Python writes their numbers to as they come.
+    """
 
     received: int | None = None
 
     def __enter__(self):
         signals = (signal.SIGINT, signal.SIGTERM)
-        self._before = {number: signal.signal(number, self._note) for number in signals}
+        reading, self._writing = os.pipe()
+        os.set_blocking(self._writing, False)
+        self._before = {n: signal.signal(n, lambda *_: None) for n in signals}
+        self._wakeup_before = signal.set_wakeup_fd(self._writing)
+        threading.Thread(target=self._watch, args=(reading,), daemon=True).start()
         return self
 
     def __exit__(self, *exception):
+        signal.set_wakeup_fd(self._wakeup_before)
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        os.close(self._writing)  # ends the thread
 
-    def _note(self, number, frame):
-        del frame
-        if self.received is not None and number == signal.SIGINT:
-            os._exit(128 + number)
-        self.received = number
+    def _watch(self, reading):
+        while numbers := os.read(reading, 1):
+            if self.received is not None and numbers[0] == signal.SIGINT:
+                os._exit(128 + signal.SIGINT)
+            self.received = numbers[0]
+        os.close(reading)

@@ -144,5 +144,10 @@ def resume_command(folder: Path) -> str:
     )
 
 
-if __name__ == "__main__":
+def cli() -> None:
+    """`grokjax-train`, the same command without `python -m`."""
     command_line.run(main)
+
+
+if __name__ == "__main__":
+    cli()
