@@ -6,17 +6,29 @@ import math
 import numpy as np
 
 
-def inverse(b_N: np.ndarray, p: int) -> np.ndarray:
-    """The field inverse of every b modulo a prime p; b = 0 has none and is an error."""
-    return np.array([pow(int(b), -1, p) for b in range(1, p)])[b_N - 1]
+def divide(a_N: np.ndarray, b_N: np.ndarray, p: int) -> np.ndarray:
+    """a times the inverse of b modulo a prime p, for b from 1 to p - 1."""
+    inverses = np.array([0] + [pow(b, -1, p) for b in range(1, p)])  # that of 0 is never asked for
+    return a_N * inverses[b_N] % p
 
 
-MODULAR = {
+MODULAR = {  # [N], [N], p -> [N]
     "add": lambda a, b, p: (a + b) % p,
     "sub": lambda a, b, p: (a - b) % p,
-    "mul": lambda a, b, p: (a * b) % p,
-    "div": lambda a, b, p: a * inverse(b, p) % p,
+    "mul": lambda a, b, p: a * b % p,
+    "div": divide,
+    "a^2+b": lambda a, b, p: (a**2 + b) % p,
+    "a^3+b": lambda a, b, p: (a**3 + b) % p,
+    "a^2+b^2": lambda a, b, p: (a**2 + b**2) % p,
+    "a^2+ab+b^2": lambda a, b, p: (a**2 + a * b + b**2) % p,
+    "a^2+ab+b^2+a": lambda a, b, p: (a**2 + a * b + b**2 + a) % p,
+    "a^3+ab": lambda a, b, p: (a**3 + a * b) % p,
+    "a^3+ab^2+b": lambda a, b, p: (a**3 + a * b**2 + b) % p,
+    "div_if_odd_else_sub": lambda a, b, p: np.where(b % 2 == 1, divide(a, b, p), (a - b) % p),
+    "add_if_even_else_mul": lambda a, b, p: np.where(a % 2 == 0, a + b, a * b) % p,
+    "add_if_even_else_sub": lambda a, b, p: np.where(a % 2 == 0, a + b, a - b) % p,
 }
+DIVIDING = ("div", "div_if_odd_else_sub")  # these need a prime p
 
 
 def is_prime(n: int) -> bool:
@@ -35,10 +47,20 @@ def permutations(k: int) -> np.ndarray:
     return np.array(list(itertools.permutations(range(k))))
 
 
-def composition_table(k: int) -> np.ndarray:
-    """[k!, k!]: number of c for numbers of a and b, where c[i] = b[a[i]]: first a, then b."""
-    elements = permutations(k)
-    weights = k ** np.arange(k)[::-1]  # a permutation's digits as one number, in the same order
-    codes = elements @ weights
-    composed = elements[np.arange(len(elements))[None, :, None], elements[:, None, :]]
-    return np.searchsorted(codes, composed @ weights)
+def numbers(elements_Nxk: np.ndarray) -> np.ndarray:
+    """[N]: the numbers of permutations in the order of `permutations`."""
+    k = elements_Nxk.shape[1]
+    weights_k = k ** np.arange(k)[::-1]  # digits as one number, which sorts in the same order
+    return np.searchsorted(permutations(k) @ weights_k, elements_Nxk @ weights_k)
+
+
+def compose(first_Nxk: np.ndarray, then_Nxk: np.ndarray) -> np.ndarray:
+    """[N, k]: c[i] = b[a[i]], first a, then b."""
+    return np.take_along_axis(then_Nxk, first_Nxk, axis=1)
+
+
+PERMUTING = {  # [N, k], [N, k] -> [N, k]
+    "compose": compose,
+    "conjugate": lambda a, b: compose(compose(a, b), np.argsort(a, axis=1)),
+    "aba": lambda a, b: compose(compose(a, b), a),
+}

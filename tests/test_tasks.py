@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from grokjax import lookup
-from grokjax.arithmetic import composition_table, is_prime, permutations
+from grokjax.arithmetic import MODULAR, is_prime, permutations
 from grokjax.tasks import modular, permutation
 
 
@@ -32,17 +32,35 @@ def test_multiplying_the_quotient_gives_the_dividend_back():
     assert (table.labels_N * b_N % 97 == a_N).all()
 
 
-@pytest.mark.parametrize(("op", "answer"), [("add", 1), ("sub", 5), ("mul", 1)])
-def test_the_other_operations_mod_7(op, answer):
+BY_HAND = {  # a = 3 and b = 5, a = 4 and b = 6, mod 7
+    "add": (1, 3),
+    "sub": (5, 5),
+    "mul": (1, 3),
+    "a^2+b": (0, 1),  # 9 + 5, 16 + 6
+    "a^3+b": (4, 0),  # 27 + 5, 64 + 6
+    "a^2+b^2": (6, 3),  # 9 + 25, 16 + 36
+    "a^2+ab+b^2": (0, 6),  # 34 + 15, 52 + 24
+    "a^2+ab+b^2+a": (3, 3),
+    "a^3+ab": (0, 4),  # 27 + 15, 64 + 24
+    "a^3+ab^2+b": (2, 4),  # 27 + 75 + 5, 64 + 144 + 6
+    "div_if_odd_else_sub": (2, 5),  # 3 / 5, 4 - 6
+    "add_if_even_else_mul": (1, 3),  # 3 * 5, 4 + 6
+    "add_if_even_else_sub": (5, 3),  # 3 - 5, 4 + 6
+}
+
+
+@pytest.mark.parametrize("op", [op for op in MODULAR if op != "div"])
+def test_the_other_operations_mod_7(op):
     task = modular.make(op=op, p=7)
 
     assert len(task.examples.labels_N) == 49
-    assert equation(task, 3, 5) == answer
+    assert (equation(task, 3, 5), equation(task, 4, 6)) == BY_HAND[op]
 
 
 def test_division_needs_a_prime():
-    with pytest.raises(ValueError, match="p = 96 is not prime"):
-        modular.make(op="div", p=96)
+    for op in ("div", "div_if_odd_else_sub"):
+        with pytest.raises(ValueError, match="p = 96 is not prime"):
+            modular.make(op=op, p=96)
     assert [n for n in range(30) if is_prime(n)] == [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]
 
 
@@ -60,8 +78,13 @@ def test_composition_applies_first_a_then_b():
     assert equation(permutation.make(k=3), a, b) == c
 
 
+def table_of(op, k):
+    size = len(permutations(k))
+    return permutation.make(op=op, k=k).examples.labels_N.reshape(size, size)
+
+
 def test_permutations_are_a_group_that_does_not_commute():
-    table = composition_table(4)
+    table = table_of("compose", 4)
     identity = np.arange(24)
 
     assert (table[0] == identity).all()
@@ -70,6 +93,15 @@ def test_permutations_are_a_group_that_does_not_commute():
     a, b, c = np.random.default_rng(0).integers(24, size=(3, 200))
     assert (table[table[a, b], c] == table[a, table[b, c]]).all()
     assert (table != table.T).any()
+
+
+def test_conjugation_and_aba_are_compositions():
+    """Conjugates of b by a solve c a = a b, first to last; aba is (a b) a."""
+    table, conjugate, aba = (table_of(op, 4) for op in ("compose", "conjugate", "aba"))
+    a, b = np.random.default_rng(1).integers(24, size=(2, 200))
+
+    assert (table[conjugate[a, b], a] == table[a, b]).all()
+    assert (aba[a, b] == table[table[a, b], a]).all()
 
 
 def test_s5_has_14400_equations():

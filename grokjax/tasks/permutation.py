@@ -4,30 +4,32 @@ Power et al., 2022, "Grokking: Generalization Beyond Overfitting on Small
 Algorithmic Datasets", https://arxiv.org/abs/2201.02177, appendix A.1.
 """
 
-import math
-
 import numpy as np
 
-from grokjax.arithmetic import all_pairs, composition_table
+from grokjax.arithmetic import PERMUTING, all_pairs, numbers, permutations
+from grokjax.checks import check_choice
 from grokjax.data import Examples, Task
 
 MAX_K = 6  # 720 elements, 518,400 equations; S_7 would have 25 million
 
 
-def make(k: int = 5) -> Task:
-    """Every equation `a o b =` of S_k once: first a, then b, as in the authors' code.
+def make(op: str = "compose", k: int = 5) -> Task:
+    """Every equation `a o b =` of S_k once.
 
-    Tokens 0..k!-1 are the permutations in lexicographic order, k! is the operator and
-    k! + 1 is the equals sign. S_5 has 120 elements and 14,400 equations.
+    `compose` is first a, then b, as in the authors' code; `conjugate` is a, b and a's inverse,
+    `aba` is a, b and a again. Tokens 0..k!-1 are the permutations in lexicographic order, k! is
+    the operator and k! + 1 is the equals sign. S_5 has 120 elements and 14,400 equations.
 
         (0 2 1) o (1 0 2) = (1 2 0) in S_3  ->  inputs [1, 6, 2, 7], label 3
     """
+    check_choice("op", op, PERMUTING)
     if not 2 <= k <= MAX_K:
         raise ValueError(f"k = {k} is out of range; choose 2 to {MAX_K}, the papers use 5")
-    size = math.factorial(k)
+    elements = permutations(k)
+    size = len(elements)
     a_N, b_N = all_pairs(range(size), range(size))
     op_N, eq_N = np.full_like(a_N, size), np.full_like(a_N, size + 1)
     inputs_NxL = np.stack([a_N, op_N, b_N, eq_N], axis=1)
-    labels_N = composition_table(k)[a_N, b_N]
+    labels_N = numbers(PERMUTING[op](elements[a_N], elements[b_N]))
     examples = Examples(inputs_NxL.astype(np.int32), labels_N.astype(np.int32))
     return Task(examples, num_tokens=size + 2, num_classes=size)
