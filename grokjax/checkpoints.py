@@ -40,7 +40,6 @@ class Checkpoints(contextlib.AbstractContextManager):
 
     def __init__(self, folder: Path, schedule: Mapping):
         """Keeps the newest `schedule.keep`, and one in ten of those that are due."""
-        policies = ocp.training.save_decision_policies
         preserved = ocp.training.preservation_policies
         self._every = schedule["checkpoint_every"]
         between = MILESTONE * self._every
@@ -48,7 +47,6 @@ class Checkpoints(contextlib.AbstractContextManager):
         self._checkpointer = ocp.training.Checkpointer(
             folder.absolute(),
             cleanup_tmp_directories=True,
-            save_decision_policy=policies.FixedIntervalPolicy(self._every),
             preservation_policy=preserved.AnyPreservationPolicy(
                 [preserved.LatestN(schedule["keep"]), preserved.CustomSteps(tuple(milestones))]
             ),
@@ -103,11 +101,13 @@ def restore(folder: Path, step: int, like_state_R) -> Restored:
     return Restored(step, content["state"], history, meta["config"])
 
 
-def drop_after(folder: Path, step: int) -> None:
-    """Deletes checkpoints newer than `step`, which a rewound run will write again."""
+def set_aside_after(folder: Path, step: int) -> None:
+    """Renames checkpoints newer than `step`, which a rewound run will write again."""
     for later in steps(folder):
         if later > step:
-            shutil.rmtree(folder / str(later))
+            aside = folder / f"{later}.superseded"
+            shutil.rmtree(aside, ignore_errors=True)
+            (folder / str(later)).rename(aside)
 
 
 def checksums(tree) -> dict[str, int]:
@@ -128,6 +128,8 @@ def _load(folder, step, wanted):
     path = (folder / str(step)).absolute()
     try:
         return ocp.load_checkpointables(path, wanted)
+    except (PermissionError, MemoryError):
+        raise
     except Exception as error:  # orbax raises many types, some of them plain Exception
         reason = str(error.__cause__ or error).strip().split("\n")[0]
         raise Damaged(f"checkpoint {step} cannot be read ({reason[:200]})") from error

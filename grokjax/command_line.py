@@ -3,6 +3,7 @@
 import functools
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import app, flags, logging
@@ -15,15 +16,22 @@ CACHE = flags.DEFINE_string(
 )
 
 
-def run(main, arguments: bool = False) -> None:
-    """Runs `main(argv)`; a user's mistake prints one line and exits with 2.
+def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = False) -> None:
+    """Runs a command: `prepare(argv)` looks at what the user asked for and gives the work to do.
 
-    With `arguments`, words that are no flags are `main`'s; otherwise they are mistakes.
+    A ValueError in `prepare` is a user's mistake: it prints one line and exits with 2. In the
+    work it would be ours, and keeps its traceback. With `arguments`, words that are no flags are
+    left to `prepare`; otherwise they are mistakes.
     """
-    try:
-        app.run(main, flags_parser=functools.partial(_parse, arguments=arguments))
-    except ValueError as error:
-        _fail(error)
+
+    def main(argv):
+        try:
+            work = prepare(argv)
+        except ValueError as error:
+            _fail(error)
+        work()
+
+    app.run(main, flags_parser=functools.partial(_parse, arguments=arguments))
 
 
 def use_compilation_cache() -> None:
@@ -61,7 +69,7 @@ def _unknown_entry(argv):
         return None
     try:
         known = dict(config_lib.flat(config_lib.load(file[1])))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         return error
     for path in re.findall(r"--config\.([\w.]+)", words):
         if path not in known:

@@ -108,7 +108,9 @@ def load(path: str) -> ConfigDict:
     spec = importlib.util.spec_from_file_location("grokjax_config", name)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.get_config(choice)
+    if not hasattr(module, "get_config"):
+        raise ValueError(f"{name!r} is no config file: it has no function get_config(choice)")
+    return module.get_config(choice) if choice else module.get_config()
 
 
 def make_task(config: ConfigDict) -> Task:
@@ -142,7 +144,7 @@ def expand(config: ConfigDict, num_examples: int) -> tuple[Run, list[str]]:
         dict(zip(entries, values, strict=True)) for values in itertools.product(*entries.values())
     ]
     varied = [name for name, values in entries.items() if len(values) > 1] or ["seed"]
-    labels = [" ".join(f"{name}={point[name]:g}" for name in varied) for point in points]
+    labels = [" ".join(f"{name}={_short(point[name])}" for name in varied) for point in points]
     for point in points:
         if point["split_seed"] is None:
             point["split_seed"] = point["seed"]
@@ -199,6 +201,11 @@ def _check_known(what, name, known):
         raise ValueError(
             f"{what} is unknown; choose from {', '.join(known)}{did_you_mean(name, known)}"
         )
+
+
+def _short(value):
+    """`0.001`, `1`; all digits where fewer would not give the same value."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def _typed(name, values):

@@ -8,6 +8,8 @@ import numpy as np
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from grokjax.statistics import finite_median
+
 
 class Console(contextlib.AbstractContextManager):
     """Says everything to the log file; on a terminal a bar stands in for the regular lines."""
@@ -45,7 +47,7 @@ class Console(contextlib.AbstractContextManager):
 
     def describe(self, metrics_R: Mapping[str, np.ndarray]) -> None:
         """Puts the latest accuracies beside the bar."""
-        train, val = (np.median(metrics_R[f"{name}_accuracy"]) for name in ("train", "val"))
+        train, val = (finite_median(metrics_R[f"{name}_accuracy"]) for name in ("train", "val"))
         self._bar.update(self._task, description=f"train {train:.1%} validation {val:.1%}")
 
     def advanced(self, step: int) -> None:
@@ -61,7 +63,7 @@ class Console(contextlib.AbstractContextManager):
 
 def evaluation_line(metrics_R: Mapping[str, np.ndarray], grokked: int) -> str:
     """Losses and accuracies of one run, or medians over many."""
-    middle = {name: float(np.median(value_R)) for name, value_R in metrics_R.items()}
+    middle = {name: finite_median(value_R) for name, value_R in metrics_R.items()}
     parts = [
         f"train loss {middle['train_loss']:.4f} accuracy {middle['train_accuracy']:7.2%}",
         f"validation loss {middle['val_loss']:.4f} accuracy {middle['val_accuracy']:7.2%}",

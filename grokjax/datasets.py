@@ -108,18 +108,23 @@ def prepare(name: str, data_dir: str | Path) -> tfds.core.DatasetBuilder:
     return builder
 
 
-def main(argv):
-    """What the command does."""
+def command(argv):
+    """What the words of the command line ask for."""
     match argv[1:]:
         case ["list"]:
-            print("\n".join(names()))
+            return lambda: print("\n".join(names()))
         case ["prepare", name]:
-            builder = prepare(name, DATA_DIR.value)
-            rows = builder.info.splits["table"].num_examples
-            print(f"{rows:,} rows are in {builder.data_path}")
+            check_choice("table", name, names())
+            return lambda: _prepare_and_tell(name)
         case _:
             raise ValueError("unknown command; choose from: list, prepare TASK/SETTING")
 
 
+def _prepare_and_tell(name):
+    builder = prepare(name, DATA_DIR.value)
+    rows = builder.info.splits["table"].num_examples
+    print(f"{rows:,} rows are in {builder.data_path}")
+
+
 if __name__ == "__main__":
-    command_line.run(main, arguments=True)
+    command_line.run(command, arguments=True)

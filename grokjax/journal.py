@@ -46,10 +46,8 @@ class Journal:
         known = {r for r, grok in enumerate(before) if grok.grok_step is not None}
         for r, (label, grok) in enumerate(zip(self._labels, self.groks, strict=True)):
             if grok.grok_step is not None and r not in known:
-                delay = (
-                    "without delay" if grok.no_delay else f"after a delay of {grok.delay or 0:,}"
-                )
-                self._console.say(f"{label} grokked at {grok.grok_step:,}, {delay}", step)
+                delay = f", after a delay of {grok.delay:,}" if grok.delay else ""
+                self._console.say(f"{label} grokked at {grok.grok_step:,}{delay}", step)
 
 
 def all_done(history: History, config) -> bool:

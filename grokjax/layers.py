@@ -88,18 +88,16 @@ class Attention(nn.Module):
         k_l = tree.split(self._heads(x_MxD, "key"))
         v_l = tree.split(self._heads(x_MxD, "value"))
 
-        own_k, own_v = tree.own(k_l), tree.own(v_l)
         if answers_only:
-            out = attend(q, own_k, own_v, dropout)
+            out = attend([q], tree.own(k_l), tree.own(v_l), dropout)
         else:
-            out_l = []
-            for position, q_MxHxK in enumerate(tree.split(q)):
-                if position < tree.num_shared:
-                    k, v = tree.path(k_l, position), tree.path(v_l, position)
-                else:
-                    k, v = own_k[: position + 1], own_v[: position + 1]
-                out_l.append(attend(q_MxHxK, k, v, dropout))
-            out = jnp.concatenate(out_l)
+            q_l = tree.split(q)
+            shared = [
+                attend([q_l[place]], tree.path(k_l, place), tree.path(v_l, place), dropout)
+                for place in range(tree.num_shared)
+            ]
+            own = attend(q_l[tree.num_shared :], tree.own(k_l), tree.own(v_l), dropout)
+            out = jnp.concatenate([*shared, own])
         out = out.reshape(len(out), self.num_heads * self.head_width)
         return Linear(x_MxD.shape[-1], self.initializer, name="out")(out)
 
@@ -109,17 +107,34 @@ class Attention(nn.Module):
         return y.reshape(-1, self.num_heads, self.head_width)
 
 
-def attend(q_MxHxK, k_S: Sequence[jax.Array], v_S: Sequence[jax.Array], dropout: Callable):
-    """[M, H, K]: each of M queries attends to its own S keys, given as S arrays [M, H, K]."""
-    scale = q_MxHxK.shape[-1] ** -0.5
+def attend(q_U: Sequence[jax.Array], k_S, v_S, dropout: Callable):
+    """[U M, H, K]: the rows of the last U of S positions attend up to their own position.
+
+    Queries, keys and values are given position by position, as arrays [M, H, K] whose rows
+    belong together. Few keys are multiplied and summed; many are a matrix product.
+    """
+    earlier = len(k_S) - len(q_U)
     if len(k_S) <= FEW_KEYS:
-        score_MxHxS = jnp.stack([(q_MxHxK * k).sum(-1) for k in k_S], axis=-1) * scale
-        weight_MxHxS = dropout(jax.nn.softmax(score_MxHxS))
-        return sum(weight_MxHxS[..., s, None] * v for s, v in enumerate(v_S))
-    k_SxMxHxK, v_SxMxHxK = jnp.stack(k_S), jnp.stack(v_S)
-    score_MxHxS = jnp.einsum("mhk,smhk->mhs", q_MxHxK, k_SxMxHxK) * scale
+        seen = range(earlier + 1, len(k_S) + 1)
+        out = [_sum(q, k_S[:n], v_S[:n], dropout) for q, n in zip(q_U, seen, strict=True)]
+        return jnp.concatenate(out)
+    later_UxS = jnp.arange(len(k_S)) > earlier + jnp.arange(len(q_U))[:, None]
+    q_UxMxHxK, k_SxMxHxK, v_SxMxHxK = (jnp.stack(x) for x in (q_U, k_S, v_S))
+    score_MxHxUxS = jnp.einsum("umhk,smhk->mhus", q_UxMxHxK, k_SxMxHxK) * _scale(q_UxMxHxK)
+    weight_MxHxUxS = dropout(jax.nn.softmax(jnp.where(later_UxS, -jnp.inf, score_MxHxUxS)))
+    out_UxMxHxK = jnp.einsum("mhus,smhk->umhk", weight_MxHxUxS, v_SxMxHxK)
+    return out_UxMxHxK.reshape(-1, *out_UxMxHxK.shape[2:])
+
+
+def _sum(q_MxHxK, k_S, v_S, dropout):
+    """[M, H, K]: each query attends to all of its S keys."""
+    score_MxHxS = jnp.stack([(q_MxHxK * k).sum(-1) for k in k_S], axis=-1) * _scale(q_MxHxK)
     weight_MxHxS = dropout(jax.nn.softmax(score_MxHxS))
-    return jnp.einsum("mhs,smhk->mhk", weight_MxHxS, v_SxMxHxK)
+    return sum(weight_MxHxS[..., s, None] * v for s, v in enumerate(v_S))
+
+
+def _scale(q):
+    return q.shape[-1] ** -0.5
 
 
 class Mlp(nn.Module):

@@ -31,8 +31,8 @@ def init(trainer, runs_R, table, *, how="auto"):
     return jax.jit(start)(runs_R)
 
 
-def compile_advance(trainer, state_R, runs_R, table, *, how="auto"):
-    """Gives `advance(state_R, start, stop) -> (state_R, metrics_R)`, compiled.
+def make_advance(trainer, how="auto"):
+    """Gives the program `advance(state_R, start, stop, runs_R, table) -> (state_R, metrics_R)`.
 
     It trains from step `start` to step `stop` and evaluates if that is due at `stop`;
     otherwise the metrics are zeros. Both steps are arguments of the program, one scalar each
@@ -52,7 +52,13 @@ def compile_advance(trainer, state_R, runs_R, table, *, how="auto"):
 
         return lift(chunk, how)(state_R, runs_R)
 
-    compiled = advance.lower(state_R, jnp.int32(0), jnp.int32(0), runs_R, table).compile()
+    return advance
+
+
+def compile_advance(trainer, state_R, runs_R, table, *, how="auto"):
+    """`make_advance` compiled for some runs: `advance(state_R, start, stop)`."""
+    zero = jnp.int32(0)
+    compiled = make_advance(trainer, how).lower(state_R, zero, zero, runs_R, table).compile()
     return lambda state_R, start, stop: compiled(
         state_R, jnp.int32(start), jnp.int32(stop), runs_R, table
     )
@@ -73,17 +79,21 @@ def chunks(trainer, runs_R, table, *, num_steps, how="auto", state_R=None, start
     `metrics_R` is None unless `trainer.eval_every` divides t; all may still be computing.
     `state_R` is donated to the next chunk: save it before asking for that, keep nothing.
     Where evaluations are more than a few seconds apart there are several chunks between
-    them; the clock decides only where these end, never what they compute.
+    them; the clock decides only where these end, never what they compute. No more than one
+    is queued behind the one that is being computed.
     """
     if state_R is None:
         state_R = init(trainer, runs_R, table, how=how)
     advance = compile_advance(trainer, state_R, runs_R, table, how=how)
 
-    eval_every, length, t = trainer.eval_every, None, start
+    eval_every, length, t, before = trainer.eval_every, None, start, None
     while t < num_steps:
-        first, t = t, min(t + (length or TRIAL_STEPS), t - t % eval_every + eval_every)
+        next_evaluation = t - t % eval_every + eval_every
+        first, t = t, min(t + (length or TRIAL_STEPS), next_evaluation, num_steps)
         began = time.perf_counter()
         state_R, metrics_R = advance(state_R, first, t)
+        jax.block_until_ready(before)
+        before = metrics_R
         if length is None:
             jax.block_until_ready(state_R)
             seconds_per_step = (time.perf_counter() - began) / (t - first)

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import optax
 
 
@@ -47,16 +48,18 @@ def chain(*optimizers: Optimizer) -> Optimizer:
     def init(params):
         return tuple(optimizer.init(params) for optimizer in optimizers)
 
-    def update(updates, states, params, **extra):
+    def update(updates, states, params, *, t, key):
         new_states = []
-        for optimizer, state in zip(optimizers, states, strict=True):
-            updates, state = optimizer.update(updates, state, params, **extra)
+        for place, (optimizer, state) in enumerate(zip(optimizers, states, strict=True)):
+            own_key = None if key is None else jax.random.fold_in(key, place)
+            updates, state = optimizer.update(updates, state, params, t=t, key=own_key)
             new_states.append(state)
         return updates, tuple(new_states)
 
     def forward_params(params, states, key=None):
-        for optimizer, state in zip(optimizers, states, strict=True):
-            params = optimizer.forward_params(params, state, key)
+        for place, (optimizer, state) in enumerate(zip(optimizers, states, strict=True)):
+            own_key = None if key is None else jax.random.fold_in(key, place)
+            params = optimizer.forward_params(params, state, own_key)
         return params
 
     def eval_params(params, states):

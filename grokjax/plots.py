@@ -16,6 +16,8 @@ from matplotlib.legend_handler import HandlerTuple
 from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 from matplotlib.ticker import FuncFormatter, LogLocator, PercentFormatter
 
+from grokjax.statistics import finite_quantiles
+
 # Okabe and Ito's vermilion and blue, told apart by colour-blind readers
 COLOURS = {"train": "#D55E00", "val": "#0072B2"}
 NAMES = {"train": "training", "val": "validation"}
@@ -133,9 +135,7 @@ def _facts_panel(axes, facts):
 
 def _quantiles(values_ExR):
     """`QUANTILES` over the runs [Q, E], of the finite values; NaN where there are none."""
-    rows = (row_R[np.isfinite(row_R)] for row_R in np.asarray(values_ExR, float))
-    nothing = np.full(len(QUANTILES), np.nan)
-    return np.stack([np.quantile(r, QUANTILES) if r.size else nothing for r in rows], axis=1)
+    return np.stack([finite_quantiles(row_R, QUANTILES) for row_R in values_ExR], axis=1)
 
 
 def _draw_bands(axes, history, bands_QxE):

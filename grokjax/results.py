@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -23,26 +23,46 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 STEP_OF_LINE = re.compile(r"^\[step ([\d,]+)\]")
 
 
+def check_writable(what: str, folder: Path) -> None:
+    """Raises a ValueError if a folder cannot be made or written to; makes nothing."""
+    folder = folder.absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise ValueError(f"{what} {str(folder)!r}: {str(existing)!r} is a file; choose a folder")
+    if not os.access(existing, os.W_OK):
+        raise ValueError(f"{what} {str(folder)!r} cannot be written to; choose another")
+
+
 class Session:
     """One stretch of training, from a start or a resume to a stop."""
 
-    def __init__(self, step: int):
-        self.status, self.ended = "running", None
+    def __init__(self, step: int, write: Callable[[str], None]):
         self._from_step = self._to_step = step
-        self._started, self._clock = _now(), time.perf_counter()
+        self._started, self._clock, self._ended = _now(), time.perf_counter(), None
+        self._write, self._outcome = write, "failed"
+        write("running")
 
     def reached(self, step: int) -> None:
+        """Notes how far training has come."""
         self._to_step = step
+        self._write("running")
 
     def end(self, status: str) -> None:
-        self.status = status
+        """Says how the session came out; unsaid, it failed."""
+        self._outcome = status
+
+    def close(self) -> None:
+        """Writes the outcome."""
+        self._ended = _now()
+        self._write(self._outcome)
 
     def facts(self) -> dict:
+        """What is written down of the session."""
         return {
             "from_step": self._from_step,
             "to_step": self._to_step,
             "started": self._started,
-            "ended": self.ended,
+            "ended": self._ended,
             "seconds": round(time.perf_counter() - self._clock, 2),
         }
 
@@ -64,17 +84,6 @@ class Results:
         self.loss_figure = folder / "loss.png"
         self.overview_figure = folder / "overview.png"
 
-    def check_writable(self) -> None:
-        """Raises a ValueError if the folder cannot be made or written to; makes nothing."""
-        folder = self.folder.absolute()
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-        if not existing.is_dir():
-            raise ValueError(
-                f"workdir {str(folder)!r}: {str(existing)!r} is a file; choose a folder"
-            )
-        if not os.access(existing, os.W_OK):
-            raise ValueError(f"workdir {str(self.folder)!r} cannot be written to; choose another")
-
     def status(self) -> str | None:
         """`running`, `finished`, `interrupted` or `failed`; None if nothing ran here."""
         return self._read_metadata().get("status")
@@ -87,26 +96,29 @@ class Results:
             else:
                 path.unlink(missing_ok=True)
 
+    def is_complete(self) -> bool:
+        """Has everything been written that a finished run leaves?"""
+        return self.status() == "finished" and self.summary.exists()
+
     @contextlib.contextmanager
     def session(self, config: Mapping, step: int):
         """Notes that training goes on from `step`, and how it ends: `failed` on an exception."""
         self.folder.mkdir(parents=True, exist_ok=True)
         _write_json(self.config, config)
-        session = Session(step)
         earlier = self._read_metadata().get("sessions", [])
 
-        def note():
-            sessions = [*earlier, session.facts()]
-            facts = {"status": session.status, "config": config, "sessions": sessions}
-            _write_json(self.metadata, {"name": self.folder.name, **facts, **_environment()})
+        environment = _environment()
 
-        note()
-        session.status = "failed"
+        def write(status):
+            sessions = [*earlier, session.facts()]
+            facts = {"status": status, "config": config, "sessions": sessions}
+            _write_json(self.metadata, {"name": self.folder.name, **facts, **environment})
+
+        session = Session(step, write)
         try:
             yield session
         finally:
-            session.ended = _now()
-            note()
+            session.close()
 
     def seconds(self) -> float:
         """Wall seconds of all sessions so far."""
@@ -168,7 +180,9 @@ def _now():
 
 def _git_commit():
     folder = Path(__file__).parent
-    done = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False
-    )
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:  # there is no git
+        return None
     return done.stdout.strip() or None

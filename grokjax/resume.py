@@ -66,15 +66,15 @@ def find_start(
 
 
 def rewind(results: Results, step: int) -> None:
-    """Removes what is newer than `step`: the experiment will write it again."""
-    checkpoints.drop_after(results.checkpoints, step)
+    """Sets aside what is newer than `step`: the experiment will write it again."""
+    checkpoints.set_aside_after(results.checkpoints, step)
     results.cut_log(step)
 
 
 def _check_same(stored, config):
     stored, config = dict(flat(stored)), dict(flat(config))
     may_change = set(MAY_CHANGE)
-    if config["schedule.learning_rate"] not in schedules.READS_TOTAL:
+    if "num_steps" not in schedules.reads(config["schedule.learning_rate"]):
         may_change.add("schedule.num_steps")
     names = {n for n in stored | config if stored.get(n) != config.get(n)} - may_change
     if names:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from grokjax.metrics import Grokking, History
+from grokjax.statistics import finite_median
 
 FINAL = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
 
@@ -41,7 +42,7 @@ def _overall(history, groks, seconds):
         "median_grok_step": median,  # null: fewer than half grokked
         "quartiles_grok_step": [low, high],
         "resolution": int(history["step"][0]),  # steps between evaluations
-        "median_val_accuracy": float(np.median(history["val_accuracy"][-1])),
+        "median_val_accuracy": _number(finite_median(history["val_accuracy"][-1])),
         "seconds": round(seconds, 2),
     }
 
@@ -69,14 +70,19 @@ def _line(run):
     if run["grok_step"] is None:
         found.append(f"not grokked by step {run['steps']:,}")
     else:
-        delay = "no delay" if run["delay"] == 0 else f"delay {_steps(run['delay'])}"
-        found.append(f"grokked at {_steps(run['grok_step'])} ({delay})")
+        delay = {None: "", 0: " (no delay)"}.get(run["delay"], f" (delay {_steps(run['delay'])})")
+        found.append(f"grokked at {_steps(run['grok_step'])}{delay}")
     if run["collapses"]:
         found.append(f"collapsed {run['collapses']} times since")
     if run["diverged"]:
         found.append("diverged")
-    accuracy = f"train {run['train_accuracy']:.2%}, validation {run['val_accuracy']:.2%}"
+    train, val = (_percent(run[f"{name}_accuracy"]) for name in ("train", "val"))
+    accuracy = f"train {train}, validation {val}"
     return f"{run['label']}: {', '.join(found)}; accuracy {accuracy} at step {run['steps']:,}"
+
+
+def _percent(number):
+    return "unknown" if number is None else f"{number:.2%}"
 
 
 def _steps(number):

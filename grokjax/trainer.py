@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from grokjax import data, lookup, losses, optimizer, prefixes, schedules
+from grokjax import data, lookup, losses, prefixes, schedules
 from grokjax.data import Examples, Task
-from grokjax.optimizer import Optimizer
+from grokjax.optimizer import Optimizer, chain
 from grokjax.run import Run, streams
 
 
@@ -60,7 +60,7 @@ class Recipe(NamedTuple):
 
     network: nn.Module
     make_optimizer: Callable[[Mapping], Optimizer]  # from the hyperparameters of a step
-    schedule: Callable  # (t, warmup) -> factor of the learning rate
+    schedule: Callable  # (t, hparams) -> factor of the learning rate
     per_example: Callable  # (logits_BxC, labels_B) -> loss_B
     penalty: Callable  # (params) -> []
     draw_batch: Callable  # (key, t, order_N, num_train) -> Batch
@@ -106,9 +106,7 @@ def make_trainer(
     recipe = Recipe(
         network=make_model(task, model),
         make_optimizer=functools.partial(_chain, optimizer),
-        schedule=functools.partial(
-            schedules.SCHEDULES[learning_rate_schedule], num_steps=num_steps
-        ),
+        schedule=functools.partial(_factor, learning_rate_schedule, num_steps),
         per_example=losses.LOSSES[loss["name"]],
         penalty=losses.PENALTIES[loss["l1"]],
         draw_batch=functools.partial(data.BATCHES[batches], batch_size=batch_size),
@@ -147,7 +145,7 @@ def _init(recipe: Recipe, run: Run, table: Table) -> TrainState:
 
 def _step(recipe: Recipe, state: TrainState, t, run: Run, table: Table) -> TrainState:
     keys = streams(run.seed)
-    key_noise = jax.random.fold_in(keys.noise, t)
+    key_forward, key_update = jax.random.split(jax.random.fold_in(keys.noise, t))
     key_dropout = jax.random.fold_in(keys.dropout, t)
     batch = recipe.draw_batch(keys.batch, t, order_N=state.order_N, num_train=run.num_train)
     tree = _tree(recipe, table, batch.rows_B, train=True)
@@ -155,7 +153,7 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, table: Table) -> Train
     rate, optimizer_ = _optimizer_of_step(recipe, run, t)
 
     def objective(params):
-        params = optimizer_.forward_params(params, state.opt_state, key_noise)
+        params = optimizer_.forward_params(params, state.opt_state, key_forward)
         logits_BxC = recipe.network.apply(
             {"params": params}, tree, train=True, rngs={"dropout": key_dropout}
         )
@@ -163,7 +161,9 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, table: Table) -> Train
         return loss + run.hparams["l1"] * recipe.penalty(params), loss
 
     grads, loss = jax.grad(objective, has_aux=True)(state.params)
-    updates, opt_state = optimizer_.update(grads, state.opt_state, state.params, t=t, key=key_noise)
+    updates, opt_state = optimizer_.update(
+        grads, state.opt_state, state.params, t=t, key=key_update
+    )
     seen = jax.tree.map(lambda x: jnp.where(t % recipe.eval_every == 0, 0.0, x), state.interval)
     interval = Interval(
         learning_rate=rate,
@@ -183,7 +183,7 @@ def _evaluate(recipe: Recipe, state: TrainState, run: Run, table: Table) -> dict
     train_N = data.is_train(state.order_N, run.num_train)[rows_N]
 
     def mean(x_N, mask_N):
-        return jnp.where(mask_N, x_N, 0.0).sum() / jnp.maximum(mask_N.sum(), 1)
+        return jnp.where(mask_N, x_N, 0.0).sum() / mask_N.sum()
 
     return {
         "learning_rate": state.interval.learning_rate,
@@ -224,8 +224,13 @@ def _tree(recipe, table, rows_B, train):
 
 def _optimizer_of_step(recipe, run, t):
     """This step's learning rate, and the optimizer built with it."""
-    rate = run.hparams["learning_rate"] * recipe.schedule(t, run.hparams["warmup"])
+    rate = run.hparams["learning_rate"] * recipe.schedule(t, run.hparams)
     return rate, recipe.make_optimizer({**run.hparams, "learning_rate": rate})
+
+
+def _factor(name, num_steps, t, hparams):
+    known = {**hparams, "num_steps": num_steps}
+    return schedules.SCHEDULES[name](t, **{read: known[read] for read in schedules.reads(name)})
 
 
 def _chain(options_by_name, hparams):
@@ -233,7 +238,7 @@ def _chain(options_by_name, hparams):
         traced = {h: hparams[h] for h in lookup.hparams("optimizer", name)}
         return lookup.find("optimizer", name).make(**traced, **options)
 
-    return optimizer.chain(*(make(*item) for item in options_by_name.items()))
+    return chain(*(make(*item) for item in options_by_name.items()))
 
 
 def _evaluated_rows(num_examples, eval_examples):

@@ -9,7 +9,7 @@ from grokjax.checks import check_at_least, check_choice, did_you_mean
 from grokjax.config import NOT_HPARAMS, RUNS, base, expand, flat, static
 from grokjax.data import Task
 
-READ_BY_TRAINER = (*NOT_HPARAMS, "init_scale", "learning_rate", "warmup", "l1")
+READ_BY_TRAINER = (*NOT_HPARAMS, "init_scale", "learning_rate", "l1")
 
 CHOICES = {  # entries that name one of a few things
     "loss.name": losses.LOSSES,
@@ -35,6 +35,9 @@ def check(config: ConfigDict, task: Task) -> None:
         check_choice(path, _at(config, path), choices)
     if not 0 < config.grok.threshold <= 1:
         raise ValueError(f"grok.threshold = {config.grok.threshold}; choose above 0, at most 1")
+    usual = base().grok
+    if config.grok.rule == "s3" and config.grok.to_dict() != {**usual.to_dict(), "rule": "s3"}:
+        raise ValueError("grok.rule = 's3' has its own threshold and count; leave them as they are")
     if config.lift not in ("auto", "vmap", "map") and not re.fullmatch(r"[1-9]\d*", config.lift):
         raise ValueError(
             f"lift = {config.lift!r}; choose auto, vmap, map or a number of runs at a time"
@@ -89,14 +92,17 @@ def _check_chain(chain):
 
 def _check_all_read(config):
     chain = config.optimizer.chain
+    schedule = config.schedule.learning_rate
     read = {h for name in chain for h in lookup.hparams("optimizer", name)}
+    read |= schedules.reads(schedule)
     for name, entry in RUNS.items():
         if config.runs[name] == entry.default or name in (*READ_BY_TRAINER, *read):
             continue
         readers = [o for o in lookup.names("optimizer") if name in lookup.hparams("optimizer", o)]
+        readers += [s for s in schedules.SCHEDULES if name in schedules.reads(s)]
         raise ValueError(
             f"runs.{name} = {config.runs[name]} is read by nothing in this config "
-            f"(optimizer {'+'.join(chain)}); it belongs to {', '.join(readers)}"
+            f"(optimizer {'+'.join(chain)}, schedule {schedule}); it belongs to {', '.join(readers)}"
         )
 
 
@@ -113,10 +119,10 @@ def _check_batch(config, num_examples):
                 f"batch_size = {config.batch_size} is larger than the training set of "
                 f"{num_train} examples (run {label!r}); choose at most that, or batches = 'full'"
             )
-    if config.batch_size * config.schedule.num_steps >= 2**32:
+    examples = config.batch_size * config.schedule.num_steps
+    if config.batches == "shuffled" and examples >= 2**32:
         raise ValueError(
-            f"batch_size * schedule.num_steps = {config.batch_size * config.schedule.num_steps}; "
-            "choose less than 2**32 examples in all"
+            f"batch_size * schedule.num_steps = {examples}; choose less than 2**32 examples in all"
         )
 
 

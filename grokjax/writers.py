@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 from tensorboardX import SummaryWriter
 
+from grokjax.statistics import finite_quantiles
+
 MANY = 16  # above this, curves of single runs would fill a disk and a screen
 
 TAGS = {
@@ -47,7 +49,7 @@ class TensorBoard:
 
     def write_scalars(self, step: int, scalars_R: Mapping[str, np.ndarray]) -> None:
         for name, value_R in scalars_R.items():
-            values = np.nanquantile(value_R, [0, 0.5, 1]) if self._many else value_R
+            values = finite_quantiles(value_R, [0, 0.5, 1]) if self._many else value_R
             for writer, value in zip(self._writers, values, strict=True):
                 writer.add_scalar(TAGS.get(name, name), value, step)
 

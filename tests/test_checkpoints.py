@@ -107,9 +107,10 @@ def test_a_flipped_bit_of_the_history_is_noticed(tmp_path):
     assert [path for path in before if before[path] != after[path]] == ["['history']['loss']"]
 
 
-def test_rewinding_removes_what_is_newer(tmp_path):
+def test_rewinding_sets_aside_what_is_newer(tmp_path):
     saved(tmp_path, [10, 20])
-    checkpoints.drop_after(tmp_path, 10)
+    checkpoints.set_aside_after(tmp_path, 10)
 
     assert checkpoints.steps(tmp_path) == [10]
+    assert (tmp_path / "20.superseded").is_dir()
     assert checkpoints.steps(tmp_path / "nowhere") == []

@@ -10,20 +10,31 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "grokjax"
 
 LAYERS = [  # each may import the layers above it, and in its own row only what is said below
-    {"checks", "run", "data", "metrics", "arithmetic", "schedules", "optimizer", "prefixes"}
+    {
+        "statistics",
+        "checks",
+        "run",
+        "data",
+        "metrics",
+        "arithmetic",
+        "schedules",
+        "optimizer",
+        "prefixes",
+    }
     | {"layers", "losses"},
     {"tasks", "models", "optimizers"},
     {"lookup"},
     {"config", "trainer"},
     {"validation", "loop"},
     {"experiment", "summary"},
-    {"statistics", "checkpoints", "writers", "plots", "interrupts", "console"},
+    {"checkpoints", "writers", "plots", "interrupts", "console"},
     {"results", "command_line"},
     {"journal", "resume", "report"},
+    {"request"},
     {"train", "datasets"},
 ]
-WITHIN = {("layers", "prefixes"), ("resume", "report")}
-NO_MODULE_OF_OURS = {"checkpoints", "writers", "plots", "interrupts", "console", "run", "checks"}
+WITHIN = {("layers", "prefixes")}
+ALMOST_ALONE = {"checkpoints", "writers", "plots", "interrupts", "console", "run", "checks"}
 HEAVY = ("tensorflow_datasets", "clu", "tensorboardX", "ml_collections", "matplotlib", "orbax")
 
 
@@ -52,7 +63,7 @@ def test_every_module_imports_only_from_the_layers_above_it(path):
     here = room(path)
     for other in imports(path):
         assert floor[other] < floor[here] or (here, other) in WITHIN, f"{here} imports {other}"
-        assert here not in NO_MODULE_OF_OURS
+        assert here not in ALMOST_ALONE or other == "statistics"
 
 
 def test_every_module_has_its_room_in_the_table():
@@ -79,4 +90,4 @@ def test_the_library_stays_small():
     lines = sum(len(path.read_text().splitlines()) for path in MODULES)
 
     assert lines < 4000
-    assert len((PACKAGE / "train.py").read_text().splitlines()) < 180
+    assert len((PACKAGE / "train.py").read_text().splitlines()) < 100

@@ -1,11 +1,13 @@
 """Tables that a reader can check by hand, and properties of the groups behind them."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from grokjax import lookup
 from grokjax.arithmetic import MODULAR, is_prime, permutations
-from grokjax.tasks import modular, permutation
+from grokjax.tasks import modular, parity, permutation, sums
 
 
 def equation(task, a, b):
@@ -115,6 +117,34 @@ def test_s5_has_14400_equations():
 def test_a_group_too_large_or_too_small_is_refused(k):
     with pytest.raises(ValueError, match=f"k = {k} is out of range"):
         permutation.make(k=k)
+
+
+def test_a_sum_of_three_mod_7():
+    task = sums.make(length=3, p=7)
+    (row,) = np.flatnonzero((task.examples.inputs_NxL == [3, 7, 5, 7, 6, 8]).all(axis=1))
+
+    assert len(task.examples.labels_N) == 7**3
+    assert task.examples.labels_N[row] == 0  # 14
+
+
+def test_too_many_sums_are_refused():
+    with pytest.raises(ValueError, match="length = 4 and p = 97 make 88,529,281 sums"):
+        sums.make(length=4, p=97)
+
+
+def test_the_parity_of_two_secret_bits_changes_with_each_of_them_and_no_other():
+    """Of all 16 rows of 5 bits that are drawn, equal secret bits have equal labels."""
+    table = parity.make(bits=5, secret=2, samples=16).examples
+    secrets = [
+        pair
+        for pair in itertools.combinations(range(5), 2)
+        if (table.inputs_NxL[:, list(pair)].sum(axis=1) % 2 == table.labels_N).all()
+    ]
+
+    assert len(secrets) == 1
+    assert (parity.make(seed=1).examples.labels_N != parity.make(seed=2).examples.labels_N).any()
+    with pytest.raises(ValueError, match="bits = 4 with samples = 9"):
+        parity.make(bits=4, secret=2, samples=9)
 
 
 @pytest.mark.parametrize("name", lookup.names("task"))

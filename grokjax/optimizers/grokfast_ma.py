@@ -39,7 +39,8 @@ def grokfast_ma(
         lamb: gain of the slow part, a float or a traced scalar; 0 changes nothing.
         window: how many gradients are averaged.
         average: `mean`, or `sum` for a gain `window` times as large.
-        start: the first step that is filtered (the paper's two-stage variant uses 500).
+        start: the first step that is filtered (the paper's two-stage variant uses 500; the
+            authors' code ignores it when `warmup` is off, this does not).
         warmup: wait for a full window, or average over what is there so far.
 
     Raises:

@@ -1,0 +1,103 @@
+"""What a user asks of `grokjax.train`: its flags, turned into a config, a folder and a start."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from grokjax import command_line, resume
+from grokjax.config import check_file, plain
+from grokjax.experiment import Experiment
+from grokjax.journal import all_done
+from grokjax.metrics import History
+from grokjax.results import Results, check_writable
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, such as configs/moddiv.py.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder for results; results/<config> if not given.")
+RESUME = flags.DEFINE_string("resume", None, "Go on from: latest, a step, or a folder.")
+OVERWRITE = flags.DEFINE_bool("overwrite", False, "Delete earlier results in the folder.")
+SAVE_PATH = flags.DEFINE_string("save_path", None, "File for a copy of overview.png.")
+SEEDS = flags.DEFINE_integer("seeds", None, "Short for runs.seed = 0 .. N-1.", lower_bound=1)
+LOG_EVERY = flags.DEFINE_integer("log_every", None, "Short for config.log_every.")
+STOP = flags.DEFINE_integer("stop_after_grok", None, "Short for schedule.stop_after_grok.")
+
+
+def config() -> ConfigDict:
+    """The config with its overrides and the flags that are short for some of them."""
+    if not flags.FLAGS["config"].present:
+        raise ValueError("no config given; choose one with --config, such as configs/moddiv.py")
+    check_file(config_flags.get_config_filename(flags.FLAGS["config"]))
+    asked = CONFIG.value
+    if SEEDS.value is not None:
+        asked.runs.seed = tuple(range(SEEDS.value))
+    if LOG_EVERY.value is not None:
+        asked.log_every = LOG_EVERY.value
+    if STOP.value is not None:
+        asked.schedule.stop_after_grok = STOP.value
+    return asked
+
+
+def folder_and_step() -> tuple[Path, int | None]:
+    """Where results are to be, and the step to resume from if one was named."""
+    folder = Path(WORKDIR.value or f"results/{_name_of_config()}")
+    step = None
+    if RESUME.value:
+        folder, step = resume.locate(RESUME.value, folder)
+        if WORKDIR.value and folder.absolute() != Path(WORKDIR.value).absolute():
+            raise ValueError(
+                f"--resume {RESUME.value} is not in --workdir {WORKDIR.value}; "
+                "leave out --workdir to go on where the checkpoint is"
+            )
+    check_writable("workdir", folder)
+    if SAVE_PATH.value:
+        check_writable("save_path", Path(SAVE_PATH.value).parent)
+    return folder, step
+
+
+def start(config: ConfigDict, experiment: Experiment, results: Results, step) -> resume.Start:
+    """Where to begin: at a checkpoint, or anew if the folder is free. Changes nothing."""
+    status = results.status()
+    if RESUME.value:
+        return resume.find_start(results, step, experiment, plain(config), command_line.warn)
+    if status and not OVERWRITE.value:
+        resumable = "--resume latest, " if results.checkpoints.exists() else ""
+        raise ValueError(
+            f"{str(results.folder)!r} holds a run that is {status}; "
+            f"choose {resumable}--overwrite or another --workdir"
+        )
+    return resume.Start(0, None, History())
+
+
+def make_room(results: Results, start: resume.Start) -> None:
+    """Clears away what training from `start` will write again."""
+    if RESUME.value:
+        resume.rewind(results, start.step)
+    elif results.status():
+        results.clear()
+
+
+def is_finished(config: ConfigDict, start: resume.Start) -> bool:
+    """Would the loop have stopped where it is to go on from?"""
+    decided_on = start.history.without_last()
+    return start.step >= config.schedule.num_steps or all_done(decided_on, config)
+
+
+def resume_command(folder: Path) -> str:
+    """This very command, going on from the newest checkpoint."""
+    words, kept = iter(sys.argv[1:]), []
+    for word in words:
+        name, equals, _ = word.lstrip("-").partition("=")
+        if name in ("resume", "workdir") and not equals:
+            next(words)  # its value
+        elif name not in ("resume", "workdir", "overwrite"):
+            kept.append(word)
+    ours = ["python", "-m", "grokjax.train", *kept, f"--workdir={folder}", "--resume=latest"]
+    return shlex.join(ours)
+
+
+def _name_of_config():
+    """`moddiv`, or `moddiv-model=lstm` if a choice follows the file."""
+    path, _, choice = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
+    return "-".join([Path(path).stem, *choice.split(",")] if choice else [Path(path).stem])

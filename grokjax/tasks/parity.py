@@ -1,0 +1,37 @@
+"""Sparse parity: the parity of a few secret bits among many.
+
+Barak et al., 2022, "Hidden Progress in Deep Learning: SGD Learns Parities Near the
+Computational Limit", https://arxiv.org/abs/2207.08799
+"""
+
+import numpy as np
+
+from grokjax.checks import check_at_least
+from grokjax.data import Examples, Task
+
+
+def make(bits: int = 40, secret: int = 3, samples: int = 2000, seed: int = 0) -> Task:
+    """`samples` distinct rows of random bits; the label is the parity of `secret` of them.
+
+    Which bits count, and the rows, are drawn from `seed`. Tokens are 0 and 1.
+
+        bits 0 and 2 of [1, 0, 1, 1] count  ->  label (1 + 1) mod 2 = 0
+    """
+    check_at_least("secret", secret, 1)
+    check_at_least("bits", bits, secret)
+    check_at_least("samples", samples, 2)
+    if bits > 62 or samples > 2 ** (bits - 1):
+        raise ValueError(
+            f"bits = {bits} with samples = {samples}; choose at most 62 bits, and samples of no "
+            "more than half of all rows"
+        )
+    random = np.random.default_rng(seed)
+    chosen = random.permutation(bits)[:secret]
+    numbers = np.zeros(0, np.int64)
+    while numbers.size < samples:
+        numbers = np.unique(np.append(numbers, random.integers(2**bits, size=samples)))
+    rows_N = random.permutation(numbers)[:samples]
+    inputs_NxL = (rows_N[:, None] >> np.arange(bits)) & 1
+    labels_N = inputs_NxL[:, chosen].sum(axis=1) % 2
+    examples = Examples(inputs_NxL.astype(np.int32), labels_N.astype(np.int32))
+    return Task(examples, num_tokens=2, num_classes=2)

@@ -1,0 +1,33 @@
+"""Sums of K numbers, x1 + x2 + ... + xK = c (mod p).
+
+The setting in which steps to generalise are compared over K = 2, 3, 4, with all p^K sums.
+"""
+
+import numpy as np
+
+from grokjax.checks import check_at_least
+from grokjax.data import Examples, Task
+
+MAX_SUMS = 1_000_000
+
+
+def make(length: int = 3, p: int = 11) -> Task:
+    """Every sum of `length` numbers once.
+
+    Tokens 0..p-1 are the numbers, p is the plus sign and p + 1 is the equals sign.
+
+        3 + 5 + 6 = 0 (mod 7)  ->  inputs [3, 7, 5, 7, 6, 8], label 0
+    """
+    check_at_least("length", length, 2)
+    check_at_least("p", p, 2)
+    if p**length > MAX_SUMS:
+        raise ValueError(
+            f"length = {length} and p = {p} make {p**length:,} sums; choose at most {MAX_SUMS:,}"
+        )
+    terms_NxK = np.indices((p,) * length).reshape(length, -1).T
+    inputs_NxL = np.full((len(terms_NxK), 2 * length), p)
+    inputs_NxL[:, ::2] = terms_NxK
+    inputs_NxL[:, -1] = p + 1
+    labels_N = terms_NxK.sum(axis=1) % p
+    examples = Examples(inputs_NxL.astype(np.int32), labels_N.astype(np.int32))
+    return Task(examples, num_tokens=p + 2, num_classes=p)
