@@ -18,6 +18,11 @@ class Journal:
         self._console, self._writer = console, writer
         self._unread = None
 
+    def introduce(self, text: str, step: int) -> None:
+        """Says what is going to be trained."""
+        self._console.say(text)
+        self._writer.write_texts(step, {"introduction": text})
+
     def expect(self, step: int, metrics_R) -> None:
         """Takes metrics that may still be computing, to be read later."""
         self.catch_up()

@@ -7,7 +7,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from grokjax import command_line, resume
+from grokjax import checkpoints, command_line, resume
 from grokjax.config import check_file, plain
 from grokjax.experiment import Experiment
 from grokjax.journal import all_done
@@ -62,7 +62,7 @@ def start(config: ConfigDict, experiment: Experiment, results: Results, step) ->
     if RESUME.value:
         return resume.find_start(results, step, experiment, plain(config), command_line.warn)
     if status and not OVERWRITE.value:
-        resumable = "--resume latest, " if results.checkpoints.exists() else ""
+        resumable = "--resume latest, " if checkpoints.steps(results.checkpoints) else ""
         raise ValueError(
             f"{str(results.folder)!r} holds a run that is {status}; "
             f"choose {resumable}--overwrite or another --workdir"
@@ -84,8 +84,10 @@ def is_finished(config: ConfigDict, start: resume.Start) -> bool:
     return start.step >= config.schedule.num_steps or all_done(decided_on, config)
 
 
-def resume_command(folder: Path) -> str:
+def how_to_go_on(results: Results) -> str:
     """This very command, going on from the newest checkpoint."""
+    if not checkpoints.steps(results.checkpoints):
+        return "there is no checkpoint yet"
     words, kept = iter(sys.argv[1:]), []
     for word in words:
         name, equals, _ = word.lstrip("-").partition("=")
@@ -93,8 +95,8 @@ def resume_command(folder: Path) -> str:
             next(words)  # its value
         elif name not in ("resume", "workdir", "overwrite"):
             kept.append(word)
-    ours = ["python", "-m", "grokjax.train", *kept, f"--workdir={folder}", "--resume=latest"]
-    return shlex.join(ours)
+    ours = [*kept, f"--workdir={results.folder}", "--resume=latest"]
+    return f"go on with\n  {shlex.join(['python', '-m', 'grokjax.train', *ours])}"
 
 
 def _name_of_config():

@@ -36,16 +36,16 @@ def check_writable(what: str, folder: Path) -> None:
 class Session:
     """One stretch of training, from a start or a resume to a stop."""
 
-    def __init__(self, step: int, write: Callable[[str], None]):
+    def __init__(self, step: int, write: Callable[[str, dict], None]):
         self._from_step = self._to_step = step
         self._started, self._clock, self._ended = _now(), time.perf_counter(), None
         self._write, self._outcome = write, "failed"
-        write("running")
+        self._write("running", self._facts())
 
     def reached(self, step: int) -> None:
         """Notes how far training has come."""
         self._to_step = step
-        self._write("running")
+        self._write("running", self._facts())
 
     def end(self, status: str) -> None:
         """Says how the session came out; unsaid, it failed."""
@@ -54,10 +54,9 @@ class Session:
     def close(self) -> None:
         """Writes the outcome."""
         self._ended = _now()
-        self._write(self._outcome)
+        self._write(self._outcome, self._facts())
 
-    def facts(self) -> dict:
-        """What is written down of the session."""
+    def _facts(self):
         return {
             "from_step": self._from_step,
             "to_step": self._to_step,
@@ -109,9 +108,8 @@ class Results:
 
         environment = _environment()
 
-        def write(status):
-            sessions = [*earlier, session.facts()]
-            facts = {"status": status, "config": config, "sessions": sessions}
+        def write(status, session):
+            facts = {"status": status, "config": config, "sessions": [*earlier, session]}
             _write_json(self.metadata, {"name": self.folder.name, **facts, **environment})
 
         session = Session(step, write)

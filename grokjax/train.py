@@ -1,7 +1,4 @@
-"""Trains the runs of a config, side by side.
-
-python -m grokjax.train --config configs/moddiv.py
-"""
+"""Trains the runs of a config: `python -m grokjax.train --config configs/moddiv.py`."""
 
 import contextlib
 import functools
@@ -32,15 +29,15 @@ def prepare(argv):
 
 
 def main(config, experiment: Experiment, results: Results, start: resume.Start) -> None:
-    """Trains; says how to go on if that came to nothing."""
+    """Trains; says how to go on if something came between."""
     request.make_room(results, start)
     try:
         signal = train(config, experiment, results, start)
     except BaseException:
-        command_line.warn(f"failed; go on with\n  {request.resume_command(results.folder)}")
+        command_line.warn(f"failed; {request.how_to_go_on(results)}")
         raise
     if signal:
-        print(f"stopped by a signal; go on with\n  {request.resume_command(results.folder)}")
+        print(f"stopped by a signal; {request.how_to_go_on(results)}")
         sys.exit(128 + signal)
 
 
@@ -54,10 +51,8 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
         Console(results.log, schedule.num_steps, start.step) as console,
         contextlib.closing(TensorBoard(results.tensorboard, labels, start.step or None)) as writer,
     ):
-        introduction = report.introduction(config, experiment, start.step)
-        console.say(introduction)
-        writer.write_texts(start.step, {"introduction": introduction})
         journal = Journal(start.history, labels, config, console, writer)
+        journal.introduce(report.introduction(config, experiment, start.step), start.step)
         for t, state_R, metrics_R in loop.chunks(
             *(experiment.trainer, experiment.runs_R, experiment.table),
             num_steps=schedule.num_steps,
@@ -87,11 +82,10 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
 
 def finish_again(config, experiment: Experiment, results: Results, start: resume.Start) -> None:
     """Of a run that has been trained to its end: writes what it may have been stopped from."""
-    labels = experiment.labels
     if not results.is_complete():
         with results.session(plain(config), start.step) as session:
-            results.write_history(start.history, labels)
-            print(report.conclude(config, results, labels, request.SAVE_PATH.value))
+            results.write_history(start.history, experiment.labels)
+            print(report.conclude(config, results, experiment.labels, request.SAVE_PATH.value))
             session.end("finished")
     print(f"{results.folder} is finished at step {start.step:,}; there is nothing left to train")
 

@@ -101,8 +101,8 @@ def _check_all_read(config):
         readers = [o for o in lookup.names("optimizer") if name in lookup.hparams("optimizer", o)]
         readers += [s for s in schedules.SCHEDULES if name in schedules.reads(s)]
         raise ValueError(
-            f"runs.{name} = {config.runs[name]} is read by nothing in this config "
-            f"(optimizer {'+'.join(chain)}, schedule {schedule}); it belongs to {', '.join(readers)}"
+            f"runs.{name} = {config.runs[name]} is read by nothing in this config (optimizer "
+            f"{'+'.join(chain)}, schedule {schedule}); it belongs to {', '.join(readers)}"
         )
 
 

@@ -35,7 +35,7 @@ def test_the_split_can_have_a_seed_of_its_own():
 def test_a_choice_replaces_plug_ins_and_gives_their_options():
     config = base("task=permutation,optimizer=grokfast_ma+adamw", task=dict(name="modular", p=7))
 
-    assert config.task.to_dict() == dict(name="permutation", k=5)
+    assert config.task.to_dict() == dict(name="permutation", op="compose", k=5)
     assert config.optimizer.chain == ("grokfast_ma", "adamw")
     assert config.optimizer.grokfast_ma.window == 100
 

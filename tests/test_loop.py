@@ -2,12 +2,15 @@
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from conftest import toy
 
 import grokjax
 from grokjax import grid, loop
+from grokjax.prefixes import plain
 
 
 def trained(config, how, runs_R=None, steps=20):
@@ -101,14 +104,11 @@ def test_evaluation_stays_a_branch_under_vmap(toy_config):
     """A batched condition would become a `select` that computes both sides at every chunk."""
     toy_config.runs = grid(toy_config.runs, seed=(0, 1, 2))
     experiment = grokjax.setup(toy_config)
-    state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.table, how="vmap")
+    given = (experiment.runs_R, experiment.table)
+    state_R = jax.eval_shape(lambda: loop.init(experiment.trainer, *given, how="vmap"))
+    program = loop.make_advance(experiment.trainer, "vmap").lower(state_R, 0, 4, *given)
 
-    compiled = loop.compile_advance(
-        experiment.trainer, state_R, experiment.runs_R, experiment.table, how="vmap"
-    )
-    _, metrics_R = compiled(state_R, 0, 4)
-
-    assert not np.any(metrics_R["val_loss"])
+    assert program.as_text().count("stablehlo.case") == 1
 
 
 def test_training_learns_and_metrics_mean_what_they_say():
@@ -139,24 +139,67 @@ def test_a_batch_of_everything_and_sampled_batches_train_too():
         assert (history["train_loss"][-1] < history["train_loss"][0]).all()
 
 
-def test_dropout_trains_and_draws_another_mask_at_every_step_and_seed():
-    config = toy(dropout=0.2)
-    config.runs = grid(config.runs, seed=(0, 1), split_seed=3)
-    state_R, history = trained(config, "vmap")
-
-    assert np.isfinite(history["train_loss"]).all()
-    assert (state_R.order_N[0] == state_R.order_N[1]).all()
-    assert history["train_loss"][-1, 0] != history["train_loss"][-1, 1]
-
-
-def test_evaluation_on_a_subset_takes_that_many_examples():
-    config = toy()
-    config.schedule.eval_examples = 17
-    config.runs = grid(config.runs, train_fraction=0.5)
-    _, history = trained(config, "map")
-    seventeenths = history["train_accuracy"] * 17
-
-    assert np.isfinite(history["val_loss"]).all()
+def one_run(config):
+    """The trainer, state, run and table of the first run of a config."""
     experiment = grokjax.setup(config)
-    assert experiment.trainer.evaluate.args[0].num_eval == 17
-    assert seventeenths.max() <= 17
+    run = jax.tree.map(lambda x: jnp.asarray(x[0]), experiment.runs_R)
+    state = jax.jit(experiment.trainer.init)(run, experiment.table)
+    return experiment, state, run
+
+
+def test_dropout_draws_another_mask_at_every_step_and_seed():
+    """The same weights and the same batch of everything, so that only the mask can differ."""
+    config = toy(dropout=0.2)
+    config.batches = "full"
+    experiment, state, run = one_run(config)
+
+    @jax.jit
+    def loss(t, seed):
+        after = experiment.trainer.step(state, t, run.replace(seed=seed), experiment.table)
+        return after.interval.max_loss
+
+    assert loss(1, 0) == loss(1, 0)
+    assert len({float(loss(t, seed)) for t in (1, 2) for seed in (0, 1)}) == 4
+
+
+@pytest.mark.parametrize("subset", [0, 17], ids=["all examples", "a subset of 17"])
+def test_evaluation_is_what_the_model_says_of_each_example_once(subset):
+    """42 examples in blocks of 13, the last one filled up; an L1 term that must stay out."""
+    config = toy()
+    config.schedule.eval_examples = subset
+    config.runs = grid(config.runs, l1=0.5)
+    experiment, state, run = one_run(config)
+    metrics = jax.jit(experiment.trainer.evaluate)(state, run, experiment.table)
+
+    recipe = experiment.trainer.evaluate.args[0]
+    rows_N = np.unique(recipe.eval_rows)
+    assert len(rows_N) == (subset or 42)
+    table = experiment.task.examples
+    tree = plain(jnp.asarray(table.inputs_NxL))
+    logits_NxC = jax.jit(recipe.network.apply)({"params": state.params}, tree)
+    loss_N = optax.softmax_cross_entropy_with_integer_labels(logits_NxC, table.labels_N)
+    right_N = np.argmax(logits_NxC, axis=1) == table.labels_N
+    trained = set(state.order_N[: run.num_train].tolist())
+    val = np.array([row for row in rows_N.tolist() if row not in trained])
+
+    assert float(metrics["val_loss"]) == pytest.approx(float(loss_N[val].mean()), rel=1e-5)
+    assert float(metrics["val_accuracy"]) == pytest.approx(right_N[val].mean())
+    size = sum(float(jnp.abs(w).sum()) for w in jax.tree.leaves(state.params))
+    norm = float(optax.tree.norm(state.params))
+    assert float(metrics["l1"]) == pytest.approx(0.5 * size / norm, rel=1e-5)
+
+
+def test_means_over_an_interval_are_those_of_its_steps():
+    """Update sizes of single steps, against what evaluation reports of the last five."""
+    experiment, state, run = one_run(toy())
+    step = jax.jit(experiment.trainer.step)
+    sizes = []
+    for t in range(10):
+        before = state.params
+        state = step(state, t, run, experiment.table)
+        change = optax.tree.sub(state.params, before)
+        sizes.append(float(optax.tree.norm(change) / optax.tree.norm(before)))
+    metrics = jax.jit(experiment.trainer.evaluate)(state, run, experiment.table)
+
+    assert float(metrics["update_size"]) == pytest.approx(np.mean(sizes[5:]), rel=1e-3)
+    assert float(metrics["learning_rate"]) == pytest.approx(1e-3)

@@ -103,10 +103,10 @@ def test_a_chain_filters_before_it_steps():
 
 
 def test_warmup_does_not_lose_its_first_step():
-    warm = [float(SCHEDULES["linear_warmup"](t, 4.0, 100)) for t in range(6)]
+    warm = [float(SCHEDULES["linear_warmup"](t, 4.0)) for t in range(6)]
 
     assert warm == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
-    assert float(SCHEDULES["linear_warmup"](0, 0.0, 100)) == 1.0
+    assert float(SCHEDULES["linear_warmup"](0, 0.0)) == 1.0
 
 
 def test_the_cosine_falls_from_the_end_of_warmup_to_zero():

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import struct
@@ -17,6 +18,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 ROOT = Path(__file__).parent.parent
+STEPS = list(range(60, 1801, 60))
 
 CONFIG = '''
 """A toy that compiles and trains in seconds."""
@@ -30,7 +32,7 @@ def get_config(choice=""):
         optimizer=dict(grokfast_ma=dict(window=5), adamw={}),
     )
     config.batch_size = 11
-    config.schedule.update(num_steps=600, eval_every=20, checkpoint_every=60, eval_block=13)
+    config.schedule.update(num_steps=1800, eval_every=60, checkpoint_every=180, eval_block=13)
     config.runs = grid(config.runs, seed=(0, 1), learning_rate=1e-2, weight_decay=(0.1, 0.3))
     return config
 '''
@@ -59,7 +61,7 @@ def train(config, workdir, *flags):
 
 @pytest.fixture(scope="module")
 def finished(config, tmp_path_factory):
-    """A run of 600 steps that nothing disturbed."""
+    """A run of 1,800 steps that nothing disturbed."""
     workdir = tmp_path_factory.mktemp("results") / "whole"
     done = train(config, workdir, f"--save_path={workdir.parent}/pictures/copy.png")
     assert done.returncode == 0, done.stderr
@@ -72,12 +74,12 @@ def test_a_run_leaves_all_its_results(finished):
     metadata = json.loads((workdir / "experiment_metadata.json").read_text())
     history = np.load(workdir / "history.npz")
 
-    assert history["step"].tolist() == list(range(20, 601, 20))
+    assert history["step"].tolist() == STEPS
     assert history["label"].tolist() == [run["label"] for run in summary["runs"]]
     assert history["label"][1] == "seed=0 weight_decay=0.3"
     assert history["val_accuracy"].shape == (30, 4)
     assert summary["runs"][2]["val_loss"] == float(history["val_loss"][-1, 2])
-    assert summary["overall"]["resolution"] == 20
+    assert summary["overall"]["resolution"] == 60
     assert 0 < summary["overall"]["seconds"] < 600
     assert metadata["status"] == "finished"
     assert metadata["config"] == json.loads((workdir / "config.json").read_text())
@@ -87,8 +89,14 @@ def test_a_run_leaves_all_its_results(finished):
         assert (workdir / name).read_bytes().startswith(b"\x89PNG")
     assert (workdir.parent / "pictures" / "copy.png").stat().st_size > 10_000
     assert {int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()} == {
-        *(540, 600)
+        *(1620, 1800)
     }
+
+
+def evaluated(log):
+    """The steps of the regular lines of a log."""
+    steps = re.findall(r"^\[step ([\d,]+)\] train loss", log, re.MULTILINE)
+    return [int(step.replace(",", "")) for step in steps]
 
 
 def test_the_console_introduces_the_experiment_and_reports_every_evaluation(finished):
@@ -96,8 +104,8 @@ def test_the_console_introduces_the_experiment_and_reports_every_evaluation(fini
 
     for said in ("device: ", "21 training and 21 validation", "9 tokens", "Total: ", "runs: 4"):
         assert said in done.stdout
-    lines = re.findall(r"^\[step (\d+)\] train loss", done.stdout, re.MULTILINE)
-    assert [int(line) for line in lines] == list(range(20, 601, 20))
+    lines = re.findall(r"^\[step ([\d,]+)\] train loss", done.stdout, re.MULTILINE)
+    assert [int(line.replace(",", "")) for line in lines] == STEPS
     assert done.stdout.startswith((workdir / "training.log").read_text())
     assert done.stderr == ""
 
@@ -120,7 +128,7 @@ def test_tensorboard_has_the_curves_of_every_run(finished):
     history = np.load(workdir / "history.npz")
     curves = events(workdir / "tensorboard" / "seed=1 weight_decay=0.1")
 
-    assert curves["Accuracy/val", 600] == history["val_accuracy"][-1, 2]
+    assert curves["Accuracy/val", 1800] == history["val_accuracy"][-1, 2]
     assert len([step for tag, step in curves if tag == "Loss/train"]) == 30
 
 
@@ -133,7 +141,7 @@ def test_a_finished_run_is_neither_overwritten_nor_trained_again(config, finishe
     assert refused.returncode == 2
     assert "holds a run that is finished; choose --resume latest, --overwrite" in refused.stderr
     assert resumed.returncode == 0
-    assert "is finished at step 600" in resumed.stdout
+    assert "is finished at step 1,800" in resumed.stdout
     assert (workdir / "summary.json").read_bytes() == before
 
 
@@ -158,7 +166,7 @@ def final_checksums(workdir):
 @pytest.mark.parametrize("attempt", range(5))
 def test_killing_and_resuming_is_as_if_nothing_had_happened(config, finished, tmp_path, attempt):
     workdir = tmp_path / "killed"
-    moment = random.Random(attempt).uniform(0, 1.5)
+    moment = random.Random(attempt).uniform(0, 0.8)
     process = subprocess.Popen(
         command(config, workdir), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
@@ -168,22 +176,29 @@ def test_killing_and_resuming_is_as_if_nothing_had_happened(config, finished, tm
     time.sleep(moment)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    assert not (workdir / "checkpoints" / "1800").exists(), "killed too late to prove anything"
     resumed = train(config, workdir, "--resume=latest")
 
     assert resumed.returncode == 0, resumed.stderr
     assert_same_run(workdir, finished[0])
+    summaries = [json.loads((w / "summary.json").read_text()) for w in (workdir, finished[0])]
+    assert summaries[0]["runs"] == summaries[1]["runs"]
     log = (workdir / "training.log").read_text()
-    steps = [int(s) for s in re.findall(r"^\[step (\d+)\] train loss", log, re.MULTILINE)]
-    assert steps == list(range(20, 601, 20))
+    steps = [
+        int(s.replace(",", ""))
+        for s in re.findall(r"^\[step ([\d,]+)\] train loss", log, re.MULTILINE)
+    ]
+    assert steps == STEPS
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_signal_saves_and_prints_how_to_go_on(config, finished, tmp_path, number):
     workdir = tmp_path / "stopped"
-    long = "--config.schedule.num_steps=600000"
+    flags = ["--config", config, "--workdir", workdir, "--log_every", "60"]
+    arguments = [*command(config, workdir)[:3], *flags]
     process = subprocess.Popen(
-        command(config, workdir, long), cwd=ROOT, stdout=subprocess.PIPE, text=True
+        list(map(str, arguments)), cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     while not (workdir / "history.npz").exists():
         assert process.poll() is None
@@ -193,12 +208,13 @@ def test_a_signal_saves_and_prints_how_to_go_on(config, finished, tmp_path, numb
 
     assert process.returncode == 128 + number
     assert json.loads((workdir / "experiment_metadata.json").read_text())["status"] == "interrupted"
-    assert re.search(r"python -m grokjax.train .*--resume=latest$", out, re.MULTILINE)
-    resumed = train(config, workdir, "--resume=latest")
+    assert np.load(workdir / "history.npz")["step"][-1] < 1800
+    (told,) = re.findall(r"^  python (-m grokjax.train .*--resume=latest)$", out, re.MULTILINE)
+    assert "--log_every 60 " in told
+    words = [sys.executable, *shlex.split(told)]
+    resumed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert resumed.returncode == 0, resumed.stderr
-    reached = np.load(workdir / "history.npz")["step"]
-    if reached[-1] == 600:
-        assert_same_run(workdir, finished[0])
+    assert_same_run(workdir, finished[0])
 
 
 @pytest.mark.slow
@@ -207,7 +223,7 @@ def test_resuming_falls_back_loudly_from_damage_and_goes_on_with_more_steps(
 ):
     workdir = tmp_path / "damaged"
     shutil.copytree(finished[0], workdir)
-    newest = workdir / "checkpoints" / "600"
+    newest = workdir / "checkpoints" / "1800"
     largest = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     data = bytearray(largest.read_bytes())
     data[len(data) // 2] ^= 1
@@ -215,22 +231,50 @@ def test_resuming_falls_back_loudly_from_damage_and_goes_on_with_more_steps(
     resumed = train(config, workdir, "--resume=latest")
 
     assert resumed.returncode == 0
-    assert "warning: checkpoint 600" in resumed.stderr
+    assert "warning: checkpoint 1800" in resumed.stderr
     assert_same_run(workdir, finished[0])
 
-    longer = train(config, workdir, "--resume=latest", "--config.schedule.num_steps=660")
+    longer = train(config, workdir, "--resume=latest", "--config.schedule.num_steps=1980")
     assert longer.returncode == 0, longer.stderr
     longer_history = np.load(workdir / "history.npz")
-    assert longer_history["step"][-1] == 660
+    assert longer_history["step"][-1] == 1980
     whole = np.load(finished[0] / "history.npz")["val_loss"]
     assert longer_history["val_loss"][:30].tobytes() == whole.tobytes()
+
+
+@pytest.mark.slow
+def test_a_run_killed_before_its_summary_gets_it_by_resuming(config, finished, tmp_path):
+    workdir = tmp_path / "unsummarised"
+    shutil.copytree(finished[0], workdir)
+    for name in ("summary.json", "history.npz", "overview.png"):
+        (workdir / name).unlink()
+    resumed = train(config, workdir, "--resume=latest")
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert (workdir / "overview.png").exists()
+    assert_same_run(workdir, finished[0])
+
+
+@pytest.mark.slow
+def test_overwriting_leaves_alone_what_no_experiment_wrote(config, finished, tmp_path):
+    workdir = tmp_path / "again"
+    shutil.copytree(finished[0], workdir)
+    (workdir / "notes.txt").write_text("mine")
+    refused = train(config, workdir, "--overwrite", "--config.task.p=8")
+    assert refused.returncode == 2
+    assert (workdir / "summary.json").exists()
+
+    again = train(config, workdir, "--overwrite", "--config.schedule.num_steps=180")
+    assert again.returncode == 0, again.stderr
+    assert (workdir / "notes.txt").read_text() == "mine"
+    assert np.load(workdir / "history.npz")["step"].tolist() == [60, 120, 180]
 
 
 @pytest.mark.slow
 def test_resuming_from_a_step_rewinds_to_it(config, finished, tmp_path):
     workdir = tmp_path / "rewound"
     shutil.copytree(finished[0], workdir)
-    resumed = train(config, workdir, f"--resume={workdir}/checkpoints/540")
+    resumed = train(config, workdir, f"--resume={workdir}/checkpoints/1620")
 
     assert resumed.returncode == 0, resumed.stderr
     assert_same_run(workdir, finished[0])
@@ -243,12 +287,14 @@ def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(config, tmp_pa
     bad = {
         "--config.modle.width=24": "unknown config entry 'modle.width'; did you mean 'model.width'",
         "--config.task.p=96": "p = 96 is not prime",
+        "--config.runs.train_fraction=0": "train_fraction has 0",
+        "--config.runs.train_fraction=1": "train_fraction has 1",
         "--config.runs.train_fraction=1.5": "train_fraction has 1.5",
         "--config.runs.weight_decay=(0.1,'a')": "weight_decay has 'a'",
         "--config.model.width=13": "not divisible by model.num_heads = 2",
         "--config.runs.learning_rate=-1.0": "learning_rate has -1.0",
         "--config.batch_size=22": "larger than the training set of 21",
-        "--config.schedule.eval_every=7": "does not divide schedule.num_steps = 600",
+        "--config.schedule.eval_every=7": "does not divide schedule.num_steps = 1800",
         "--config.schedule.num_steps=many": "invalid literal for int",
         "--resume=latest": "nothing to resume",
         "--resume=17": "nothing to resume",
@@ -258,6 +304,7 @@ def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(config, tmp_pa
         f"--config={config}:optimizer=adamv": "did you mean 'adamw'",
         f"--config={tmp_path}/nope.py": "no config file",
         f"--workdir={a_file}/below": "is a file; choose a folder",
+        f"--save_path={a_file}/picture.png": "is a file; choose a folder",
     }
     processes = {
         flag: subprocess.Popen(
@@ -286,7 +333,7 @@ def test_resuming_under_another_config_names_what_differs(config, finished):
     wider = train(config, workdir, "--resume=latest", "--config.model.width=14")
     elsewhere = train(config, workdir, "--resume=480")
 
-    assert wider.returncode == 2
+    assert (wider.returncode, wider.stderr.count("\n")) == (2, 1)
     assert "model.width was 12, is 14" in wider.stderr
     assert elsewhere.returncode == 2
     assert "no checkpoint of step 480" in elsewhere.stderr
@@ -295,12 +342,12 @@ def test_resuming_under_another_config_names_what_differs(config, finished):
 
 @pytest.mark.slow
 def test_early_stopping_is_decided_one_evaluation_late_also_after_a_resume(config, tmp_path):
-    """All runs are above 1 % at step 20: known at 60 to be two evaluations ago, stopped at 80."""
+    """All runs are above 1 % at step 60: at 180 that is two evaluations ago, they stop at 240."""
     easy = ["--config.grok.threshold=0.01", "--stop_after_grok=2", "--config.grok.count=1"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert train(config, whole, *easy).returncode == 0
-    assert np.load(whole / "history.npz")["step"].tolist() == [20, 40, 60, 80]
+    assert np.load(whole / "history.npz")["step"].tolist() == [60, 120, 180, 240]
 
-    assert train(config, parts, *easy, "--config.schedule.num_steps=60").returncode == 0
+    assert train(config, parts, *easy, "--config.schedule.num_steps=180").returncode == 0
     assert train(config, parts, *easy, "--resume=latest").returncode == 0
     assert_same_run(parts, whole)
