@@ -42,6 +42,8 @@ RUNS = {
     "b1": Entry((0.9,), float, "0 to below 1", lambda x: 0 <= x < 1),
     "b2": Entry((0.98,), float, "0 to below 1", lambda x: 0 <= x < 1),
     "eps": Entry((1e-8,), float, "above 0", lambda x: x > 0),
+    "momentum": Entry((0.9,), float, "0 to below 1", lambda x: 0 <= x < 1),
+    "max_norm": Entry((1.0,), float, "above 0", lambda x: x > 0),
     "alpha": Entry((0.98,), float, "0 to below 1", lambda x: 0 <= x < 1),
     "lamb": Entry((2.0,), float, "0 or more", lambda x: x >= 0),
     "l1": Entry((0.0,), float, "0 or more", lambda x: x >= 0),

@@ -10,7 +10,31 @@ def cross_entropy(logits_BxC, labels_B):
     return optax.softmax_cross_entropy_with_integer_labels(logits_BxC, labels_B)
 
 
-LOSSES = {"cross_entropy": cross_entropy}
+def stablemax_cross_entropy(logits_BxC, labels_B):
+    """[B]: cross-entropy in which s(x) takes the place of the exponential.
+
+        s(x) = x + 1 for x >= 0,    1 / (1 - x) for x < 0
+
+    It does not round to zero for large logits, where softmax stops learning. Prieto et al.,
+    2025, "Grokking at the Edge of Numerical Stability", https://arxiv.org/abs/2501.04697
+    """
+    negative_BxC = jnp.minimum(logits_BxC, 0.0)  # keeps the unused branch away from 1 / 0
+    s_BxC = jnp.where(logits_BxC >= 0, logits_BxC + 1, 1 / (1 - negative_BxC))
+    s_B = jnp.take_along_axis(s_BxC, labels_B[:, None], axis=-1)[:, 0]
+    return jnp.log(s_BxC.sum(-1)) - jnp.log(s_B)
+
+
+def squared_error(logits_BxC, labels_B):
+    """[B]: mean over classes of the squared difference to the one-hot label."""
+    target_BxC = jax.nn.one_hot(labels_B, logits_BxC.shape[-1])
+    return ((logits_BxC - target_BxC) ** 2).mean(-1)
+
+
+LOSSES = {
+    "cross_entropy": cross_entropy,
+    "stablemax": stablemax_cross_entropy,
+    "squared_error": squared_error,
+}
 
 
 def correct(logits_BxC, labels_B):

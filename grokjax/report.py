@@ -46,6 +46,7 @@ def conclude(config, results: Results, labels, save_path: str | None) -> str:
         history = History({name: arrays[name] for name in arrays if name != "label"})
     groks = grokking_of_runs(history, **config.grok)
     summary = summarise(history, groks, labels, results.seconds())
+    summary["overall"]["evaluated_examples"] = config.schedule.eval_examples or "all"
     results.write_summary(summary)
 
     arrays, text = history.arrays(), summary_text(summary)

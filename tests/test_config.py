@@ -75,7 +75,11 @@ BAD = [
     ("schedule.eval_every", 3, "schedule.eval_every = 3 does not divide schedule.num_steps = 20"),
     ("schedule.checkpoint_every", 7, "does not divide schedule.checkpoint_every = 7"),
     ("schedule.num_steps", 400_000_000, "choose less than 2\\*\\*32 examples"),
-    ("loss.name", "hinge", "unknown loss.name 'hinge'; choose from cross_entropy"),
+    (
+        "loss.name",
+        "hinge",
+        "unknown loss.name 'hinge'; choose from cross_entropy, stablemax, squared_error",
+    ),
     ("lift", "pmap", "lift = 'pmap'; choose auto, vmap, map"),
     ("lift", "0", "lift = '0'"),
     ("grok.threshold", 1.5, "grok.threshold = 1.5"),
@@ -97,7 +101,7 @@ def test_what_cannot_be_meant_is_one_clear_error(path, value, message):
     ("choice", "message"),
     [
         ("optimizer=grokfast_ema", "has no step of its own; choose grokfast_ema\\+adamw"),
-        ("optimizer=adamv", "unknown optimizer 'adamv'.*did you mean 'adamw'"),
+        ("optimizer=adammw", "unknown optimizer 'adammw'.*did you mean 'adamw'"),
         ("model=transfomer", "unknown model 'transfomer'.*did you mean 'transformer'"),
         ("models=x", "cannot choose 'models=x'; write task=, model= or optimizer="),
     ],

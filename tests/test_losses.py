@@ -4,7 +4,15 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from grokjax.losses import correct, cross_entropy, l1_normalized, l1_plain
+from grokjax.losses import (
+    LOSSES,
+    correct,
+    cross_entropy,
+    l1_normalized,
+    l1_plain,
+    squared_error,
+    stablemax_cross_entropy,
+)
 
 PARAMS = dict(kernel=jnp.array([3.0, -4.0]), bias=jnp.array([0.0]))
 
@@ -13,6 +21,35 @@ def test_cross_entropy_of_equal_logits_is_the_logarithm_of_the_number_of_classes
     loss_B = cross_entropy(jnp.zeros((2, 7)), jnp.array([0, 6]))
 
     assert loss_B.tolist() == pytest.approx([1.9459101] * 2)
+
+
+def test_stablemax_of_three_logits():
+    """s is 2 + 1, 1 and 1 / (1 + 1): shares 6/9, 2/9 and 1/9."""
+    logits_BxC = jnp.array([[2.0, 0.0, -1.0]] * 3)
+    loss_B = stablemax_cross_entropy(logits_BxC, jnp.array([0, 1, 2]))
+
+    assert jnp.exp(-loss_B).tolist() == pytest.approx([6 / 9, 2 / 9, 1 / 9])
+
+
+def test_stablemax_learns_where_softmax_has_rounded_to_zero():
+    logits_BxC, labels_B = jnp.array([[200.0, 0.0]]), jnp.array([0])
+
+    def slope(loss):
+        return jax.grad(lambda logits_BxC: loss(logits_BxC, labels_B)[0])(logits_BxC)
+
+    assert not slope(cross_entropy).any()
+    assert (jnp.abs(slope(stablemax_cross_entropy)) > 1e-5).all()
+
+
+def test_squared_error_is_a_mean_over_classes():
+    assert squared_error(jnp.array([[0.5, 2.0]]), jnp.array([1])).tolist() == [(0.25 + 1) / 2]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_falls_as_the_right_logit_rises(name):
+    low, high = (LOSSES[name](jnp.array([[x, 0.2, -3.0]]), jnp.array([0]))[0] for x in (-1.0, 0.9))
+
+    assert 0 < high < low
 
 
 def test_correct_is_where_the_largest_logit_stands():

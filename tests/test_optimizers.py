@@ -76,6 +76,75 @@ def test_a_window_below_one_is_refused():
         grokfast_ma(2.0, window=0)
 
 
+def steps_of(name, hparams, equation):
+    """Three steps of an optimizer and of its equation in numpy, on random gradients."""
+    optimizer = lookup.find("optimizer", name).make(**hparams)
+    theirs = np.array([[1.0, -2.0], [3.0, 0.5]])
+    ours, memory = jnp.float32(theirs), {}
+    state = optimizer.init(ours)
+    for t, grad in enumerate(np.random.default_rng(0).normal(size=(3, 2, 2))):
+        theirs = equation(t, theirs, grad, memory)
+        updates, state = optimizer.update(jnp.float32(grad), state, ours, t=t, key=None)
+        ours = optax.apply_updates(ours, updates)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_adam_puts_its_decay_through_the_gradient():
+    def equation(t, w, g, memory):
+        g = g + 0.5 * w
+        memory["m"] = m = 0.9 * memory.get("m", 0) + 0.1 * g
+        memory["v"] = v = 0.98 * memory.get("v", 0) + 0.02 * g**2
+        m_hat, v_hat = m / (1 - 0.9 ** (t + 1)), v / (1 - 0.98 ** (t + 1))
+        return w - 0.1 * m_hat / (np.sqrt(v_hat) + 1e-8)
+
+    hparams = dict(learning_rate=0.1, weight_decay=0.5, b1=0.9, b2=0.98, eps=1e-8)
+    steps_of("adam", hparams, equation)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_moves_against_a_decaying_sum(momentum):
+    def equation(t, w, g, memory):
+        memory["v"] = v = momentum * memory.get("v", 0) + g + 0.5 * w
+        return w - 0.1 * v
+
+    steps_of("sgd", dict(learning_rate=0.1, weight_decay=0.5, momentum=momentum), equation)
+
+
+def test_sgd_does_not_decay_biases_and_norms():
+    sgd = lookup.find("optimizer", "sgd").make(0.1, 0.5, 0.0)
+    params = dict(kernel=jnp.ones((2, 3)), bias=jnp.ones(3))
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = sgd.update(zeros, sgd.init(params), params, t=0, key=None)
+
+    assert jnp.allclose(updates["kernel"], -0.05)
+    assert not updates["bias"].any()
+
+
+def test_lion_moves_by_the_sign_of_a_mean():
+    def equation(t, w, g, memory):
+        m = memory.get("m", 0)
+        memory["m"] = 0.98 * m + 0.02 * g
+        return w - 0.1 * (np.sign(0.9 * m + 0.1 * g) + 0.5 * w)
+
+    steps_of("lion", dict(learning_rate=0.1, weight_decay=0.5, b1=0.9, b2=0.98), equation)
+
+
+def test_orthograd_turns_and_does_not_scale():
+    """g = (3, 4) along w = (0, 2) loses the 4, and the 3 is stretched to the norm of g."""
+    optimizer = lookup.find("optimizer", "orthograd").make()
+    params, grad = jnp.array([0.0, 2.0]), jnp.array([3.0, 4.0])
+    update, _ = optimizer.update(grad, optimizer.init(params), params, t=0, key=None)
+
+    assert update.tolist() == pytest.approx([5.0, 0.0], abs=1e-6)
+
+
+def test_clipping_shortens_long_gradients_only():
+    optimizer = lookup.find("optimizer", "clip").make(1.0)
+    for grad, expected in ([3.0, 4.0], [0.6, 0.8]), ([0.3, 0.4], [0.3, 0.4]):
+        update, _ = optimizer.update(jnp.array(grad), optimizer.init(0), None, t=0, key=None)
+        assert update.tolist() == pytest.approx(expected)
+
+
 def test_adamw_is_its_equation_for_three_steps():
     rate, decay, b1, b2, eps = 0.1, 0.5, 0.9, 0.98, 1e-8
     optimizer = lookup.find("optimizer", "adamw").make(rate, decay, b1, b2, eps)

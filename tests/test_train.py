@@ -301,7 +301,7 @@ def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(config, tmp_pa
         "--seeds=0": "--seeds",
         "--confg=x": "Unknown command line flag 'confg'",
         "stray": "cannot understand 'stray'",
-        f"--config={config}:optimizer=adamv": "did you mean 'adamw'",
+        f"--config={config}:optimizer=adammw": "did you mean 'adamw'",
         f"--config={tmp_path}/nope.py": "no config file",
         f"--workdir={a_file}/below": "is a file; choose a folder",
         f"--save_path={a_file}/picture.png": "is a file; choose a folder",

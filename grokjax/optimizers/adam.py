@@ -1,0 +1,23 @@
+"""Adam with L2 regularisation, whose decay goes through the gradient.
+
+Kingma & Ba, 2015, "Adam: A Method for Stochastic Optimization", https://arxiv.org/abs/1412.6980
+"""
+
+import optax
+
+from grokjax.optimizer import Optimizer, from_transform
+
+
+def make(learning_rate, weight_decay, b1, b2, eps) -> Optimizer:
+    """Moves against the debiased mean of g + weight_decay w over its root mean square.
+
+    The decay is *coupled*, as in PyTorch's Adam: it is divided by the root mean square like
+    the gradient, so it acts on all weights alike whatever its size; see `adamw` for the other.
+    """
+    return from_transform(
+        optax.chain(
+            optax.add_decayed_weights(weight_decay),
+            optax.scale_by_adam(b1=b1, b2=b2, eps=eps),
+            optax.scale(-learning_rate),
+        )
+    )

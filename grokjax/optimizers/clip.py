@@ -1,0 +1,14 @@
+"""Gradient clipping.
+
+Pascanu et al., 2013, "On the difficulty of training recurrent neural networks",
+https://arxiv.org/abs/1211.5063
+"""
+
+import optax
+
+from grokjax.optimizer import Optimizer, from_transform
+
+
+def make(max_norm) -> Optimizer:
+    """Scales the gradient down to `max_norm` where the norm over all parameters is larger."""
+    return from_transform(optax.clip_by_global_norm(max_norm))
