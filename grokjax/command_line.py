@@ -9,7 +9,7 @@ from pathlib import Path
 from absl import app, flags, logging
 
 from grokjax import config as config_lib
-from grokjax.checks import did_you_mean
+from grokjax.validation import hint
 
 CACHE = flags.DEFINE_string(
     "compilation_cache", "~/.cache/grokjax/xla", "Folder of compiled programs; empty: no cache."
@@ -50,15 +50,28 @@ def warn(message: str) -> None:
 
 
 def _parse(argv, arguments):
+    if {"--help", "-help", "-h", "--h"} & set(argv):
+        _help()
     try:
         left = flags.FLAGS(argv)
-    except (flags.Error, ValueError, AttributeError, KeyError, TypeError, OSError) as error:
+    except Exception as error:  # of the flags library, or whatever a config file can raise
         _fail(_unknown_entry(argv) or error)
     if flags.FLAGS["verbosity"].using_default_value:
         logging.set_verbosity(logging.ERROR)  # orbax reports every file it writes
     if len(left) > 1 and not arguments:
         _fail(f"cannot understand {left[1]!r}; flags start with --, see --help")
     return left
+
+
+def _help():
+    """The command's own words and flags, without those of the libraries."""
+    print(sys.modules["__main__"].__doc__)
+    for module, defined in sorted(flags.FLAGS.flags_by_module_dict().items()):
+        if module.startswith("grokjax") or module == sys.argv[0]:
+            for flag in defined:
+                print(f"  --{flag.name}: {flag.help} (default: {flag.default})")
+    print("\nEvery entry of a config is a flag too, such as --config.batch_size=256.")
+    sys.exit(0)
 
 
 def _unknown_entry(argv):
@@ -69,11 +82,11 @@ def _unknown_entry(argv):
         return None
     try:
         known = dict(config_lib.flat(config_lib.load(file[1])))
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         return error
     for path in re.findall(r"--config\.([\w.]+)", words):
         if path not in known:
-            return f"unknown config entry {path!r}{did_you_mean(path, known) or '; see --help'}"
+            return f"unknown config entry {path!r}{hint(path, known)}"
     return None
 
 

@@ -4,10 +4,10 @@ A config is an `ml_collections.ConfigDict`. What stands in `config.runs` is trac
 is a tuple of values and the runs are their grid. Everything else is static.
 """
 
-import importlib.util
 import itertools
 import json
 import math
+import runpy
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -104,15 +104,25 @@ def check_file(path: str) -> None:
 
 
 def load(path: str) -> ConfigDict:
-    """The config of a file, `configs/moddiv.py` or `configs/moddiv.py:model=...`."""
+    """The config of a file, `configs/moddiv.py` or `configs/moddiv.py:model=...`.
+
+    Raises:
+        ValueError: if there is no such file, or it does not give a config.
+    """
     name, _, choice = path.partition(":")
-    check_file(name)
-    spec = importlib.util.spec_from_file_location("grokjax_config", name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise ValueError(f"{name!r} is no config file: it has no function get_config(choice)")
-    return module.get_config(choice) if choice else module.get_config()
+    if not Path(name).is_file():
+        raise ValueError(f"no config file {name!r}; see configs/ for the named settings")
+    try:
+        get_config = runpy.run_path(name)["get_config"]
+        config = get_config(choice) if choice else get_config()
+    except ValueError:
+        raise
+    except Exception as error:  # whatever a file can do wrong
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"config file {name!r} gives no config ({what})") from error
+    if not isinstance(config, ConfigDict):
+        raise ValueError(f"config file {name!r} gives no config: get_config() returned {config!r}")
+    return config
 
 
 def make_task(config: ConfigDict) -> Task:

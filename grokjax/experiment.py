@@ -8,7 +8,7 @@ from grokjax import config as config_lib
 from grokjax.data import Task
 from grokjax.run import Run
 from grokjax.trainer import Table, Trainer, make_table, make_trainer
-from grokjax.validation import check
+from grokjax.validation import check, check_sections
 
 
 class Experiment(NamedTuple):
@@ -23,6 +23,7 @@ class Experiment(NamedTuple):
 
 def setup(config: ConfigDict) -> Experiment:
     """Checks a config and builds its experiment; raises a ValueError before anything is traced."""
+    check_sections(config)
     task = config_lib.make_task(config)
     check(config, task)
     runs_R, labels = config_lib.expand(config, task.examples.labels_N.size)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
 
 
@@ -35,5 +36,6 @@ class Interrupts(contextlib.AbstractContextManager):
         while numbers := os.read(reading, 1):
             if self.received is not None and numbers[0] == signal.SIGINT:
                 os._exit(128 + signal.SIGINT)
+            print("\nstopping after this chunk; Ctrl-C again leaves at once", file=sys.stderr)
             self.received = numbers[0]
         os.close(reading)

@@ -21,9 +21,6 @@ def introduction(config, experiment: Experiment, step: int) -> str:
     train = " or ".join(f"{n:,}" for n in trained)
     val = " or ".join(f"{num_examples - n:,}" for n in trained)
     device, labels = jax.devices()[0], experiment.labels
-    one_run = jax.tree.map(lambda x: x[0], experiment.runs_R)
-    state = jax.eval_shape(experiment.trainer.init, one_run, experiment.table)
-    parameters = parameter_overview.get_parameter_overview(state.params, include_stats=False)
     lines = [
         f"device: {jax.device_count()} x {device.device_kind}, jax {jax.__version__}",
         f"task: {facts_of(config.task)}",
@@ -31,13 +28,18 @@ def introduction(config, experiment: Experiment, step: int) -> str:
         f"vocabulary: {experiment.task.num_tokens} tokens, {experiment.task.num_classes} answers",
         f"optimizer: {' + '.join(config.optimizer.chain)}",
         f"runs: {len(labels)} ({labels[0]}{' ... ' + labels[-1] if len(labels) > 1 else ''})",
-        parameters,
     ]
     if 0 < config.schedule.eval_examples < num_examples:
         lines.append(f"evaluating on a fixed subset of {config.schedule.eval_examples:,} examples")
-    if step:
-        lines.append(f"resuming after step {step:,}")
+    lines.append(f"resuming after step {step:,}" if step else _parameters(experiment))
     return "\n".join(lines)
+
+
+def _parameters(experiment):
+    """The table of parameters of one run."""
+    one_run = jax.tree.map(lambda x: x[0], experiment.runs_R)
+    state = jax.eval_shape(experiment.trainer.init, one_run, experiment.table)
+    return parameter_overview.get_parameter_overview(state.params, include_stats=False)
 
 
 def conclude(config, results: Results, labels, save_path: str | None) -> str:

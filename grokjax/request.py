@@ -8,7 +8,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from grokjax import checkpoints, command_line, resume
-from grokjax.config import check_file, plain
+from grokjax.config import load, plain
 from grokjax.experiment import Experiment
 from grokjax.journal import all_done
 from grokjax.metrics import History
@@ -28,7 +28,7 @@ def config() -> ConfigDict:
     """The config with its overrides and the flags that are short for some of them."""
     if not flags.FLAGS["config"].present:
         raise ValueError("no config given; choose one with --config, such as configs/moddiv.py")
-    check_file(config_flags.get_config_filename(flags.FLAGS["config"]))
+    load(config_flags.get_config_filename(flags.FLAGS["config"]))  # its errors are one line
     asked = CONFIG.value
     if SEEDS.value is not None:
         asked.runs.seed = tuple(range(SEEDS.value))

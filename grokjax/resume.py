@@ -31,6 +31,8 @@ def locate(resume: str, folder: Path) -> tuple[Path, int | None]:
     if resume == "latest" or resume.isdigit():
         return folder, None if resume == "latest" else int(resume)
     path = Path(resume)
+    if not path.exists():
+        raise ValueError(f"--resume {resume}: choose latest, a step, or a folder of results")
     if path.name.isdigit() and path.parent.name == "checkpoints":
         return path.parent.parent, int(path.name)
     return (path.parent if path.name == "checkpoints" else path), None

@@ -66,7 +66,8 @@ def summary_text(summary: Mapping) -> str:
 
 
 def _line(run):
-    found = [f"memorised at {_steps(run['memorised_step'])}"]
+    memorised = run["memorised_step"]
+    found = ["not memorised" if memorised is None else f"memorised at {memorised:,}"]
     if run["grok_step"] is None:
         found.append(f"not grokked by step {run['steps']:,}")
     else:

@@ -27,7 +27,6 @@ NOT_NEGATIVE = ("schedule.eval_examples", "schedule.stop_after_grok", "log_every
 
 def check(config: ConfigDict, task: Task) -> None:
     """Raises a ValueError for the first thing in a config that cannot be meant."""
-    _check_sections(config)
     for low, paths in ((1, POSITIVE), (0, NOT_NEGATIVE)):
         for path in paths:
             check_at_least(path, _at(config, path), low)
@@ -53,7 +52,14 @@ def check(config: ConfigDict, task: Task) -> None:
     _check_batch(config, task.examples.labels_N.size)
 
 
-def _check_sections(config):
+def hint(path: str, known) -> str:
+    """What a user may have meant by an entry that does not exist."""
+    if path.partition(".")[0] in lookup.KINDS and path.partition(".")[2] in ("", "name"):
+        return "; choose plug-ins behind a colon: --config file.py:task=...,model=...,optimizer=a+b"
+    return did_you_mean(path, known) or "; see --help"
+
+
+def check_sections(config):
     """Every entry exists in the base of the same plug-ins, and has its type."""
     reference = base(
         task=config.task.name, model=config.model.name, optimizer="+".join(config.optimizer.chain)
@@ -61,9 +67,7 @@ def _check_sections(config):
     known = dict(flat(reference))
     for path, value in flat(config):
         if path not in known:
-            raise ValueError(
-                f"unknown config entry {path!r}{did_you_mean(path, known) or '; see --help'}"
-            )
+            raise ValueError(f"unknown config entry {path!r}{hint(path, known)}")
         wanted = type(known[path])
         fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
         if known[path] is not None and (not fits or (wanted is int and isinstance(value, bool))):

@@ -8,7 +8,7 @@ from conftest import toy
 
 import grokjax
 from grokjax import base, grid
-from grokjax.config import RUNS, check_file, expand, load, plain
+from grokjax.config import RUNS, expand, load, plain
 
 CONFIGS = sorted(Path(__file__).parent.parent.glob("configs/*.py"))
 
@@ -120,8 +120,26 @@ def test_an_entry_that_does_not_exist_gets_a_suggestion():
         grid(config.runs, lam=2.0)
     with pytest.raises(ValueError, match="no option 'q'.* choose from op, p"):
         base(task=dict(name="modular", q=3))
-    with pytest.raises(ValueError, match="no config file 'configs/nope.py'"):
-        check_file("configs/nope.py:model=lstm")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no config file"),
+        ("", "gives no config .KeyError: 'get_config'"),
+        ("def get_config(:", "gives no config .SyntaxError"),
+        ("import nothere", "gives no config .ModuleNotFoundError: No module named 'nothere'"),
+        ("def get_config(choice=''): pass", "get_config.. returned None"),
+        ("def get_config(): return 1", "gives no config .TypeError: get_config.. takes 0"),
+    ],
+)
+def test_a_file_that_gives_no_config_is_one_clear_error(tmp_path, text, message):
+    path = tmp_path / "mine.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        load(f"{path}:model=mlp" if "():" in (text or "") else str(path))
+    assert "\n" not in str(error.value).strip()
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

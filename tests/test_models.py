@@ -16,7 +16,9 @@ from grokjax.trainer import make_model
 @pytest.mark.parametrize("name", lookup.names("model"))
 def test_every_model_answers_each_sequence_of_a_batch_on_its_own(name):
     task = modular.make(p=7)
-    network = make_model(task, dict(name=name, width=12, num_heads=2))
+    small = dict(width=12, num_heads=2, hidden=(11, 13))
+    known = lookup.options("model", name)
+    network = make_model(task, {"name": name} | {o: small[o] for o in small if o in known})
     inputs_BxL = jnp.asarray(task.examples.inputs_NxL[:5])
     params = initial(network, plain(inputs_BxL))
     apply = jax.jit(lambda inputs_BxL: network.apply({"params": params}, plain(inputs_BxL)))
@@ -26,6 +28,42 @@ def test_every_model_answers_each_sequence_of_a_batch_on_its_own(name):
     assert isinstance(network.causal, bool)
     assert network.last_layer(params).shape[1] == 7
     np.testing.assert_allclose(apply(inputs_BxL[::-1]), logits_BxC[::-1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [dict(), dict(embedding_width=0, use_bias=False, slots=(0, 2)), dict(layer_norm=True)],
+    ids=["embeddings", "one-hot operands", "layer norm"],
+)
+def test_tables_of_first_layer_products_are_the_layer_on_concatenated_embeddings(options):
+    task = modular.make(p=7)
+    network = make_model(task, dict(name="mlp", hidden=(11,), **options))
+    inputs_BxL = jnp.asarray(task.examples.inputs_NxL)
+    params = initial(network, plain(inputs_BxL))
+
+    code_VxD = params.get("token", jnp.eye(9))
+    x = code_VxD[inputs_BxL[:, list(network.slots or range(4))]].reshape(42, -1)
+    x = jax.nn.relu(x @ params["kernel_0"] + params.get("bias_0", 0))
+    if network.layer_norm:
+        x = (x - x.mean(1, keepdims=True)) / jnp.sqrt(x.var(1, keepdims=True) + 1e-5)
+    expected = x @ params["readout"]["kernel"] + params["readout"].get("bias", 0)
+    logits = jax.jit(network.apply)({"params": params}, plain(inputs_BxL))
+
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(slots=(0, 4)), "choose from positions 0 to 3"),
+        (dict(hidden=()), "number of model.hidden layers = 0"),
+        (dict(hidden=(3, 0)), "narrowest of model.hidden = 0"),
+        (dict(dropout=-0.1), "model.dropout = -0.1"),
+    ],
+)
+def test_an_mlp_that_cannot_be_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_model(modular.make(p=7), dict(name="mlp", **options))
 
 
 def test_the_torch_preset_is_uniform_within_one_over_the_root_of_fan_in():

@@ -83,8 +83,9 @@ def test_the_command_of_every_config_works(path, tmp_path):
     assert (tmp_path / "run" / "overview.png").exists()
 
 
-def test_the_readme_names_every_config_and_every_folder_of_plug_ins():
+def test_the_readme_names_every_config_and_every_plug_in():
     assert all(f"`{path.name}`" in README for path in CONFIGS)
+    assert all(f"`{name}`" in README for kind in lookup.KINDS for name in lookup.names(kind))
     assert all(f"{folder}/" in README for folder in lookup.KINDS.values())
 
 

@@ -1,0 +1,53 @@
+"""Long short-term memory, read at the last token.
+
+Hochreiter & Schmidhuber, 1997, "Long Short-Term Memory",
+https://doi.org/10.1162/neco.1997.9.8.1735; as a model that groks: two layers, 128 wide.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from grokjax.checks import check_at_least, check_choice
+from grokjax.layers import INITS, Linear
+from grokjax.prefixes import Tree
+
+
+class Model(nn.Module):
+    """Answers [B, C] to sequences of any length: embedding, LSTM layers, readout.
+
+    Cells are Flax's, with its initialisers: orthogonal recurrent weights, biases zero.
+    """
+
+    num_tokens: int
+    num_classes: int
+    length: int
+    num_layers: int = 2
+    width: int = 128
+    dropout: float = 0.0  # between layers
+    initializer: str = "torch"  # of embedding and readout; or lecun
+
+    causal = False  # rows of a tree do not carry a state from one to the next
+
+    def __post_init__(self):
+        """Raises a ValueError for options that cannot be meant."""
+        super().__post_init__()
+        check_at_least("model.num_layers", self.num_layers, 1)
+        check_at_least("model.width", self.width, 1)
+        check_choice("model.initializer", self.initializer, INITS)
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"model.dropout = {self.dropout}; choose 0 to below 1")
+
+    @nn.compact
+    def __call__(self, tree: Tree, train: bool = False):
+        embed = INITS[self.initializer].embedding
+        token_VxD = self.param("token", embed, (self.num_tokens, self.width))
+        x_BxLxD = token_VxD[jnp.stack(tree.tokens, axis=1)]
+        for i in range(self.num_layers):
+            cell = nn.OptimizedLSTMCell(self.width, name=f"cell_{i}")
+            x_BxLxD = nn.RNN(cell, name=f"layer_{i}")(x_BxLxD)
+            x_BxLxD = nn.Dropout(self.dropout, deterministic=not train)(x_BxLxD)
+        return Linear(self.num_classes, self.initializer, name="readout")(x_BxLxD[:, -1])
+
+    def last_layer(self, params):
+        """[D, C]: the weights that make logits."""
+        return params["readout"]["kernel"]
