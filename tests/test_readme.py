@@ -10,17 +10,26 @@ import pytest
 
 import grokjax
 from grokjax import lookup
+from grokjax.config import flat
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 CONFIGS = sorted(ROOT.glob("configs/*.py"))
 
-TOY = [
-    *("--config.model.width=8", "--config.model.num_heads=2", "--config.batch_size=9"),
-    *("--config.schedule.num_steps=4", "--config.schedule.eval_every=2"),
-    *("--config.schedule.checkpoint_every=2", "--config.schedule.eval_block=64"),
-    f"--compilation_cache={Path('~/.cache/grokjax/tests').expanduser()}",
-]
+CACHE = f"--compilation_cache={Path('~/.cache/grokjax/tests').expanduser()}"
+SMALL = {  # whichever of these a config has
+    "task.p": 7,
+    "task.k": 4,
+    "model.width": 8,
+    "model.num_heads": 2,
+    "model.embedding_width": 5,
+    "model.hidden": (6,),
+    "batch_size": 9,
+    "schedule.num_steps": 4,
+    "schedule.eval_every": 2,
+    "schedule.checkpoint_every": 2,
+    "schedule.eval_block": 64,
+}
 
 
 def trainings(text):
@@ -30,18 +39,21 @@ def trainings(text):
     return [arguments.strip() for arguments in found]
 
 
-def toy_sizes(path):
-    """Flags that make a config's task small."""
-    task, _, choice = path.partition(":")
-    name = grokjax.load(":".join([str(ROOT / task), choice])).task.name
-    return ["--config.task.p=7"] if name == "modular" else ["--config.task.k=4"]
+def toy_flags(path):
+    """Flags that make a config small and short."""
+    file, colon, choice = path.partition(":")
+    known = dict(flat(grokjax.load(f"{ROOT / file}{colon}{choice}")))
+    small = {entry: value for entry, value in SMALL.items() if entry in known}
+    if known.get("model.embedding_width") == 0:  # one-hot codes
+        del small["model.embedding_width"]
+    return [f"--config.{entry}={value}" for entry, value in small.items()]
 
 
 def run(arguments, workdir):
     path = re.search(r"--config[ =](\S+)", arguments)[1]
     words = [word for word in shlex.split(arguments) if not word.startswith("--config.schedule")]
     return subprocess.run(
-        [sys.executable, "-m", *words, *toy_sizes(path), *TOY, f"--workdir={workdir}"],
+        [sys.executable, "-m", *words, *toy_flags(path), CACHE, f"--workdir={workdir}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
