@@ -96,13 +96,6 @@ def grid(runs: Mapping, **entries) -> ConfigDict:
     return ConfigDict(runs)
 
 
-def check_file(path: str) -> None:
-    """Raises a ValueError if there is no such config file; a choice may follow a colon."""
-    name = path.partition(":")[0]
-    if not Path(name).is_file():
-        raise ValueError(f"no config file {name!r}; see configs/ for the named settings")
-
-
 def load(path: str) -> ConfigDict:
     """The config of a file, `configs/moddiv.py` or `configs/moddiv.py:model=...`.
 
