@@ -93,7 +93,7 @@ def prepare(name: str, data_dir: str | Path) -> tfds.core.DatasetBuilder:
     Rows are read by `prepare(...).as_data_source(split="table")`.
     """
     check_choice("table", name, names())
-    tfds.disable_progress_bar()  # it takes a third of a second
+    tfds.disable_progress_bar()  # a table takes a moment
     task, setting = name.split("/")
 
     def open_builder():
