@@ -49,6 +49,23 @@ def config_file() -> str:
     return config_flags.get_config_filename(flags.FLAGS["config"])
 
 
+def seeds(text: str) -> tuple[int, ...]:
+    """`8` is 0 to 7, `8:12` is 8 to 11."""
+    found = re.fullmatch(r"(?:(\d+):)?(\d+)", text)
+    values = tuple(range(int(found[1] or 0), int(found[2]))) if found else ()
+    if not values:
+        raise ValueError(f"--seeds {text}; choose a number such as 8, or a range such as 8:12")
+    return values
+
+
+def chunk(text: str) -> tuple[int, int]:
+    """`2/8` is the second of eight shares."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"--chunk {text}; choose the i-th of n shares, such as 1/8 to 8/8")
+    return int(found[1]), int(found[2])
+
+
 def use_compilation_cache() -> None:
     """Keeps compiled programs between processes, in the folder that the flag names."""
     import jax

@@ -24,6 +24,18 @@ class Experiment(NamedTuple):
     labels: list[str]  # one per run
     record: dict  # the config and a checksum of the table: what makes it this very experiment
 
+    def share(self, i: int, n: int) -> "Experiment":
+        """The same experiment with the i-th of n shares of its runs, i = 1 .. n."""
+        size = len(self.labels)
+        first, last = (i - 1) * size // n, i * size // n
+        if first == last:
+            raise ValueError(f"chunk {i}/{n} of {size} runs is empty; choose at most {size} chunks")
+        return self._replace(
+            runs_R=jax.tree.map(lambda x: x[first:last], self.runs_R),
+            labels=self.labels[first:last],
+            record=self.record | {"chunk": f"{i}/{n}"},
+        )
+
 
 def setup(config: ConfigDict) -> Experiment:
     """Checks a config and builds its experiment; raises a ValueError before anything is traced."""

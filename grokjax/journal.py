@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from grokjax.console import Console
-from grokjax.metrics import History, grokking_of_runs
+from grokjax.metrics import History, grokking_of_runs, last_evaluations
 from grokjax.writers import Writer
 
 
@@ -14,7 +14,7 @@ class Journal:
     def __init__(self, history: History, labels, config, console: Console, writer: Writer):
         self.history = history
         self.groks = grokking_of_runs(history, **config.grok) if len(history) else []
-        self._labels, self._rule, self._log_every = labels, config.grok, config.log_every
+        self._labels, self._config = labels, config
         self._console, self._writer = console, writer
         self._unread = None
 
@@ -28,6 +28,14 @@ class Journal:
         self.catch_up()
         self._unread = (step, metrics_R)
 
+    def active(self, step: int):
+        """[R] bool: which runs train on from a step; None: all, whatever comes."""
+        return active(self.history, self._config, step, len(self._labels))
+
+    def all_rest(self, step: int) -> bool:
+        """Is there no run left that trains on from a step?"""
+        return all_rest(self.active(step))
+
     def catch_up(self) -> None:
         """Reads what was expected; waits until it has been computed."""
         if self._unread is not None:
@@ -36,9 +44,9 @@ class Journal:
 
     def _record(self, step, metrics_R):
         self.history.append(step, metrics_R)
-        before, self.groks = self.groks, grokking_of_runs(self.history, **self._rule)
+        before, self.groks = self.groks, grokking_of_runs(self.history, **self._config.grok)
         self._say_who_grokked(step, before)
-        if step % (self._log_every or 1) == 0:
+        if step % (self._config.log_every or 1) == 0:
             self._console.evaluated(step, metrics_R, grokked=self.num_grokked)
         self._console.describe(metrics_R)
         self._writer.write_scalars(step, metrics_R)
@@ -55,14 +63,19 @@ class Journal:
                 self._console.say(f"{label} grokked at {grok.grok_step:,}{delay}", step)
 
 
-def all_done(history: History, config) -> bool:
-    """Have all runs grokked long enough ago, or diverged? Never if that is not asked for."""
-    evaluations = config.schedule.stop_after_grok
-    if not evaluations or not len(history):
-        return False
-    lost_R = ~np.isfinite(history["train_loss"][-1])
-    groks = grokking_of_runs(history, **config.grok)
-    steps = [g.grok_step for g, lost in zip(groks, lost_R, strict=True) if not lost]
-    if None in steps:
-        return False
-    return (history["step"] > max(steps, default=0)).sum() >= evaluations
+def all_rest(active_R: np.ndarray | None) -> bool:
+    """Is there no run left that is active?"""
+    return active_R is not None and not active_R.any()
+
+
+def active(history: History, config, step: int, num_runs: int) -> np.ndarray | None:
+    """[R] bool: which runs train on from a step; None if none is ever to rest.
+
+    It is the same whether the evaluation at that step has been read or is still computing.
+    """
+    if not config.schedule.stop_after_grok:
+        return None
+    if not len(history):
+        return np.ones(num_runs, bool)
+    newest = step // config.schedule.eval_every - 1
+    return newest < last_evaluations(history, config.schedule.stop_after_grok, **config.grok)

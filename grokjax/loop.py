@@ -32,35 +32,40 @@ def init(trainer, runs_R, table, *, how="auto"):
 
 
 def make_advance(trainer, how="auto"):
-    """Gives the program `advance(state_R, start, stop, runs_R, table) -> (state_R, metrics_R)`.
+    """Gives the program `advance(state_R, start, stop, runs_R, table, active_R=None)`.
 
-    It trains from step `start` to step `stop` and evaluates if that is due at `stop`;
+    It returns `(state_R, metrics_R)`. It trains from step `start` to step `stop` and evaluates if that is due at `stop`;
     otherwise the metrics are zeros. Both steps are arguments of the program, one scalar each
     for all runs: a `lax.cond` on the step number stays a branch under `vmap`, and where chunks
     begin and end changes no bit of the result. `state_R` is donated: its buffers are reused.
+    A run that is not active (bool [R]; None: all are) rests: its state stays what it is, and
+    under `map` that costs nothing but the evaluation.
     """
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def advance(state_R, start, stop, runs_R, table):
-        def chunk(state, run):
-            state = jax.lax.fori_loop(
-                start, stop, lambda t, state: trainer.step(state, t, run, table), state
-            )
+    def advance(state_R, start, stop, runs_R, table, active_R=None):
+        def chunk(state, active, run):
+            def train(state):
+                step = functools.partial(trainer.step, run=run, table=table)
+                return jax.lax.fori_loop(start, stop, lambda t, state: step(state, t), state)
+
+            rest = active is not None
+            state = jax.lax.cond(active, train, lambda x: x, state) if rest else train(state)
             metrics = functools.partial(trainer.evaluate, run=run, table=table)
             due = stop % trainer.eval_every == 0
             return state, jax.lax.cond(due, metrics, zeros(metrics), state)
 
-        return lift(chunk, how)(state_R, runs_R)
+        return lift(chunk, how)(state_R, active_R, runs_R)
 
     return advance
 
 
-def compile_advance(trainer, state_R, runs_R, table, *, how="auto"):
-    """`make_advance` compiled for some runs: `advance(state_R, start, stop)`."""
-    zero = jnp.int32(0)
-    compiled = make_advance(trainer, how).lower(state_R, zero, zero, runs_R, table).compile()
-    return lambda state_R, start, stop: compiled(
-        state_R, jnp.int32(start), jnp.int32(stop), runs_R, table
+def compile_advance(trainer, state_R, runs_R, table, *, how="auto", active_R=None):
+    """`make_advance` compiled for some runs: `advance(state_R, start, stop, active_R=None)`."""
+    zero, program = jnp.int32(0), make_advance(trainer, how)
+    compiled = program.lower(state_R, zero, zero, runs_R, table, active_R).compile()
+    return lambda state_R, start, stop, active_R=None: compiled(
+        state_R, jnp.int32(start), jnp.int32(stop), runs_R, table, active_R
     )
 
 
@@ -73,25 +78,27 @@ def zeros(function):
     return zero
 
 
-def chunks(trainer, runs_R, table, *, num_steps, how="auto", state_R=None, start=0):
+def chunks(trainer, runs_R, table, *, num_steps, how="auto", state_R=None, start=0, active=None):
     """Trains R runs side by side; yields `(t, state_R, metrics_R)` after every chunk.
 
     `metrics_R` is None unless `trainer.eval_every` divides t; all may still be computing.
     `state_R` is donated to the next chunk: save it before asking for that, keep nothing.
     Where evaluations are more than a few seconds apart there are several chunks between
     them; the clock decides only where these end, never what they compute. No more than one
-    is queued behind the one that is being computed.
+    is queued behind the one that is being computed. `active(t)`, if given, says which runs
+    train on from step t: bool [R]; the others rest.
     """
     if state_R is None:
         state_R = init(trainer, runs_R, table, how=how)
-    advance = compile_advance(trainer, state_R, runs_R, table, how=how)
+    active = active or (lambda t: None)
+    advance = compile_advance(trainer, state_R, runs_R, table, how=how, active_R=active(start))
 
     eval_every, length, t, before = trainer.eval_every, None, start, None
     while t < num_steps:
         next_evaluation = t - t % eval_every + eval_every
         first, t = t, min(t + (length or TRIAL_STEPS), next_evaluation, num_steps)
         began = time.perf_counter()
-        state_R, metrics_R = advance(state_R, first, t)
+        state_R, metrics_R = advance(state_R, first, t, active(first))
         jax.block_until_ready(before)
         before = metrics_R
         if length is None:

@@ -27,10 +27,6 @@ class History:
         """{name: [E, R]}, and `step` [E]; no entries while there is no evaluation."""
         return {name: np.stack(rows) for name, rows in self._columns.items()}
 
-    def without_last(self) -> "History":
-        """The history as it was one evaluation earlier."""
-        return History({name: rows[:-1] for name, rows in self._columns.items()})
-
     @property
     def groups(self) -> list[str]:
         """The tasks of a mixture, whose own metrics are called `val_accuracy/add`."""
@@ -93,6 +89,24 @@ def grokking_of_runs(history: History, group: str = "", **rule) -> list[Grokking
     sides = (history[f"{side}_accuracy{of_group}"].T for side in ("train", "val"))
     columns = zip(*sides, strict=True)
     return [grokking(history["step"], train_E, val_E, **rule) for train_E, val_E in columns]
+
+
+def last_evaluations(history: History, evaluations: int, **rule) -> np.ndarray:
+    """[R]: number of the last evaluation, from 0, that each run trains to; infinite: not known.
+
+    A run rests when it has diverged, or `evaluations` evaluations after it grokked. Both are
+    seen one evaluation late, because that is computed while this one is read.
+    """
+    last_R = []
+    for r, grok in enumerate(grokking_of_runs(history, **rule)):
+        lost_E = ~np.isfinite(history["train_loss"][:, r])
+        seen = [int(np.argmax(lost_E))] if lost_E.any() else []
+        if grok.grok_step is not None:
+            grokked = int(np.searchsorted(history["step"], grok.grok_step))
+            count = 0 if rule.get("rule") == "s3" else rule.get("count", 3) - 1
+            seen.append(grokked + max(evaluations, count))
+        last_R.append(min((e + 1 for e in seen if e < len(history)), default=np.inf))
+    return np.array(last_R)
 
 
 def _runs_of(above_E, count):

@@ -9,7 +9,7 @@ from clu import parameter_overview
 
 from grokjax import plots
 from grokjax.experiment import Experiment
-from grokjax.metrics import History, grokking_of_runs
+from grokjax.metrics import History, grokking_of_runs, last_evaluations
 from grokjax.results import Results
 from grokjax.summary import summarise, summary_text
 
@@ -48,7 +48,9 @@ def conclude(config, results: Results, labels, save_path: str | None) -> str:
         history = History({name: arrays[name] for name in arrays if name != "label"})
     groks = grokking_of_runs(history, **config.grok)
     by_task = {task: grokking_of_runs(history, task, **config.grok) for task in history.groups}
-    summary = summarise(history, groks, labels, results.seconds(), by_task)
+    rests = config.schedule.stop_after_grok
+    last_R = last_evaluations(history, rests, **config.grok) if rests else None
+    summary = summarise(history, groks, labels, results.seconds(), by_task, last_R)
     summary["overall"]["evaluated_examples"] = config.schedule.eval_examples or "all"
     results.write_summary(summary)
 

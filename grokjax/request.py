@@ -8,8 +8,8 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from grokjax import checkpoints, command_line, resume
-from grokjax.experiment import Experiment
-from grokjax.journal import all_done
+from grokjax.experiment import Experiment, setup
+from grokjax.journal import active, all_rest
 from grokjax.metrics import History
 from grokjax.results import Results, check_writable
 
@@ -17,7 +17,8 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder for results; results/<con
 RESUME = flags.DEFINE_string("resume", None, "Go on from: latest, a step, or a folder.")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Delete earlier results in the folder.")
 SAVE_PATH = flags.DEFINE_string("save_path", None, "File for a copy of overview.png.")
-SEEDS = flags.DEFINE_integer("seeds", None, "Short for runs.seed = 0 .. N-1.", lower_bound=1)
+SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
+CHUNK = flags.DEFINE_string("chunk", None, "I/N: only the I-th of N shares of the runs, from 1.")
 LOG_EVERY = flags.DEFINE_integer("log_every", None, "Short for config.log_every.")
 STOP = flags.DEFINE_integer("stop_after_grok", None, "Short for schedule.stop_after_grok.")
 
@@ -26,12 +27,18 @@ def config() -> ConfigDict:
     """The config with its overrides and the flags that are short for some of them."""
     asked = command_line.config()
     if SEEDS.value is not None:
-        asked.runs.seed = tuple(range(SEEDS.value))
+        asked.runs.seed = command_line.seeds(SEEDS.value)
     if LOG_EVERY.value is not None:
         asked.log_every = LOG_EVERY.value
     if STOP.value is not None:
         asked.schedule.stop_after_grok = STOP.value
     return asked
+
+
+def experiment(config: ConfigDict) -> Experiment:
+    """The experiment of a config, or the share of its runs that is asked for."""
+    whole = setup(config)
+    return whole.share(*command_line.chunk(CHUNK.value)) if CHUNK.value else whole
 
 
 def folder_and_step() -> tuple[Path, int | None]:
@@ -52,7 +59,9 @@ def folder_and_step() -> tuple[Path, int | None]:
 
 
 def start(experiment: Experiment, results: Results, step) -> resume.Start:
-    """Where to begin: at a checkpoint, or anew if the folder is free. Changes nothing."""
+    """Where to begin: at a checkpoint, or anew if the folder is free. Keeps others out of it."""
+    if results.folder.exists():
+        results.hold()
     status = results.status()
     if RESUME.value:
         return resume.find_start(results, step, experiment, command_line.warn)
@@ -62,6 +71,7 @@ def start(experiment: Experiment, results: Results, step) -> resume.Start:
             f"{str(results.folder)!r} holds a run that is {status}; "
             f"choose {resumable}--overwrite or another --workdir"
         )
+    results.hold()
     return resume.Start(0, None, History())
 
 
@@ -75,8 +85,8 @@ def make_room(results: Results, start: resume.Start) -> None:
 
 def is_finished(config: ConfigDict, start: resume.Start) -> bool:
     """Would the loop have stopped where it is to go on from?"""
-    decided_on = start.history.without_last()
-    return start.step >= config.schedule.num_steps or all_done(decided_on, config)
+    ended = start.step >= config.schedule.num_steps
+    return ended or all_rest(active(start.history, config, start.step, num_runs=1))
 
 
 def how_to_go_on(results: Results) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -31,6 +32,10 @@ def check_writable(what: str, folder: Path) -> None:
         raise ValueError(f"{what} {str(folder)!r}: {str(existing)!r} is a file; choose a folder")
     if not os.access(existing, os.W_OK):
         raise ValueError(f"{what} {str(folder)!r} cannot be written to; choose another")
+
+
+class Busy(ValueError):
+    """Another process is training in the folder."""
 
 
 class Session:
@@ -73,6 +78,7 @@ class Results:
         self.folder = folder
         self.metadata = folder / "experiment_metadata.json"
         self.config = folder / "config.json"
+        self.lock = folder / "lock"
         self.log = folder / "training.log"
         self.history = folder / "history.npz"
         self.summary = folder / "summary.json"
@@ -82,6 +88,7 @@ class Results:
         self.accuracy_figure = folder / "accuracy.png"
         self.loss_figure = folder / "loss.png"
         self.overview_figure = folder / "overview.png"
+        self._held = None
 
     def status(self) -> str | None:
         """`running`, `finished`, `interrupted` or `failed`; None if nothing ran here."""
@@ -89,7 +96,8 @@ class Results:
 
     def clear(self) -> None:
         """Deletes what an experiment left here, and nothing else."""
-        for path in set(vars(self).values()) - {self.folder}:
+        written = {path for path in vars(self).values() if isinstance(path, Path)}
+        for path in written - {self.folder, self.lock}:
             if path.is_dir():
                 shutil.rmtree(path)
             else:
@@ -99,10 +107,33 @@ class Results:
         """Has everything been written that a finished run leaves?"""
         return self.status() == "finished" and self.summary.exists()
 
+    def hold(self) -> None:
+        """Keeps other processes out of the folder until this one ends, however it ends.
+
+        Raises:
+            Busy: if another process holds it.
+        """
+        if self._held:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.lock.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.close()
+            where = f"{str(self.folder)!r} is being trained by another process"
+            raise Busy(f"{where}; wait for it or choose another --workdir") from error
+        self._held = file
+
+    def let_go(self) -> None:
+        """Lets other processes in again."""
+        if self._held:
+            self._held.close()
+        self._held = None
+
     @contextlib.contextmanager
     def session(self, config: Mapping, step: int):
         """Notes that training goes on from `step`, and how it ends: `failed` on an exception."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         _write_json(self.config, config)
         earlier = self._read_metadata().get("sessions", [])
 

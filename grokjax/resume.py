@@ -12,7 +12,7 @@ from grokjax.experiment import Experiment
 from grokjax.metrics import History
 from grokjax.results import Results
 
-MAY_CHANGE = {"schedule.stop_after_grok", "schedule.keep", "log_every"}
+MAY_CHANGE = {"schedule.keep", "log_every"}
 
 
 class Start(NamedTuple):
@@ -59,7 +59,7 @@ def find_start(results: Results, step: int | None, experiment: Experiment, warn:
     )
     for candidate in present[::-1] if step is None else [step]:
         try:
-            _check_same(checkpoints.read_config(folder, candidate), experiment.record)
+            _check_same(checkpoints.read_config(folder, candidate), experiment)
             restored = checkpoints.restore(folder, candidate, like_state_R)
             return Start(restored.step, restored.state_R, History(restored.history))
         except checkpoints.Damaged as damage:
@@ -73,9 +73,11 @@ def rewind(results: Results, step: int) -> None:
     results.cut_log(step)
 
 
-def _check_same(stored, config):
-    stored, config = dict(flat(stored)), dict(flat(config))
+def _check_same(stored, experiment):
+    stored, config = dict(flat(stored)), dict(flat(experiment.record))
     may_change = set(MAY_CHANGE)
+    if len(experiment.labels) == 1:  # of several runs, some may be resting already
+        may_change.add("schedule.stop_after_grok")
     if "num_steps" not in schedules.reads(config["schedule.learning_rate"]):
         may_change.add("schedule.num_steps")
     names = {n for n in stored | config if stored.get(n) != config.get(n)} - may_change

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,15 +53,9 @@ NOT_HPARAMS = ("seed", "split_seed", "train_fraction", "mix")  # a `Run` has fie
 
 def expand(config: ConfigDict, task: Task) -> tuple[Run, list[str]]:
     """The grid of `config.runs` as runs [R] and a label for each, the last entry fastest."""
-    entries = {name: typed(name, config.runs[name]) or (None,) for name in RUNS}
-    points = [
-        dict(zip(entries, values, strict=True)) for values in itertools.product(*entries.values())
-    ]
-    varied = [name for name, values in entries.items() if len(values) > 1] or ["seed"]
-    labels = [" ".join(f"{name}={_short(point[name])}" for name in varied) for point in points]
-    for point in points:
-        if point["split_seed"] is None:
-            point["split_seed"] = point["seed"]
+    points = grid_points({name: typed(name, config.runs[name]) for name in RUNS})
+    varied = [name for name in RUNS if len(config.runs[name]) > 1] or ["seed"]
+    labels = [label({name: point[name] for name in varied}) for point in points]
 
     def column(name, dtype):
         return np.array([point[name] for point in points], dtype)
@@ -70,6 +64,25 @@ def expand(config: ConfigDict, task: Task) -> tuple[Run, list[str]]:
     hparams = {name: column(name, np.float32) for name in RUNS if name not in NOT_HPARAMS}
     seeds = column("seed", np.int32), column("split_seed", np.int32)
     return Run(*seeds, num_train_RxG, share_RxG, hparams), labels
+
+
+def grid_points(runs: Mapping) -> list[dict[str, Any]]:
+    """The value of every entry in each run, in the order of the runs.
+
+    Args:
+        runs: `config.runs`: a sequence of values for each entry.
+    """
+    values = [runs[name] or (None,) for name in RUNS]
+    points = [dict(zip(RUNS, chosen, strict=True)) for chosen in itertools.product(*values)]
+    for point in points:
+        if point["split_seed"] is None:
+            point["split_seed"] = point["seed"]
+    return points
+
+
+def label(values: Mapping) -> str:
+    """Such as `seed=0 learning_rate=0.001`."""
+    return " ".join(f"{name}={_short(value)}" for name, value in values.items())
 
 
 def _rows_and_slots(config, task, points):

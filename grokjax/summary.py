@@ -16,6 +16,7 @@ def summarise(
     labels: Sequence[str],
     seconds: float,
     groks_of_groups: Mapping[str, Sequence[Grokking]] | None = None,
+    last_R: np.ndarray | None = None,
 ) -> dict:
     """What came out, for each run and over all; JSON values only.
 
@@ -25,12 +26,14 @@ def summarise(
         labels: one for each run.
         seconds: spent on training.
         groks_of_groups: for each task of a mixture, one for each run.
+        last_R: number of the last evaluation that each run trained to; None: of the last.
     """
     groks_of_groups, runs = groks_of_groups or {}, []
     for r, (grok, label) in enumerate(zip(groks, labels, strict=True)):
         final = {name: _number(history[name][-1, r]) for name in FINAL}
         diverged = final["train_loss"] is None
-        steps = int(history["step"][-1])
+        last = len(history) - 1 if last_R is None else min(last_R[r], len(history) - 1)
+        steps = int(history["step"][int(last)])
         runs.append(
             {"label": label, **grok._asdict(), **final, "steps": steps, "diverged": diverged}
         )

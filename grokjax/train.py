@@ -7,9 +7,9 @@ import sys
 from grokjax import command_line, loop, report, request, resume
 from grokjax.checkpoints import Checkpoints
 from grokjax.console import Console
-from grokjax.experiment import Experiment, setup
+from grokjax.experiment import Experiment
 from grokjax.interrupts import Interrupts
-from grokjax.journal import Journal, all_done
+from grokjax.journal import Journal
 from grokjax.results import Results
 from grokjax.writers import TensorBoard
 
@@ -20,7 +20,7 @@ def prepare(argv):
     config = request.config()
     folder, step = request.folder_and_step()
     command_line.use_compilation_cache()
-    results, experiment = Results(folder), setup(config)
+    results, experiment = Results(folder), request.experiment(config)
     start = request.start(experiment, results, step)
     if request.is_finished(config, start):
         return functools.partial(finish_again, config, experiment, results, start)
@@ -58,11 +58,11 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
             how=config.lift,
             state_R=start.state_R,
             start=start.step,
+            active=journal.active,
         ):
-            finished = t == schedule.num_steps
             if metrics_R is not None:
                 journal.expect(t, metrics_R)  # reads the evaluation before, while this one runs
-                finished |= all_done(journal.history, config)
+            finished = t == schedule.num_steps or journal.all_rest(t)
             signal = interrupts.received
             if signal or finished or checkpoints.is_due(t):
                 journal.catch_up()

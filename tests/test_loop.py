@@ -13,13 +13,14 @@ from grokjax import grid, loop
 from grokjax.prefixes import plain
 
 
-def trained(config, how, runs_R=None, steps=20):
+def trained(config, how, runs_R=None, steps=20, active=None):
     """Final state and the metrics [E, R] of some runs of a config."""
     experiment = grokjax.setup(config)
     chunks = loop.chunks(
         *(experiment.trainer, experiment.runs_R if runs_R is None else runs_R, experiment.table),
         num_steps=steps,
         how=how,
+        active=active,
     )
     history = grokjax.History()
     for t, last_state_R, metrics_R in chunks:
@@ -57,6 +58,29 @@ def test_a_grid_equals_each_run_alone_within_rounding_when_batched(eight, how):
     together_R, _ = trained(config, how)
 
     chex.assert_trees_all_close(together_R.params, alone_R.params, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["map", "vmap", "3"])
+def test_a_run_that_rests_keeps_its_state_and_its_metrics_while_others_train_on(how):
+    """Of four runs the second and the last rest from step 10 on."""
+    config = toy()
+    config.runs = grid(config.runs, seed=range(4))
+    whole_R, whole = trained(config, how, active=lambda t: np.ones(4, bool))
+    halves = np.array([True, False, True, False])
+    rested_R, rested = trained(config, how, active=lambda t: halves | (t < 10))
+    half_R, half = trained(config, how, steps=10, active=lambda t: np.ones(4, bool))
+
+    chex.assert_trees_all_equal(
+        rested_R, jax.tree.map(lambda a, b: np.where(a_mask(a), a, b), whole_R, half_R)
+    )
+    assert rested["val_loss"][:2].tolist() == half["val_loss"].tolist()
+    assert rested["val_loss"][3, [1, 3]].tolist() == half["val_loss"][1, [1, 3]].tolist()
+    assert rested["val_loss"][:, [0, 2]].tolist() == whole["val_loss"][:, [0, 2]].tolist()
+
+
+def a_mask(x_R):
+    """True for the first and third of four runs, shaped to select from leaves [R, ...]."""
+    return np.array([True, False, True, False]).reshape((4,) + (1,) * (x_R.ndim - 1))
 
 
 @pytest.mark.parametrize("how", ["map", "vmap"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from grokjax.metrics import Grokking, History, grokking, grokking_of_runs
+from grokjax.metrics import Grokking, History, grokking, grokking_of_runs, last_evaluations
 
 
 def of(train, val, **rule):
@@ -59,5 +59,28 @@ def test_a_history_grows_by_rows_and_comes_back_from_its_arrays():
 
     assert history["val_accuracy"].tolist() == [[0.5] * 3, [1.0] * 3]
     assert History(history.arrays())["step"].tolist() == [100, 200]
-    assert len(history.without_last()) == 1
     assert [g.grok_step for g in grokking_of_runs(history, count=1)] == [200] * 3
+
+
+def test_a_run_rests_one_evaluation_after_it_is_seen_to_have_grokked_or_diverged():
+    """Threshold .9, twice in a row; two evaluations on, and one more that is being computed."""
+    val = np.array(
+        [[0.1, 0.9, 0.1, 0.1], [0.9, 0.9, 0.1, 0.1], [0.9, 0.9, 0.1, 0.9], [0.9, 0.9, 0.1, 0.9]]
+    )
+    loss = np.ones((4, 4))
+    loss[1, 2] = np.nan
+    history = History()
+    for e in range(4):
+        history.append(
+            7 * (e + 1), dict(train_accuracy=val[e], val_accuracy=val[e], train_loss=loss[e])
+        )
+    last = [
+        last_evaluations(
+            History({n: a[:e] for n, a in history.arrays().items()}), 2, threshold=0.9, count=2
+        )
+        for e in (2, 3, 4)
+    ]
+
+    assert last[0].tolist() == [np.inf, np.inf, 2, np.inf]
+    assert last[1].tolist() == [np.inf, 3, 2, np.inf]
+    assert last[2].tolist() == [4, 3, 2, np.inf]
