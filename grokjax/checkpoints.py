@@ -6,6 +6,7 @@ checkpoint therefore carries a CRC-32 of every array in it.
 
 import contextlib
 import json
+import re
 import shutil
 import zlib
 from collections.abc import Mapping
@@ -101,6 +102,27 @@ def restore(folder: Path, step: int, like_state_R) -> Restored:
     return Restored(step, content["state"], history, meta["config"])
 
 
+def read(folder: Path, step: int) -> Restored:
+    """Reads one checkpoint without knowing what it is of: its state is dicts and lists of arrays.
+
+    They are numpy's, so that a laptop can read what many devices wrote.
+
+    Raises:
+        Damaged: if it cannot be read, or its checksums are not those of its arrays.
+    """
+    meta = _read_meta(folder, step)
+    shapes = _attempt(ocp.checkpointables_metadata, folder, step).metadata
+    wanted = {
+        name: jax.tree.map(lambda x: np.empty(x.shape, x.dtype), shapes[name])
+        for name in ("state", "history")
+        if name in shapes
+    }
+    content = _load(folder, step, wanted)
+    if _anonymous(checksums(content)) != _anonymous(meta["crc"]):
+        raise Damaged(f"checkpoint {step} has other bits than were written")
+    return Restored(step, content["state"], content.get("history", {}), meta["config"])
+
+
 def set_aside_after(folder: Path, step: int) -> None:
     """Renames checkpoints newer than `step`, which a rewound run will write again."""
     for later in steps(folder):
@@ -120,14 +142,26 @@ def _crc(leaf):
     return zlib.crc32(np.ascontiguousarray(jax.device_get(leaf)).tobytes())
 
 
+def _anonymous(crc):
+    """Checksums by paths that do not tell a dict's entry from a field or a place in a list."""
+    return {tuple(re.findall(r"\w+", path)): value for path, value in crc.items()}
+
+
 def _read_meta(folder, step):
-    return json.loads(_load(folder, step, {"meta": None})["meta"]["json"])
+    meta = _load(folder, step, {"meta": None})["meta"]
+    try:
+        return json.loads(meta["json"])
+    except (KeyError, ValueError) as error:
+        raise Damaged(f"checkpoint {step} has another config than was written") from error
 
 
 def _load(folder, step, wanted):
-    path = (folder / str(step)).absolute()
+    return _attempt(lambda path: ocp.load_checkpointables(path, wanted), folder, step)
+
+
+def _attempt(read, folder, step):
     try:
-        return ocp.load_checkpointables(path, wanted)
+        return read((folder / str(step)).absolute())
     except (PermissionError, MemoryError):
         raise
     except Exception as error:  # orbax raises many types, some of them plain Exception

@@ -17,6 +17,9 @@ CACHE = flags.DEFINE_string(
     "compilation_cache", "~/.cache/grokjax/xla", "Folder of compiled programs; empty: no cache."
 )
 
+SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
+CHUNK = flags.DEFINE_string("chunk", None, "I/N: only the I-th of N shares of the runs, from 1.")
+
 
 def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = False) -> None:
     """Runs a command: `prepare(argv)` looks at what the user asked for and gives the work to do.
@@ -49,20 +52,24 @@ def config_file() -> str:
     return config_flags.get_config_filename(flags.FLAGS["config"])
 
 
-def seeds(text: str) -> tuple[int, ...]:
-    """`8` is 0 to 7, `8:12` is 8 to 11."""
-    found = re.fullmatch(r"(?:(\d+):)?(\d+)", text)
+def seeds() -> tuple[int, ...]:
+    """Those of the flag: `8` is 0 to 7, `8:12` is 8 to 11; none if it was not given."""
+    if SEEDS.value is None:
+        return ()
+    found = re.fullmatch(r"(?:(\d+):)?(\d+)", SEEDS.value)
     values = tuple(range(int(found[1] or 0), int(found[2]))) if found else ()
     if not values:
-        raise ValueError(f"--seeds {text}; choose a number such as 8, or a range such as 8:12")
+        raise ValueError(f"--seeds {SEEDS.value}; choose a number such as 8, or a range as 8:12")
     return values
 
 
-def chunk(text: str) -> tuple[int, int]:
-    """`2/8` is the second of eight shares."""
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
+def chunk() -> tuple[int, int] | None:
+    """That of the flag: `2/8` is the second of eight shares."""
+    if CHUNK.value is None:
+        return None
+    found = re.fullmatch(r"(\d+)/(\d+)", CHUNK.value)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise ValueError(f"--chunk {text}; choose the i-th of n shares, such as 1/8 to 8/8")
+        raise ValueError(f"--chunk {CHUNK.value}; choose the i-th of n shares, from 1/8 to 8/8")
     return int(found[1]), int(found[2])
 
 

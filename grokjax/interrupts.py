@@ -17,6 +17,10 @@ class Interrupts(contextlib.AbstractContextManager):
 
     received: int | None = None
 
+    def __init__(self, with_parent: bool = False):
+        """With `with_parent`, the end of the process that started this one asks to stop too."""
+        self._with_parent, self._left = with_parent, threading.Event()
+
     def __enter__(self):
         signals = (signal.SIGINT, signal.SIGTERM)
         reading, self._writing = os.pipe()
@@ -24,9 +28,12 @@ class Interrupts(contextlib.AbstractContextManager):
         self._before = {n: signal.signal(n, lambda *_: None) for n in signals}
         self._wakeup_before = signal.set_wakeup_fd(self._writing)
         threading.Thread(target=self._watch, args=(reading,), daemon=True).start()
+        if self._with_parent:
+            threading.Thread(target=self._watch_parent, args=(os.getppid(),), daemon=True).start()
         return self
 
     def __exit__(self, *exception):
+        self._left.set()
         signal.set_wakeup_fd(self._wakeup_before)
         for number, handler in self._before.items():
             signal.signal(number, handler)
@@ -39,3 +46,9 @@ class Interrupts(contextlib.AbstractContextManager):
             print("\nstopping after this chunk; Ctrl-C again leaves at once", file=sys.stderr)
             self.received = numbers[0]
         os.close(reading)
+
+    def _watch_parent(self, parent):
+        while not self._left.wait(1.0):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return

@@ -1,30 +1,27 @@
 """Pictures of what happened: accuracy and loss against the step, as matplotlib figures.
 
-One run is a line; R runs are their median, quartiles and range. Only matplotlib's object
-API: no pyplot, no backend, no global style, so a plot needs no display and leaves a
-program's other plots alone. Shape letters: E evaluations, R runs, Q quantiles.
+One run is a line; R runs are their median, quartiles and range. `grokjax.charts` compares
+several such histories. Shape letters: E evaluations, R runs, Q quantiles.
 """
 
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.legend_handler import HandlerTuple
 from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
-from matplotlib.ticker import FuncFormatter, LogLocator, PercentFormatter
 
-from grokjax.statistics import finite_median, finite_quantiles
+from grokjax import style
+from grokjax.statistics import finite_median
+from grokjax.style import GREY, INK, RULE, save
 
-# Okabe and Ito's vermilion and blue, told apart by colour-blind readers
-COLOURS = {"train": "#D55E00", "val": "#0072B2"}
+__all__ = ["accuracy", "loss", "overview", "save"]
+
+COLOURS = {"train": style.VERMILION, "val": style.BLUE}
 NAMES = {"train": "training", "val": "validation"}
-TASK_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")  # theirs too
-INK, GREY, RULE = "#222222", "#666666", "#E4E4E4"
-QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+TASK_COLOURS = (style.GREEN, style.PURPLE, style.ORANGE, style.SKY, style.BLACK, style.YELLOW)
 # per milestone: colour, and where its rug and its text stand (fractions of the axes' height)
 MILESTONES = {
     "memorised": (COLOURS["train"], (0.955, 0.99), 0.97),
@@ -48,7 +45,7 @@ def accuracy(history: Mapping[str, Any], groks: Sequence[Milestones] = ()) -> Fi
         groks: one per run, or none to leave the milestones out.
     """
     figure = Figure(figsize=(9, 5), layout="constrained")
-    _legend(figure, _accuracy_panel(figure.subplots(), history, groks))
+    style.legend(figure, _accuracy_panel(figure.subplots(), history, groks))
     return figure
 
 
@@ -61,7 +58,7 @@ def loss(history: Mapping[str, Any], groks: Sequence[Milestones] = ()) -> Figure
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     linear, logarithmic = figure.subplots(1, 2)
     _loss_panel(linear, history, groks, "linear")
-    _legend(figure, _loss_panel(logarithmic, history, groks, "log"))
+    style.legend(figure, _loss_panel(logarithmic, history, groks, "log"))
     return figure
 
 
@@ -82,27 +79,20 @@ def overview(
         entries |= _tasks_panel(axes[1], history, tasks)
     _loss_panel(axes[-1], history, groks, "log")
     _facts_panel(margin, facts)
-    _legend(figure, entries)
+    style.legend(figure, entries)
     return figure
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Writes the picture; the suffix chooses the format (.png, .pdf, .svg)."""
-    figure.savefig(path, dpi=150, bbox_inches="tight", facecolor="white")
 
 
 def _accuracy_panel(axes, history, groks):
     """Draws the panel; returns its legend {label: artists}."""
-    bands_QxE = {split: _quantiles(history[f"{split}_accuracy"]) for split in COLOURS}
+    bands_QxE = {split: style.quantiles(history[f"{split}_accuracy"]) for split in COLOURS}
     entries = _draw_bands(axes, history, bands_QxE)
     marks = _draw_milestones(axes, groks)
-    _style(axes, history["step"], "Accuracy")
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    axes.set_yticks(np.linspace(0, 1, 6))
+    _dress(axes, history["step"], "Accuracy")
+    style.percent_axis(axes)
     if len(groks) == 1:
         _name_milestones(axes, groks[0], history["step"][-1])
     if len(groks) <= 1:
-        axes.set_ylim(-0.03, 1.03)
         return entries
     _draw_rugs(axes, groks)
     axes.set_ylim(-0.03, 1.14)  # room for the rugs
@@ -114,28 +104,30 @@ def _tasks_panel(axes, history, tasks):
     entries = {}
     for task, colour in zip(tasks, itertools.cycle(TASK_COLOURS), strict=False):
         median_E = [finite_median(row_R) for row_R in history[f"val_accuracy/{task}"]]
-        line = axes.plot(history["step"], median_E, lw=1.8, color=colour, label=task)
-        entries[f"{task}, validation"] = tuple(line)
-    _style(axes, history["step"], "Validation accuracy by task")
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    axes.set_ylim(-0.03, 1.03)
+        line = style.draw_line(axes, history["step"], median_E, color=colour, label=task)
+        entries[f"{task}, validation"] = (line,)
+    _dress(axes, history["step"], "Validation accuracy by task")
+    style.percent_axis(axes)
     return entries
 
 
 def _loss_panel(axes, history, groks, scale):
     """Draws the panel with a `linear` or `log` axis; returns its legend {label: artists}."""
     losses = [np.asarray(history[f"{split}_loss"]) for split in COLOURS]
-    bands_QxE = dict(zip(COLOURS, map(_quantiles, losses), strict=True))
+    bands_QxE = dict(zip(COLOURS, map(style.quantiles, losses), strict=True))
     entries = _draw_bands(axes, history, bands_QxE)
     marks = _draw_milestones(axes, groks)
 
     diverged_R = ~np.isfinite(losses).all(axis=(0, 1))
     note = f" (diverged: {diverged_R.sum():,} of {len(diverged_R):,})" if diverged_R.any() else ""
-    _style(axes, history["step"], ("Loss" if scale == "linear" else "Loss, log scale") + note)
-    # limits before the scale, which else looks for its own and warns if nothing is positive
-    axes.set_ylim(_loss_limits(np.concatenate(list(bands_QxE.values()), axis=1), scale))
-    axes.set_yscale(scale)
+    _dress(axes, history["step"], ("Loss" if scale == "linear" else "Loss, log scale") + note)
+    style.loss_axis(axes, bands_QxE.values(), scale)
     return entries | marks
+
+
+def _dress(axes, step_E, title):
+    style.dress(axes, title)
+    style.step_axis(axes, step_E)
 
 
 def _facts_panel(axes, facts):
@@ -152,39 +144,23 @@ def _facts_panel(axes, facts):
     axes.add_artist(box)
 
 
-def _quantiles(values_ExR):
-    """`QUANTILES` over the runs [Q, E], of the finite values; NaN where there are none."""
-    return np.stack([finite_quantiles(row_R, QUANTILES) for row_R in values_ExR], axis=1)
-
-
 def _draw_bands(axes, history, bands_QxE):
     """Draws median, quartiles and range of each split; returns their legend."""
     step_E = np.asarray(history["step"])
     num_runs = np.shape(history["train_accuracy"])[1]
-    # a band needs two steps to have an area
-    reach_E = step_E if len(step_E) > 1 else step_E * np.array([0.98, 1.02])
-
     entries, ranges, quartiles = {}, [], []
     for split, (low_E, first_E, median_E, third_E, high_E) in bands_QxE.items():
         name, look = NAMES[split], dict(color=COLOURS[split], zorder=2)
         if num_runs > 1:
-            band = functools.partial(axes.fill_between, reach_E, lw=0, **look)
+            band = functools.partial(style.draw_band, axes, step_E, **look)
             ranges.append(band(low_E, high_E, alpha=0.13, label=f"{name} range"))
             quartiles.append(band(first_E, third_E, alpha=0.3, label=f"{name} quartiles"))
-        (line,) = axes.plot(step_E, median_E, lw=1.8, label=name, **look)
-        if alone := _alone(median_E):
-            line.set(marker="o", markersize=5, markevery=alone)
+        line = style.draw_line(axes, step_E, median_E, label=name, **look)
         entries[f"{name}, median" if num_runs > 1 else name] = (line,)
     if num_runs > 1:
         entries[f"quartiles of {num_runs:,} runs"] = tuple(quartiles)
         entries[f"range of {num_runs:,} runs"] = tuple(ranges)
     return entries
-
-
-def _alone(values_E):
-    """Places of finite values without a finite neighbour: a line would not show them."""
-    finite_E = np.pad(np.isfinite(values_E), 1)
-    return list(np.flatnonzero(finite_E[1:-1] & ~finite_E[:-2] & ~finite_E[2:]))
 
 
 def _steps(groks):
@@ -269,57 +245,3 @@ def _draw_rugs(axes, groks):
         look = dict(color=colour, alpha=alpha, lw=1.2, label=f"{name} steps")
         there = steps_R[np.isfinite(steps_R)]
         axes.vlines(there, bottom, top, transform=axes.get_xaxis_transform(), **look)
-
-
-def _style(axes, step_E, title):
-    """What all panels share. Set here and not in rcParams, which ticks would read later."""
-    axes.set_title(title, loc="left", size=12, color=INK, weight="bold")
-    axes.set_xlabel("step", size=11, color=INK)
-    axes.tick_params(which="both", labelsize=10, color=RULE, labelcolor=INK)
-    axes.grid(which="major", color=RULE, lw=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#AAAAAA")
-
-    low, high = _step_limits(step_E)
-    axes.set_xlim(low, high)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 300 * low else (1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
-    axes.xaxis.set_minor_formatter("")
-
-
-def _step_limits(step_E):
-    """From the first step after 0 to the last, and a little room on both sides."""
-    low, high = np.min(step_E, where=np.greater(step_E, 0), initial=np.max(step_E)), np.max(step_E)
-    if low == high:
-        return max(low, 1) / 2, max(high, 1) * 2
-    room = (high / low) ** 0.02
-    return low / room, high * room
-
-
-def _loss_limits(bands_QxE, scale):
-    """Shows all quartiles, and of the range what does not make them unreadably small."""
-    low_E, first_E, _, third_E, high_E = np.nan_to_num(bands_QxE)
-    largest, tallest = high_E.max(), third_E.max()
-    if scale == "linear":
-        top = 1.05 * min(largest, 2 * tallest) or 1.0
-        return -0.02 * top, top  # a loss of 0 stays off the edge
-    if tallest <= 0:
-        return 1e-8, 1
-    smallest, lowest = (e[e > 0].min(initial=tallest) for e in (low_E, first_E))
-    return max(smallest, lowest / 10) / 1.5, min(largest, tallest * 10) * 1.5
-
-
-def _legend(figure, entries):
-    """A legend below the panels, where it covers nothing."""
-    figure.legend(
-        entries.values(),
-        entries.keys(),
-        loc="outside lower center",
-        ncols=max(2, (len(entries) + 1) // 2),
-        handler_map={tuple: HandlerTuple(ndivide=None)},
-        frameon=False,
-        fontsize=10,
-        labelcolor=INK,
-    )

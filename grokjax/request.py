@@ -17,17 +17,17 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder for results; results/<con
 RESUME = flags.DEFINE_string("resume", None, "Go on from: latest, a step, or a folder.")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Delete earlier results in the folder.")
 SAVE_PATH = flags.DEFINE_string("save_path", None, "File for a copy of overview.png.")
-SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
-CHUNK = flags.DEFINE_string("chunk", None, "I/N: only the I-th of N shares of the runs, from 1.")
 LOG_EVERY = flags.DEFINE_integer("log_every", None, "Short for config.log_every.")
 STOP = flags.DEFINE_integer("stop_after_grok", None, "Short for schedule.stop_after_grok.")
+
+
+WITH_PARENT = flags.DEFINE_bool("stop_with_parent", False, "Save and stop when the parent ends.")
 
 
 def config() -> ConfigDict:
     """The config with its overrides and the flags that are short for some of them."""
     asked = command_line.config()
-    if SEEDS.value is not None:
-        asked.runs.seed = command_line.seeds(SEEDS.value)
+    asked.runs.seed = command_line.seeds() or asked.runs.seed
     if LOG_EVERY.value is not None:
         asked.log_every = LOG_EVERY.value
     if STOP.value is not None:
@@ -37,8 +37,8 @@ def config() -> ConfigDict:
 
 def experiment(config: ConfigDict) -> Experiment:
     """The experiment of a config, or the share of its runs that is asked for."""
-    whole = setup(config)
-    return whole.share(*command_line.chunk(CHUNK.value)) if CHUNK.value else whole
+    whole, chunk = setup(config), command_line.chunk()
+    return whole.share(*chunk) if chunk else whole
 
 
 def folder_and_step() -> tuple[Path, int | None]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -17,6 +16,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from grokjax.files import replacing
+from grokjax.locks import Lock
 from grokjax.metrics import History
 from grokjax.summary import summary_text
 
@@ -78,7 +79,7 @@ class Results:
         self.folder = folder
         self.metadata = folder / "experiment_metadata.json"
         self.config = folder / "config.json"
-        self.lock = folder / "lock"
+        self.lock = Lock(folder / "lock")
         self.log = folder / "training.log"
         self.history = folder / "history.npz"
         self.summary = folder / "summary.json"
@@ -88,7 +89,6 @@ class Results:
         self.accuracy_figure = folder / "accuracy.png"
         self.loss_figure = folder / "loss.png"
         self.overview_figure = folder / "overview.png"
-        self._held = None
 
     def status(self) -> str | None:
         """`running`, `finished`, `interrupted` or `failed`; None if nothing ran here."""
@@ -97,7 +97,7 @@ class Results:
     def clear(self) -> None:
         """Deletes what an experiment left here, and nothing else."""
         written = {path for path in vars(self).values() if isinstance(path, Path)}
-        for path in written - {self.folder, self.lock}:
+        for path in written - {self.folder}:
             if path.is_dir():
                 shutil.rmtree(path)
             else:
@@ -113,23 +113,9 @@ class Results:
         Raises:
             Busy: if another process holds it.
         """
-        if self._held:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.lock.open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
+        if not self.lock.take():
             where = f"{str(self.folder)!r} is being trained by another process"
-            raise Busy(f"{where}; wait for it or choose another --workdir") from error
-        self._held = file
-
-    def let_go(self) -> None:
-        """Lets other processes in again."""
-        if self._held:
-            self._held.close()
-        self._held = None
+            raise Busy(f"{where}; wait for it or choose another --workdir")
 
     @contextlib.contextmanager
     def session(self, config: Mapping, step: int):
@@ -156,12 +142,12 @@ class Results:
     def write_history(self, history: History, labels: Sequence[str]) -> None:
         arrays = history.arrays()
         if arrays:
-            with _replacing(self.history) as path, path.open("wb") as file:
+            with replacing(self.history) as path, path.open("wb") as file:
                 np.savez(file, label=np.array(labels), **arrays)
 
     def write_summary(self, summary: Mapping) -> None:
         _write_json(self.summary, summary)
-        with _replacing(self.final_metrics) as path:
+        with replacing(self.final_metrics) as path:
             path.write_text(summary_text(summary))
 
     def cut_log(self, step: int) -> None:
@@ -176,20 +162,16 @@ class Results:
             kept.append(line)
         self.log.write_text("".join(kept))
 
+    def stored_config(self) -> dict:
+        """The config of what ran here; empty if nothing did."""
+        return json.loads(self.config.read_text()) if self.config.is_file() else {}
+
     def _read_metadata(self):
         return json.loads(self.metadata.read_text()) if self.metadata.is_file() else {}
 
 
-@contextlib.contextmanager
-def _replacing(path):
-    """Gives a path to write; puts it in place of `path` whole or not at all."""
-    scratch = path.with_name(path.name + ".new")
-    yield scratch
-    scratch.replace(path)
-
-
 def _write_json(path, value):
-    with _replacing(path) as scratch:
+    with replacing(path) as scratch:
         scratch.write_text(json.dumps(value, indent=2) + "\n")
 
 

@@ -46,6 +46,8 @@ RUNS = {
     "update_noise": Entry((1.0,), float, "0 or more", lambda x: x >= 0),
     "weight_noise": Entry((0.01,), float, "0 or more", lambda x: x >= 0),
     "norm_factor": Entry((0.8,), float, "above 0", lambda x: x > 0),
+    "raise_step": Entry((1000,), int, "0 or more steps", lambda x: x >= 0),
+    "raise_factor": Entry((1.0,), float, "above 0", lambda x: x > 0),
     "l1": Entry((0.0,), float, "0 or more", lambda x: x >= 0),
 }
 NOT_HPARAMS = ("seed", "split_seed", "train_fraction", "mix")  # a `Run` has fields for these

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax import lookup, losses, prefixes, schedules
+from grokjax import lookup, losses, prefixes, schedules, weights
 from grokjax.batches import BATCHES
 from grokjax.data import Task
 from grokjax.evaluation import Evaluation, make_evaluation
@@ -178,6 +178,7 @@ def _evaluate(recipe: Recipe, state: TrainState, run: Run, table: Table) -> dict
         "grad_norm": state.interval.grad_norm / recipe.eval_every,
         "update_size": state.interval.update_size / recipe.eval_every,
         "max_train_loss": state.interval.max_loss,
+        "sparsity": weights.sparsity(params),
         "weight_norm": optax.tree.norm(params),
         "last_layer_norm": jnp.linalg.norm(recipe.network.last_layer(params), ord=2),
     }

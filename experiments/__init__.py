@@ -1,0 +1,1 @@
+"""One file for each claim; `python -m experiments list` shows them."""

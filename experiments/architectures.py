@@ -1,0 +1,40 @@
+"""Grokfast-MA brings grokking forward in every architecture.
+
+Division mod 97, half of all equations, with and without Grokfast-MA (window 100, lamb 2; Lee et
+al., 2024, https://arxiv.org/abs/2405.20233), for the transformer, GPT-2, ResFormer and SVFormer
+(Zhou et al., 2024, https://arxiv.org/abs/2410.17897), the network of frames and TokenFormer (Wang
+et al., 2024, https://arxiv.org/abs/2410.23168).
+"""
+
+from grokjax import Study, base, conduct, grid
+
+MODELS = {
+    "transformer": "transformer",
+    "gpt2": "gpt2",
+    "resformer": "gpt2_resv",
+    "svformer": dict(name="gpt2_resv", variant="svformer"),
+    "gpt2_meta": "gpt2_meta",
+    "tokenformer": "tokenformer",
+}
+OPTIMIZERS = {"baseline": "adamw", "ma": "grokfast_ma+adamw"}
+
+
+def arms(size):
+    configs = {}
+    for part, model in MODELS.items():
+        for name, optimizer in OPTIMIZERS.items():
+            config = base(model=model, optimizer=optimizer)
+            config.schedule.update(num_steps=4000, stop_after_grok=5, keep=1)
+            config.runs = grid(config.runs, seed=range(3))
+            if size == "paper":
+                config.schedule.num_steps = 50_000
+                config.runs.seed = tuple(range(100))
+            configs[f"{part}/{name}"] = config
+    return configs
+
+
+STUDY = Study(__file__, __doc__, arms)
+get_config = STUDY.get_config
+
+if __name__ == "__main__":
+    conduct(STUDY)

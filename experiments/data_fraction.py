@@ -1,0 +1,47 @@
+"""The fewer examples for training, the longer grokking takes, and below some share it stays away.
+
+Steps to 99 % validation accuracy against the share of all examples that is trained on: addition
+mod 97 by the transformer, by two hidden layers of 512 with a layer norm, and by an LSTM; sums of two,
+three and four numbers mod 11 by the transformer. A comparison of architectures draws these curves
+from one seed each; in steps, its transformer needs 3,630, 2,328, 1,270, 1,032, 767, 615 and 629
+from 30 % to 90 %.
+"""
+
+from grokjax import Study, base, conduct, grid
+
+FRACTIONS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+ADDITION = dict(name="modular", op="add")
+MLP = dict(name="mlp", hidden=(512, 512), layer_norm=True)
+
+
+def arms(size):
+    configs = {
+        "architectures/transformer": network(ADDITION, "transformer", 8, FRACTIONS, 6000),
+        "architectures/mlp": network(ADDITION, MLP, 3, FRACTIONS[::2], 20_000),
+        "architectures/lstm": network(ADDITION, "lstm", 3, FRACTIONS[2::2], 4000),
+    }
+    configs["architectures/mlp"].runs.update(learning_rate=(0.01,), weight_decay=(0.01,))
+    for length in (2, 3, 4):
+        task = dict(name="sums", length=length)
+        config = network(task, dict(name="transformer", width=64), 3, FRACTIONS[::2], 4000)
+        config.batch_size = min(512, round(0.3 * 11**length))
+        configs[f"sums/{length}_numbers"] = config
+    if size == "paper":
+        for config in configs.values():
+            config.schedule.update(num_steps=100_000, checkpoint_every=10_000)
+            config.runs = grid(config.runs, seed=range(100), train_fraction=(0.2, *FRACTIONS))
+    return configs
+
+
+def network(task, model, seeds, fractions, num_steps):
+    config = base(task=task, model=model)
+    config.schedule.update(num_steps=num_steps, stop_after_grok=5)
+    config.runs = grid(config.runs, seed=range(seeds), train_fraction=fractions)
+    return config
+
+
+STUDY = Study(__file__, __doc__, arms)
+get_config = STUDY.get_config
+
+if __name__ == "__main__":
+    conduct(STUDY)

@@ -1,0 +1,46 @@
+"""Grokfast groks sooner than AdamW at the same learning rate and weight decay.
+
+Grokfast multiplies the slow part of the gradient by 1 + lamb (lamb 2 here), and its authors compare
+it with a baseline that has another weight decay. Here every arm has the same grid of learning
+rates and decays on division mod 97, half of all equations; AdamW's learning rates include the three
+times larger one (a network of width 64; `paper`: 128), and `ema_rate` divides Grokfast's by 1 + lamb, as users of it have proposed.
+Lee et al., 2024, https://arxiv.org/abs/2405.20233.
+"""
+
+from grokjax import Study, base, conduct, grid
+
+ARMS = {
+    "adamw": "adamw",
+    "ema": "grokfast_ema+adamw",
+    "ma": "grokfast_ma+adamw",
+    "ema_rate": "grokfast_ema+adamw+grokfast_rate",
+}
+
+
+def arms(size):
+    width = {"desk": 64, "paper": 128}[size]  # smaller where there are many settings
+    configs = {}
+    for name, optimizer in ARMS.items():
+        configs[name] = config = base(
+            model=dict(name="transformer", width=width), optimizer=optimizer
+        )
+        config.schedule.update(num_steps=4000, stop_after_grok=5, keep=1)
+        config.runs = grid(
+            config.runs, seed=range(4), learning_rate=(1e-3, 3e-3), weight_decay=(0.3, 1.0)
+        )
+        if size == "paper":
+            config.schedule.num_steps = 100_000
+            config.runs = grid(
+                config.runs,
+                seed=range(50),
+                learning_rate=(3e-4, 1e-3, 3e-3),
+                weight_decay=(0.0, 0.1, 0.3, 1.0, 3.0),
+            )
+    return configs
+
+
+STUDY = Study(__file__, __doc__, arms)
+get_config = STUDY.get_config
+
+if __name__ == "__main__":
+    conduct(STUDY)

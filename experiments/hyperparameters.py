@@ -1,0 +1,41 @@
+"""Grokking needs weight decay, and comes sooner the larger learning rate times decay.
+
+* `phase`: division mod 97, half of all equations, learning rate against weight decay; a network of
+  width 64 (`paper`: 128).
+* `sizes`: the same at learning rate .001 and weight decay 1, with networks of width 64, 128 and
+  256 (the last with 8 heads and 4 blocks).
+"""
+
+from grokjax import Study, base, conduct, grid
+
+RATES = (1e-4, 5e-4, 1e-3, 3e-3)
+DECAYS = (0.001, 0.01, 0.1, 1.0, 3.0)
+SIZES = {  # width, heads, blocks
+    "64": (64, 4, 2),
+    "128": (128, 4, 2),
+    "256": (256, 8, 4),
+}
+
+
+def arms(size):
+    width = {"desk": 64, "paper": 128}[size]  # smaller where there are many settings
+    phase = base(model=dict(name="transformer", width=width))
+    phase.runs = grid(phase.runs, seed=range(3), learning_rate=RATES, weight_decay=DECAYS)
+    configs = {"phase/adamw": phase}
+    for name, (width, num_heads, num_layers) in SIZES.items():
+        model = dict(name="transformer", width=width, num_heads=num_heads, num_layers=num_layers)
+        configs[f"sizes/{name}"] = config = base(model=model)
+        config.runs = grid(config.runs, seed=range(3))
+    for config in configs.values():
+        config.schedule.update(num_steps=3000, stop_after_grok=5)
+        if size == "paper":
+            config.schedule.update(num_steps=250_000, checkpoint_every=10_000)
+            config.runs.seed = tuple(range(20))
+    return configs
+
+
+STUDY = Study(__file__, __doc__, arms)
+get_config = STUDY.get_config
+
+if __name__ == "__main__":
+    conduct(STUDY)

@@ -1,0 +1,45 @@
+"""An L1 term and Grokfast each bring grokking forward, and together more than either alone.
+
+Six arms on division mod 97 and on composition in S_5, each learnt from 40 % of the equations:
+AdamW alone; with an L1 term of weight .005 (sum |w| / ||w||, the norm a constant in the gradient);
+with Grokfast-EMA (alpha .98, lamb 2) and Grokfast-MA (window 100, lamb 2), Lee et al., 2024,
+https://arxiv.org/abs/2405.20233; and with both. The claim is that of the project that compared
+them on one seed. Nanda et al., 2023, https://arxiv.org/abs/2301.05217, report that an L1 term in
+place of weight decay never groks; here it comes on top of weight decay 1.
+"""
+
+from grokjax import Study, base, conduct, grid
+
+ARMS = {
+    "baseline": ("adamw", 0.0),
+    "l1": ("adamw", 0.005),
+    "ema": ("grokfast_ema+adamw", 0.0),
+    "ma": ("grokfast_ma+adamw", 0.0),
+    "l1_ema": ("grokfast_ema+adamw", 0.005),
+    "l1_ma": ("grokfast_ma+adamw", 0.005),
+}
+PARTS = {  # task, then seeds and the most steps of a desk
+    "division": ("modular", 8, 6000),
+    "s5": ("permutation", 3, 8000),
+}
+
+
+def arms(size):
+    configs = {}
+    for part, (task, seeds, num_steps) in PARTS.items():
+        for name, (optimizer, l1) in ARMS.items():
+            config = base(task=task, optimizer=optimizer)
+            config.schedule.update(num_steps=num_steps, stop_after_grok=5, keep=1)
+            if size == "paper":
+                seeds = 100
+                config.schedule.num_steps = 50_000
+            config.runs = grid(config.runs, seed=range(seeds), train_fraction=0.4, l1=l1)
+            configs[f"{part}/{name}"] = config
+    return configs
+
+
+STUDY = Study(__file__, __doc__, arms)
+get_config = STUDY.get_config
+
+if __name__ == "__main__":
+    conduct(STUDY)

@@ -1,0 +1,46 @@
+"""Decoupled weight decay needs the fewest examples; SGD without it does not generalise.
+
+Best validation accuracy on addition mod 97 against the share of examples for training, under SGD,
+SGD with momentum, Adam (weight decay 1e-4 in the gradient), Adam at a tenth of the learning rate,
+AdamW with weight decay 1, and the same with dropout .1, for a transformer of width 64 (`paper`:
+128). The comparison that this repeats trained
+10,000 epochs, one seed each, and took SGD's decay of 1 from AdamW, which holds SGD at zero; here
+SGD has a rate of its own and no decay.
+"""
+
+from grokjax import Study, base, conduct, grid
+
+FRACTIONS = (0.3, 0.5, 0.7)
+ARMS = {  # optimizer, dropout, what differs in config.runs
+    "adamw": ("adamw", 0.0, {}),
+    "adamw_dropout": ("adamw", 0.1, {}),
+    "adam": ("adam", 0.0, dict(weight_decay=1e-4)),
+    "adam_slow": ("adam", 0.0, dict(weight_decay=1e-4, learning_rate=1e-4)),
+    "sgd": ("sgd", 0.0, dict(weight_decay=0.0, learning_rate=0.1)),
+    "sgd_momentum": ("sgd_momentum", 0.0, dict(weight_decay=0.0, learning_rate=0.1)),
+}
+
+
+def arms(size):
+    width = {"desk": 64, "paper": 128}[size]  # smaller where there are many settings
+    configs = {}
+    for name, (optimizer, dropout, runs) in ARMS.items():
+        configs[name] = config = base(
+            task=dict(name="modular", op="add"),
+            model=dict(name="transformer", width=width, dropout=dropout),
+            optimizer=optimizer,
+        )
+        config.schedule.update(num_steps=2500, stop_after_grok=5)
+        config.runs = grid(config.runs, seed=range(3), train_fraction=FRACTIONS, **runs)
+        if size == "paper":
+            config.schedule.update(num_steps=100_000, checkpoint_every=10_000)
+            fractions = tuple(tenths / 10 for tenths in range(1, 10))
+            config.runs = grid(config.runs, seed=range(100), train_fraction=fractions)
+    return configs
+
+
+STUDY = Study(__file__, __doc__, arms)
+get_config = STUDY.get_config
+
+if __name__ == "__main__":
+    conduct(STUDY)

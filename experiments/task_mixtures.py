@@ -1,0 +1,38 @@
+"""Learning several operations at once brings grokking forward in each of them.
+
+Division mod 97 alone, then beside addition in batches of 90 to 10, 70 to 30 and 50 to 50, then
+with addition and subtraction by thirds; all training examples of every operation are used, only
+the batches are shared out. Steps are counted for all tasks together: at 50 to 50, division sees
+half as many examples a step as alone.
+"""
+
+from grokjax import Study, base, conduct, grid
+
+TWO, THREE = ("div", "add"), ("div", "add", "sub")
+MIXES = {
+    "division": (TWO, "100:0"),
+    "90_10": (TWO, "90:10"),
+    "70_30": (TWO, "70:30"),
+    "50_50": (TWO, "50:50"),
+    "thirds": (THREE, "1:1:1"),
+    "addition": (TWO, "0:100"),
+}
+
+
+def arms(size):
+    configs = {}
+    for name, (ops, mix) in MIXES.items():
+        configs[name] = config = base(task=dict(name="mixture", ops=ops))
+        config.schedule.update(num_steps=6000, stop_after_grok=5)
+        config.runs = grid(config.runs, seed=range(3), mix=mix)
+        if size == "paper":
+            config.schedule.num_steps = 250_000
+            config.runs.seed = tuple(range(100))
+    return configs
+
+
+STUDY = Study(__file__, __doc__, arms)
+get_config = STUDY.get_config
+
+if __name__ == "__main__":
+    conduct(STUDY)

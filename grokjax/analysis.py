@@ -1,0 +1,84 @@
+"""What is left of a comparison: a table and pictures in a folder."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from grokjax import charts, plots
+from grokjax.arms import Arm
+from grokjax.comparison import Row, markdown, rows, write_csv
+from grokjax.files import replacing
+
+NOTES = """\
+Medians are Kaplan-Meier estimates over all runs: one that has not grokked, or has diverged, counts
+as one that was watched to the last step without it. `> 5,000` was not reached by step 5,000.
+Intervals are those of Brookmeyer and Crowley; with fewer than six runs they are rough. The log-rank
+p is for the difference from the first arm, without regard to how many arms there are.
+"""
+
+
+def write(arms: Sequence[Arm], output: Path, title: str = "") -> str:
+    """Writes summary.csv, summary.md and the figures; returns the table for people."""
+    if not arms:
+        raise ValueError("there are no arms to compare; choose one folder of results or more")
+    output.mkdir(parents=True, exist_ok=True)
+    summary = rows(arms)
+    table, pictures = markdown(summary), []
+    write_csv(summary, output / "summary.csv")
+    for name, figure in figures(arms, summary):
+        with replacing(output / name) as path:
+            plots.save(figure, path)
+        pictures.append(f"![{name}]({name})")
+    parts = [f"# {title or 'Comparison'}", table.rstrip(), NOTES.rstrip(), *pictures]
+    with replacing(output / "summary.md") as path:
+        path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return table
+
+
+def figures(arms: Sequence[Arm], summary: Sequence[Row]) -> Iterator[tuple[str, Figure]]:
+    """(file name, picture) of everything that arms and the rows of their table have to show."""
+    yield "comparison.png", charts.comparison(arms)
+    yield "survival.png", charts.survival(arms)
+
+    families = {}
+    for arm in arms:
+        families.setdefault(arm.family, []).append(arm)
+    varying = {family: _varying(members) for family, members in families.items()}
+    grids = [family for family, values in varying.items() if _is_grid(values)]
+    for family in grids:
+        yield _name("phase", family, grids), charts.phase(families[family], *varying[family])
+
+    lines = [next(iter(values)) for values in varying.values() if _is_line(values)]
+    for x in dict.fromkeys(lines):
+        on_it = [arm for arm in arms if list(varying[arm.family]) == [x]]
+        yield _name("curve", x, set(lines)), charts.curve(on_it, x)
+
+    mixtures = {row["arm"] for row in summary if row["task"]}
+    if mixtures:
+        yield "tasks.png", charts.tasks([arm for arm in arms if arm.name in mixtures])
+
+
+def _varying(arms):
+    """{entry: its distinct values} for what differs between the arms of one folder."""
+    values = {entry: {arm.values[entry] for arm in arms} for entry in arms[0].values}
+    return {entry: distinct for entry, distinct in values.items() if len(distinct) > 1}
+
+
+def _is_grid(varying):
+    """Two entries of numbers: a picture with an axis for each."""
+    return len(varying) == 2 and all(map(_are_numbers, varying.values()))
+
+
+def _is_line(varying):
+    """One entry of three numbers or more."""
+    return len(varying) == 1 and all(len(v) >= 3 and _are_numbers(v) for v in varying.values())
+
+
+def _are_numbers(values):
+    return all(isinstance(value, int | float) for value in values)
+
+
+def _name(kind, which, of):
+    """`phase.png`, or `phase_moddiv.png` where there are several."""
+    return f"{kind}.png" if len(of) == 1 else f"{kind}_{str(which).replace('/', '_')}.png"

@@ -1,0 +1,43 @@
+"""Compares what training has left: `python -m grokjax.analyze results/A results/B`.
+
+    python -m grokjax.analyze results/moddiv results/moddiv_grokfast_ema
+    python -m grokjax.analyze results --output analysis/all
+
+Each word is a results folder or a folder above several. Runs that differ in nothing but their
+seeds are one arm; p values compare with the first. Prints the table of arms, and writes it with
+the figures as summary.md, summary.csv and *.png.
+"""
+
+import functools
+from pathlib import Path
+
+from absl import flags
+
+from grokjax import command_line
+from grokjax.analysis import write
+from grokjax.arms import read_all, without_history
+from grokjax.results import check_writable
+
+OUTPUT = flags.DEFINE_string("output", "analysis", "Folder for the table and the figures.")
+
+
+def prepare(argv):
+    """Reads what is to be compared, before anything is written."""
+    folders, output = argv[1:], Path(OUTPUT.value)
+    if not folders:
+        raise ValueError("no folder given; choose one or more, such as results/moddiv")
+    check_writable("--output", output)
+    arms = read_all(folders)
+    for folder in dict.fromkeys(f for path in folders for f in without_history(Path(path))):
+        command_line.warn(f"left out {folder}: it has no evaluation yet")
+    return functools.partial(analyze, arms, output)
+
+
+def analyze(arms, output):
+    """Writes and says what the arms show."""
+    print(write(arms, output))
+    print(f"the table and the figures are in {output}")
+
+
+if __name__ == "__main__":
+    command_line.run(prepare, arguments=True)

@@ -1,0 +1,103 @@
+"""One arm of a study, trained by a process of its own, so that it can fail alone."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from grokjax import checkpoints
+from grokjax.interrupts import Interrupts
+from grokjax.locks import Lock
+from grokjax.metrics import History, grokking_of_runs
+from grokjax.results import Results
+
+POLL = 0.1  # seconds between looks at the process
+
+
+class Progress(NamedTuple):
+    """How far an arm has come."""
+
+    status: str  # waiting, running, finished, interrupted, failed
+    step: int
+    runs: int
+    grokked: int
+    seconds: float
+
+
+class ArmProcess:
+    """Trains in a folder by the command that a user would type; one at a time in each folder."""
+
+    def __init__(self, config_file: str, config: ConfigDict, folder: Path, flags: Sequence[str]):
+        """Takes what `grokjax.train` is to be given: the config, where, and further flags."""
+        self.results, self.config = Results(folder), config
+        self._lock, self._output = Lock(folder / "study.lock"), folder / "output.log"
+        self._command = [sys.executable, "-m", "grokjax.train", f"--config={config_file}"]
+        self._command += [f"--workdir={folder}", "--stop_with_parent", *flags]
+
+    def run(self, interrupts: Interrupts) -> str:
+        """Trains from where it is; returns `finished`, `failed`, `interrupted` or `busy`.
+
+        A signal that `interrupts` receives is handed on, and the process saves before it stops.
+        """
+        if not self._lock.take():
+            return "busy"
+        try:
+            while self.results.lock.is_taken():  # what an earlier study started is still saving
+                if interrupts.received:
+                    return "interrupted"
+                time.sleep(POLL)
+            if self.results.is_complete():
+                return "finished"
+            code = self._train(interrupts)
+            stopped = "interrupted" if interrupts.received else "failed"
+            return stopped if code else "finished"
+        finally:
+            self._lock.give()
+
+    def progress(self) -> Progress:
+        """What the folder shows at this moment; nothing in it is changed."""
+        results, status = self.results, self.results.status() or "waiting"
+        if status == "running" and not results.lock.is_taken():  # its process is gone
+            status = "interrupted"
+        try:
+            with np.load(results.history) as arrays:
+                history = History({n: arrays[n] for n in arrays if n != "label"})
+            groks = grokking_of_runs(history, **self.config.grok)
+        except (OSError, ValueError, KeyError):  # there is none yet
+            return Progress(status, 0, 0, 0, results.seconds())
+        grokked = sum(grok.grok_step is not None for grok in groks)
+        step = int(history["step"][-1])
+        return Progress(status, step, len(groks), grokked, results.seconds())
+
+    def last_lines(self, count: int = 12) -> str:
+        """The end of what the process said."""
+        said = self._output.read_text(errors="replace") if self._output.exists() else ""
+        return "\n".join(f"    {line}" for line in said.splitlines()[-count:])
+
+    def _train(self, interrupts):
+        with self._output.open("a") as output:
+            process = subprocess.Popen(
+                [*self._command, *self._start()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches it once, through us
+            )
+            told = False
+            while process.poll() is None:
+                if interrupts.received and not told:
+                    process.send_signal(interrupts.received)
+                    told = True
+                time.sleep(POLL)
+        return process.returncode
+
+    def _start(self):
+        """The flags that go on from what is there."""
+        if checkpoints.steps(self.results.checkpoints):
+            return ["--resume=latest"]
+        return ["--overwrite"] if self.results.status() else []

@@ -1,0 +1,131 @@
+"""Conducting a study: its arms one after the other, whatever was done before, and its results."""
+
+import fnmatch
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from grokjax import analysis, arms, comparison, merge
+from grokjax.arm_process import ArmProcess
+from grokjax.files import replacing
+from grokjax.interrupts import Interrupts
+from grokjax.study import Study, differences, part
+
+
+class Conductor:
+    """A study in its folder `results/<study>/`."""
+
+    def __init__(self, study: Study, folder: Path, size: str, seeds=(), chunk=None, only="*"):
+        """Looks at what is there; `only` is a pattern that names of arms have to match.
+
+        Raises:
+            ValueError: if there are other arms than these in the folder.
+        """
+        self.study, self.folder, self._chunk = study, folder, chunk
+        self._arms = study.arms(size, seeds)
+        flags = [f"--seeds={min(seeds)}:{max(seeds) + 1}"] if seeds else []
+        flags += [f"--chunk={chunk[0]}/{chunk[1]}"] if chunk else []
+        self._processes = {}
+        for name, config in self._arms.items():
+            i, n = chunk or (1, 1)
+            if not fnmatch.fnmatchcase(name, only):
+                continue
+            if num_runs(config) * i // n == num_runs(config) * (i - 1) // n:
+                continue  # no run is left for this share
+            place = merge.share_folder(folder / name, i, n) if chunk else folder / name
+            file = f"{study.file}:{name},{size}"
+            self._processes[name] = ArmProcess(file, config, place, flags)
+            self._check_same(name)
+        if not self._processes:
+            raise ValueError(f"no arm is called {only!r}; choose from {', '.join(self._arms)}")
+
+    def run(self, interrupts: Interrupts, say=print) -> list[str]:
+        """Trains what is not finished; returns the arms that failed."""
+        failed = []
+        for number, (name, process) in enumerate(self._processes.items(), 1):
+            if interrupts.received:
+                break
+            where = f"{self.study.name} {number}/{len(self._processes)} {name}"
+            if process.results.is_complete():
+                say(f"{where}: was finished before")
+                continue
+            say(f"{where}: training, see {process.results.folder}/training.log")
+            outcome = process.run(interrupts)
+            say(f"{where}: {_in_words(outcome, process.progress())}")
+            if outcome == "failed":
+                failed.append(name)
+                say(process.last_lines())
+        return failed
+
+    def status(self) -> Table:
+        """One line an arm."""
+        table = Table(title=self.study.name, box=None, title_justify="left")
+        table.add_column("arm")
+        table.add_column("status")
+        for column in ("runs", "step", "grokked", "seconds"):
+            table.add_column(column, justify="right")
+        for name, process in self._processes.items():
+            status, step, runs, grokked, seconds = process.progress()
+            table.add_row(
+                Text(name), status, f"{runs}", f"{step:,}", f"{grokked}", f"{seconds:,.0f}"
+            )
+        return table
+
+    def summarise(self) -> str | None:
+        """Writes tables and figures of the arms that are finished; returns them for people."""
+        finished = [name for name in self._arms if self._is_finished(name)]
+        if not finished:
+            return None
+        rows, texts = [], [f"# {self.study.claim}\n"]
+        for part_ in dict.fromkeys(map(part, finished)):
+            names = [name for name in finished if part(name) == part_]
+            of_part = [a for n in names for a in arms.read(self.folder / n, n.rpartition("/")[2])]
+            texts.append(analysis.write(of_part, self.folder / part_, part_))
+            rows += [{"part": part_} | row for row in comparison.rows(of_part)]
+        missing = [name for name in self._arms if name not in finished]
+        if missing:
+            texts.append(f"Not finished yet: {', '.join(missing)}.\n")
+        comparison.write_csv(rows, self.folder / "summary.csv")
+        with replacing(self.folder / "summary.md") as path:
+            path.write_text("\n".join(texts))
+        return "\n".join(texts)
+
+    def _is_finished(self, name):
+        if self._chunk:
+            config = self._arms[name]
+            merge.merge(config, self.folder / name, self._chunk[1], num_runs(config))
+        return arms.Results(self.folder / name).is_complete()
+
+    def _check_same(self, name):
+        process = self._processes[name]
+        stored = process.results.stored_config()
+        differing = differences(stored, process.config) if stored else ""
+        if differing:
+            raise ValueError(
+                f"{str(process.results.folder)!r} holds another experiment ({differing}); "
+                "choose another --results"
+            )
+
+
+def num_runs(config) -> int:
+    """How many runs an arm has."""
+    size = 1
+    for values in config.runs.values():
+        size *= max(1, len(values))
+    return size
+
+
+def show(table: Table) -> None:
+    """Prints a table as wide as it is."""
+    Console(soft_wrap=True, width=200 if not Console().is_terminal else None).print(table)
+
+
+def _in_words(outcome, progress):
+    if outcome == "busy":
+        return "another process is training it"
+    return (
+        f"{outcome} at step {progress.step:,}, {progress.grokked} of {progress.runs} runs grokked, "
+        f"{progress.seconds:,.0f} seconds"
+    )

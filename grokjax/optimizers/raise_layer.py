@@ -1,0 +1,36 @@
+"""One layer made larger in the middle of training.
+
+Thilak et al., 2022, "The Slingshot Mechanism", https://arxiv.org/abs/2206.04817, see generalising
+come with cycles of the last layer's norm; this lets one start such a cycle.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from grokjax.optimizer import Optimizer, from_transform
+
+AFTER_STEP = True
+LAST = True  # what came after it would not be raised
+
+
+def make(raise_step, raise_factor, *, layer: str = "readout") -> Optimizer:
+    """Multiplies the weights of a layer by `raise_factor` after step number `raise_step`.
+
+    `layer` is the first part of a parameter's path; the layer's bias is raised with its kernel.
+    A model whose readout is tied to its embedding has none of its own: choose `token` there.
+    """
+
+    def update(updates, state, params, *, t, **extra_args):
+        del extra_args
+        if layer not in params:
+            raise ValueError(f"raise_layer: no layer {layer!r}; choose from {', '.join(params)}")
+        factor = jnp.where(t == raise_step, raise_factor, 1.0).astype(jnp.float32)
+
+        def raised(u, w):
+            return factor * (w + u) - w
+
+        of_layer = jax.tree.map(raised, updates[layer], params[layer])
+        return {**updates, layer: of_layer}, state
+
+    return from_transform(optax.GradientTransformationExtraArgs(optax.init_empty_state, update))

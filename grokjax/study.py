@@ -1,0 +1,112 @@
+"""A study: a question, and the arms that answer it, each an ordinary config."""
+
+import ast
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+
+from grokjax.checks import check_choice, did_you_mean
+from grokjax.config import flat, plain
+
+SIZES = ("quick", "desk", "paper")
+TOY = {  # whichever of these a config has
+    "task.p": 7,
+    "task.k": 4,
+    "task.length": 2,
+    "task.lines": 40,
+    "task.samples": 40,
+    "model.width": 8,
+    "model.num_heads": 2,
+    "model.embedding_width": 5,
+    "model.hidden": (6,),
+    "split.held_out": (0,),
+    "runs.label_noise": (0, 3),
+    "batch_size": 9,
+    "schedule.num_steps": 12,
+    "schedule.eval_every": 2,
+    "schedule.checkpoint_every": 4,
+    "schedule.eval_block": 64,
+}
+
+
+class Study(NamedTuple):
+    """A file of `experiments/`, one claim.
+
+    Its arms are named `baseline` or, where a study has several parts, `part/baseline`; the
+    first arm of a part is the one that the others are compared with.
+    """
+
+    file: str
+    text: str  # the file's docstring: the claim in its first line, what to expect, the time
+    make_arms: Callable[[str], dict[str, ConfigDict]]  # from the size, desk or paper
+
+    @property
+    def name(self) -> str:
+        return Path(self.file).stem
+
+    @property
+    def claim(self) -> str:
+        return self.text.strip().splitlines()[0]
+
+    def arms(self, size: str = "desk", seeds: Sequence[int] = ()) -> dict[str, ConfigDict]:
+        """The configs by name; `quick` are the same arms, of tiny networks for a few steps.
+
+        Args:
+            seeds: in place of those that the study has chosen.
+        """
+        check_choice("size", size, SIZES)
+        arms = self.make_arms("desk" if size == "quick" else size)
+        for config in arms.values():
+            if size == "quick":
+                config.runs.seed = (0, 1)
+                shrink(config)
+            if seeds:
+                config.runs.seed = tuple(seeds)
+        return arms
+
+    def get_config(self, choice: str = "") -> ConfigDict:
+        """One arm: `--config experiments/l1_grokfast.py:division/l1` or `...:division/l1,paper`."""
+        name, _, size = choice.partition(",")
+        arms = self.arms(size or "desk")
+        if name not in arms:
+            known = f"choose an arm from {', '.join(arms)}{did_you_mean(name, arms)}"
+            raise ValueError(f"{self.file}: {f'unknown arm {name!r}; ' if name else ''}{known}")
+        return arms[name]
+
+
+def read(path: Path) -> Study:
+    """The study of a file."""
+    import runpy
+
+    return runpy.run_path(str(path))["STUDY"]
+
+
+def claims(folder: Path) -> dict[str, str]:
+    """The claim of each study in a folder, by name, without running any of them."""
+    found = {}
+    for path in sorted(folder.glob("[!_]*.py")):
+        found[path.stem] = ast.get_docstring(ast.parse(path.read_text())).splitlines()[0]
+    return found
+
+
+def shrink(config: ConfigDict) -> None:
+    """Makes a config small and short: the same plug-ins, a few seconds."""
+    with config.unlocked():
+        for path, value in flat(config):
+            if path in TOY and value not in (None, (), (0,)):  # nothing held out stays so
+                section, _, entry = path.rpartition(".")
+                (config[section] if section else config)[entry] = TOY[path]
+
+
+def part(arm: str) -> str:
+    """`division` of `division/l1`; empty if the study has one part."""
+    return arm.rpartition("/")[0]
+
+
+def differences(stored: dict, config: ConfigDict) -> str:
+    """What a stored config has other than this one, in words; empty if nothing."""
+    stored, wanted = dict(flat(stored)), dict(flat(plain(config)))
+    names = sorted(n for n in wanted if n in stored and stored[n] != wanted[n])
+    return ", ".join(f"{n} was {stored[n]!r}, is {wanted[n]!r}" for n in names)

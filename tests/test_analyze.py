@@ -1,0 +1,178 @@
+"""What the command leaves of a comparison, and how it says what it cannot compare."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from absl import flags
+from made_results import change, grid_labels, leave
+from matplotlib.figure import Figure
+
+from grokjax import analysis, analyze
+from grokjax.arms import read_all
+
+ROOT = Path(__file__).parent.parent
+
+
+def grid(folder, **values):
+    """A folder in which every run groks at another step and the given entries vary."""
+    labels = grid_labels(**values)
+    steps = [300 + 100 * r for r in range(len(labels))]
+    return leave(folder, steps, runs={n: list(v) for n, v in values.items()}, labels=labels)
+
+
+def pictures(*folders):
+    """The names of the pictures of some folders."""
+    arms = read_all(folders)
+    found = dict(analysis.figures(arms, analysis.rows(arms)))
+    assert all(isinstance(figure, Figure) for figure in found.values())
+    return set(found)
+
+
+ALWAYS = {"comparison.png", "survival.png"}
+
+
+def test_a_table_and_two_pictures_are_always_written(tmp_path):
+    arms = read_all(
+        [leave(tmp_path / "a", [300, None]), leave(tmp_path / "b", [400, 500], last=700)]
+    )
+    output = tmp_path / "out/deeper"
+    text = analysis.write(arms, output, title="Two arms")
+
+    assert {path.name for path in output.iterdir()} == ALWAYS | {"summary.csv", "summary.md"}
+    written = (output / "summary.md").read_text()
+    assert written.startswith("# Two arms\n\n| arm ")
+    assert text in written
+    assert written.endswith("![comparison.png](comparison.png)\n\n![survival.png](survival.png)\n")
+    assert (output / "comparison.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_entries_of_numbers_make_a_phase_diagram(tmp_path):
+    folder = grid(tmp_path / "grid", learning_rate=(0.001, 0.01), weight_decay=(0, 1, 3))
+
+    assert pictures(folder) == ALWAYS | {"phase.png"}
+
+
+def test_every_folder_has_a_phase_diagram_of_its_own(tmp_path):
+    places = ("x/grid", "y/grid")
+    folders = [grid(tmp_path / p, weight_decay=(0, 1), lamb=(0, 2)) for p in places]
+
+    assert pictures(*folders) == ALWAYS | {"phase_x_grid.png", "phase_y_grid.png"}
+
+
+def test_three_numbers_of_one_entry_make_a_curve_and_two_do_not(tmp_path):
+    three = grid(tmp_path / "three", train_fraction=(0.3, 0.5, 0.7))
+    two = grid(tmp_path / "two", train_fraction=(0.3, 0.5))
+
+    assert pictures(three) == ALWAYS | {"curve.png"}
+    assert pictures(two) == ALWAYS
+
+
+def test_curves_of_one_entry_share_a_picture_and_others_have_their_own(tmp_path):
+    fast = grid(tmp_path / "fast", train_fraction=(0.3, 0.5, 0.7))
+    slow = grid(tmp_path / "slow", train_fraction=(0.4, 0.6, 0.8))
+    other = grid(tmp_path / "other", weight_decay=(0, 1, 3))
+
+    assert pictures(fast, slow) == ALWAYS | {"curve.png"}
+    assert pictures(fast, slow, other) == ALWAYS | {
+        "curve_train_fraction.png",
+        "curve_weight_decay.png",
+    }
+
+
+def test_entries_that_are_no_numbers_make_neither(tmp_path):
+    labels = [f"mix={mix}" for mix in ("90:10", "70:30", "50:50")]
+    runs = {"seed": [0], "mix": ["90:10", "70:30", "50:50"]}
+    folder = leave(tmp_path / "mixes", [300, 400, 500], runs=runs, labels=labels)
+
+    assert pictures(folder) == ALWAYS
+
+
+def test_mixtures_have_a_picture_of_their_tasks(tmp_path):
+    plain, mixed = leave(tmp_path / "plain", [300]), leave(tmp_path / "mixed", [400])
+    sides = [f"{side}_accuracy" for side in ("train", "val")]
+    change(mixed, **{f"{side}/add": lambda arrays, side=side: arrays[side] for side in sides})
+
+    assert pictures(plain, mixed) == ALWAYS | {"tasks.png"}
+
+
+def test_nothing_that_grokked_and_one_run_give_a_table_all_the_same(tmp_path):
+    arms = read_all(
+        [leave(tmp_path / "never", [None, None]), leave(tmp_path / "one", [300], last=500)]
+    )
+
+    assert "> 1,000" in analysis.write(arms, tmp_path / "out")
+
+
+def test_no_arms_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="no arms to compare; choose one folder"):
+        analysis.write([], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def command(*arguments):
+    words = [sys.executable, "-m", "grokjax.analyze", *map(str, arguments)]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_command_prints_the_table_and_says_what_it_left_out(tmp_path):
+    leave(tmp_path / "in/a", [300, 400])
+    (leave(tmp_path / "in/b", [None]) / "history.npz").unlink()
+    done = command(tmp_path / "in", "--output", tmp_path / "out")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("| arm | runs | grokked |")
+    assert done.stdout.endswith(f"the table and the figures are in {tmp_path / 'out'}\n")
+    assert done.stderr == f"left out {tmp_path / 'in/b'}: it has no evaluation yet\n"
+
+
+@pytest.fixture
+def parsed_flags():
+    """All flags at their defaults, as a command finds them."""
+    flags.FLAGS.mark_as_parsed()
+    yield
+    flags.FLAGS.unparse_flags()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "no folder given; choose one or more, such as results/moddiv"),
+        (["nowhere"], "nowhere does not exist; choose a folder that grokjax.train has written"),
+        (["setup.cfg"], "setup.cfg is not a folder"),
+        (["tests"], "tests holds no results"),
+    ],
+)
+def test_mistakes_are_one_line(words, said, parsed_flags, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ValueError, match=said):
+        analyze.prepare(["analyze", *words])
+
+
+def test_a_mistake_on_the_command_line_exits_with_two(tmp_path):
+    done = command(tmp_path, "--output", tmp_path / "out")
+
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"error: {tmp_path} holds no results")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_what_training_leaves_can_be_compared(tmp_path):
+    """Two trainings of the toy at their shortest, one of them a grid, through the command line."""
+    config = tmp_path / "toy.py"
+    config.write_text(
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
+        "from conftest import toy\n\n\ndef get_config():\n    return toy()\n"
+    )
+    for name, runs in (("plain", "--seeds=3"), ("grid", "--config.runs.weight_decay=(0.0, 0.3)")):
+        words = [f"--config={config}", f"--workdir={tmp_path / 'in' / name}", runs]
+        train = [sys.executable, "-m", "grokjax.train", *words]
+        subprocess.run(train, cwd=ROOT, check=True, capture_output=True)
+    done = command(tmp_path / "in", "--output", tmp_path / "out")
+
+    assert done.returncode == 0, done.stderr
+    arms = [line.split("|")[1].strip() for line in done.stdout.splitlines()[2:5]]
+    assert arms == ["grid weight_decay=0", "grid weight_decay=0.3", "plain"]

@@ -1,0 +1,419 @@
+"""What the pictures of several arms show, read back from the figures."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+from matplotlib.patches import Rectangle
+from matplotlib.text import Annotation
+
+from grokjax import charts, statistics, style
+from grokjax.metrics import History
+from grokjax.statistics import Times
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+class Arm(NamedTuple):
+    name: str
+    family: str
+    values: dict[str, Any]
+    history: History
+    times: Times
+
+
+def make_arm(name, groks, step_E=(100, 500, 700), values=None, **metrics):
+    """An arm of runs that grokked at these steps; None was watched to the last one."""
+    shape, rng = (len(step_E), len(groks)), np.random.default_rng(len(name))
+    names = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
+    arrays = {metric: rng.uniform(0.1, 0.9, shape) for metric in names} | metrics
+    times = statistics.times_until(groks, step_E[-1])
+    history = History({"step": np.array(step_E)} | arrays)
+    return Arm(name, name.split()[0], values or {}, history, times)
+
+
+def find(axes, label):
+    """The artist with this label, or None."""
+    return next((one for one in axes.get_children() if one.get_label() == label), None)
+
+
+def points(axes, label):
+    """[[x, y], ...] of the line with this label."""
+    return find(axes, label).get_xydata().tolist()
+
+
+def steps(axes, label):
+    """Where its marks stand, or [] if it has none."""
+    line = find(axes, label)
+    return [] if line is None else line.get_xdata().tolist()
+
+
+def edges(axes, label, step):
+    """(lower, upper) edge of a band."""
+    x, y = find(axes, label).get_paths()[0].vertices.T
+    return min(y[x == step]), max(y[x == step])
+
+
+def arrows(axes):
+    """(x, y, direction) of each arrow."""
+    found = [one for one in axes.get_children() if isinstance(one, Annotation)]
+    return [(*one.xy, one.get_position()) for one in found]
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def legend_texts(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def grid_arm(learning_rate, weight_decay, groks, **metrics):
+    values = dict(learning_rate=learning_rate, weight_decay=weight_decay)
+    return make_arm(f"div {learning_rate} {weight_decay}", groks, values=values, **metrics)
+
+
+def test_a_run_that_never_grokked_is_an_open_triangle_and_no_dot():
+    figure = charts.comparison([make_arm("div", [100, None, 500, None, 500])])
+
+    axes = figure.axes[3]
+    assert steps(axes, "div grokked") == [100, 500, 500]
+    assert steps(axes, "div censored") == [700, 700]
+    triangles = find(axes, "div censored")
+    assert (triangles.get_marker(), triangles.get_markerfacecolor()) == (">", "none")
+    assert texts(axes)[:2] == ["div", "3 of 5"]
+
+
+def test_where_nothing_grokked_there_is_neither_a_dot_nor_a_median():
+    figure = charts.comparison([make_arm("div", [None, None])])
+
+    axes = figure.axes[3]
+    assert steps(axes, "div censored") == [700, 700]
+    for what in ("grokked", "median", "interval"):
+        assert find(axes, f"div {what}") is None
+    assert "a run that grokked" not in legend_texts(figure)
+
+
+def test_the_median_has_whiskers_to_the_ends_of_its_interval(monkeypatch):
+    monkeypatch.setattr(statistics, "median_time", lambda _: statistics.Median(500, 300, 600))
+
+    axes = charts.comparison([make_arm("div", [100, 500, 700])]).axes[3]
+
+    assert steps(axes, "div median") == [500]
+    assert steps(axes, "div interval") == [300, 600]
+    assert not arrows(axes)
+
+
+def test_an_interval_without_an_upper_bound_goes_on_from_the_last_step_as_an_arrow(monkeypatch):
+    monkeypatch.setattr(statistics, "median_time", lambda _: statistics.Median(500, 300, None))
+
+    axes = charts.comparison([make_arm("div", [500, None])]).axes[3]
+
+    assert steps(axes, "div interval") == [300, 700]
+    [(x, _, direction)] = arrows(axes)
+    assert x == 700
+    assert direction == (16, 0)
+
+
+def test_a_median_that_was_not_reached_has_no_mark(monkeypatch):
+    monkeypatch.setattr(statistics, "median_time", lambda _: statistics.Median(None, 300, None))
+
+    axes = charts.comparison([make_arm("div", [500, None, None])]).axes[3]
+
+    assert find(axes, "div median") is None
+    assert steps(axes, "div interval") == [300, 700]
+
+
+def test_the_marks_of_one_arm_stay_in_its_row():
+    arms = [make_arm(name, [100] * 11 + [None] * 2) for name in ("add", "div", "s5")]
+
+    axes = charts.comparison(arms).axes[3]
+
+    for row, arm in enumerate(arms):
+        for what in ("grokked", "censored", "median", "interval"):
+            for _, height in points(axes, f"{arm.name} {what}"):
+                assert row + 0.3 < height < row + 1
+
+
+def test_an_arm_is_the_median_and_the_quartiles_of_its_runs():
+    val_accuracy = np.array([[0.5, 0.1, 0.3, 0.2, 0.4], [0.9, 0.9, 0.6, 0.7, 0.8]])
+    arm = make_arm("div", [None] * 5, (100, 700), val_accuracy=val_accuracy)
+
+    axes = charts.comparison([arm]).axes[0]
+
+    np.testing.assert_allclose(points(axes, "div"), [[100, 0.3], [700, 0.8]])
+    np.testing.assert_allclose(edges(axes, "div quartiles", 100), (0.2, 0.4))
+    np.testing.assert_allclose(edges(axes, "div quartiles", 700), (0.7, 0.9))
+
+
+def test_one_run_has_no_band():
+    figure = charts.comparison([make_arm("div", [500])])
+
+    assert all(find(axes, "div quartiles") is None for axes in figure.axes)
+    assert "quartiles of the runs" not in legend_texts(figure)
+
+
+def test_every_arm_keeps_its_own_steps():
+    arms = [make_arm("add", [None] * 2, (100, 700)), make_arm("div", [None], (30, 500, 900, 1100))]
+
+    axes = charts.comparison(arms).axes[0]
+
+    assert steps(axes, "add") == [100, 700]
+    assert steps(axes, "div") == [30, 500, 900, 1100]
+    low, high = axes.get_xlim()
+    assert 25 < low < 30 < 1100 < high < 1300
+
+
+def test_runs_whose_loss_is_no_number_leave_the_median_to_the_others():
+    loss = np.array([[0.5, 0.3, np.nan], [0.1, np.nan, np.inf]])
+    arm = make_arm("div", [None] * 3, (100, 700), train_loss=loss)
+
+    axes = charts.comparison([arm]).axes[1]
+
+    np.testing.assert_allclose(points(axes, "div"), [[100, 0.4], [700, 0.1]])
+    assert axes.get_yscale() == "log"
+
+
+def test_losses_of_which_none_is_a_number_are_drawn_too():
+    nothing = np.full((3, 2), np.nan)
+    arm = make_arm("div", [None] * 2, train_loss=nothing, val_loss=nothing)
+
+    charts.comparison([arm]).draw_without_rendering()
+
+
+def test_the_ninth_arm_has_the_first_colour_and_another_kind_of_line():
+    axes = charts.comparison([make_arm(f"arm{number}", [500]) for number in range(12)]).axes[0]
+
+    looks = [
+        (to_hex(line.get_color()), line.get_linestyle())
+        for line in (find(axes, f"arm{number}") for number in range(12))
+    ]
+    assert len(set(looks)) == 12
+    assert len({colour for colour, _ in looks}) == len(style.COLOURS) == 8
+    assert (looks[8][0], looks[0][1], looks[8][1]) == (looks[0][0], "-", "--")
+
+
+@pytest.mark.parametrize("picture", [charts.comparison, charts.survival])
+@pytest.mark.parametrize("number", [1, 12])
+def test_the_legend_covers_no_panel_and_fits_the_picture(picture, number):
+    name = "s5_long learning_rate=0.001 weight_decay=0.3 arm"
+    figure = picture([make_arm(f"{name}{i}", [500, None]) for i in range(number)])
+
+    figure.draw_without_rendering()
+
+    legend = figure.legends[0].get_window_extent()
+    assert not any(legend.overlaps(axes.get_window_extent()) for axes in figure.axes)
+    assert legend.x0 >= 0
+    assert legend.x1 <= figure.bbox.x1
+    assert min(axes.get_window_extent().height for axes in figure.axes) > 200
+
+
+def test_survival_climbs_by_the_share_of_those_still_at_risk():
+    times = Times(np.array([100, 300, 500, 700]), np.array([True, False, True, True]))
+    arm = make_arm("div", [100] * 4)._replace(times=times)
+
+    axes = charts.survival([arm]).axes[0]
+
+    # 1 of 4; of the two left after a run was lost at 300 first one, then the other
+    stairs = dict(points(axes, "div")[1:])
+    assert stairs == pytest.approx({100: 1 / 4, 500: 1 - 3 / 4 * 1 / 2, 700: 1})
+    assert find(axes, "div").get_drawstyle() == "steps-post"
+
+
+def test_survival_ticks_a_run_where_it_was_last_seen():
+    times = Times(np.array([100, 300, 500, 500]), np.array([True, False, True, False]))
+    arm = make_arm("div", [100] * 4)._replace(times=times)
+
+    figure = charts.survival([arm])
+
+    np.testing.assert_allclose(
+        points(figure.axes[0], "div censored"), [[300, 1 / 4], [500, 1 - 3 / 4 * 1 / 2]]
+    )
+    assert "div: 2 of 4" in legend_texts(figure)
+
+
+def test_survival_of_an_arm_that_never_grokked_stays_at_zero():
+    axes = charts.survival([make_arm("div", [None, None, None])]).axes[0]
+
+    assert {share for _, share in points(axes, "div")} == {0}
+    assert steps(axes, "div censored") == [700]
+
+
+def test_a_phase_diagram_orders_its_values_and_writes_the_median_into_each_cell():
+    arms = [
+        grid_arm(0.01, 0.3, [1300] * 3),
+        grid_arm(0.001, 0.3, [500, 500, 2600]),
+        grid_arm(0.01, 0.0, [100, 700, 900]),
+    ]
+
+    axes = charts.phase(arms, "learning_rate", "weight_decay").axes[0]
+
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.001", "0.01"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0", "0.3"]
+    written = {text.get_position(): text.get_text() for text in axes.texts}
+    assert written == {(1, 1): "1,300", (0, 1): "500", (1, 0): "700"}  # (0, 0) stays blank
+
+
+def test_a_cell_whose_median_was_not_reached_is_hatched_and_says_how_many_grokked():
+    arms = [grid_arm(0.01, 0.3, [500] * 3), grid_arm(0.001, 0.3, [100, None, None])]
+
+    axes = charts.phase(arms, "learning_rate", "weight_decay").axes[0]
+
+    hatched = {
+        patch.get_center()[0]: patch.get_hatch()
+        for patch in axes.patches
+        if isinstance(patch, Rectangle)
+    }
+    assert hatched == pytest.approx({1: None, 0: "///"})
+    assert {text.get_position()[0]: text.get_text() for text in axes.texts} == {
+        1: "500",
+        0: "1 of 3",
+    }
+
+
+def test_the_other_phase_diagram_is_of_the_last_validation_accuracy():
+    arm = grid_arm(0.01, 0.3, [None] * 3, val_accuracy=np.array([[1, 1, 1], [0.2, 0.873, 0.9]]))
+
+    axes = charts.phase([arm], "learning_rate", "weight_decay").axes[1]
+
+    assert texts(axes) == ["87.3%"]
+
+
+def test_steps_have_a_logarithmic_scale_of_colours():
+    groks = {0.001: 100, 0.01: 1000, 0.1: 10_000}
+    arms = [grid_arm(rate, 1.0, [step]) for rate, step in groks.items()]
+
+    axes = charts.phase(arms, "learning_rate", "weight_decay").axes[0]
+
+    np.testing.assert_allclose(axes.patches[1].get_facecolor(), colormaps["viridis_r"](0.5))
+
+
+def test_two_arms_in_one_cell_are_an_error():
+    arms = [grid_arm(0.01, 0.3, [500]), grid_arm(0.01, 0.3, [700])]
+
+    with pytest.raises(ValueError, match=r"have the same learning_rate and weight_decay"):
+        charts.phase(arms, "learning_rate", "weight_decay")
+
+
+def test_an_entry_that_does_not_vary_is_an_error_that_names_those_that_do():
+    arm = grid_arm(0.01, 0.3, [500])
+
+    with pytest.raises(ValueError, match="what varies there: learning_rate, weight_decay"):
+        charts.curve([arm], "train_fraction")
+    with pytest.raises(ValueError, match="l1 does not vary in div 0.01 0.3"):
+        charts.phase([arm], "learning_rate", "l1")
+
+
+def test_an_entry_of_words_is_no_axis():
+    arm = make_arm("div", [500], values={"mix": "90:10"})
+
+    with pytest.raises(ValueError, match="choose an entry of numbers"):
+        charts.curve([arm], "mix")
+
+
+def fraction_arm(family, fraction, groks, **metrics):
+    name = f"{family} train_fraction={fraction}"
+    return make_arm(name, groks, values={"train_fraction": fraction}, **metrics)
+
+
+def test_a_curve_is_a_line_per_family_in_the_order_of_its_values():
+    arms = [
+        fraction_arm("div", 0.5, [100]),
+        fraction_arm("add", 0.3, [700, 700, 500]),
+        fraction_arm("div", 0.2, [500]),
+    ]
+
+    figure = charts.curve(arms, "train_fraction")
+
+    drawn = [line.get_xydata().tolist() for line in figure.axes[0].lines]
+    assert legend_texts(figure)[:2] == ["div", "add"]
+    assert drawn == [[[0.2, 500], [0.5, 100]], [[0.3, 700]]]
+
+
+def test_a_point_that_was_not_reached_is_an_open_triangle_with_an_arrow_and_breaks_the_line():
+    groks = {0.2: [500, 500], 0.3: [None, None, None], 0.5: [100, 100]}
+    arms = [fraction_arm("div", fraction, steps_R) for fraction, steps_R in groks.items()]
+
+    axes = charts.curve(arms, "train_fraction").axes[0]
+
+    triangle = find(axes, "div train_fraction=0.3 censored")
+    assert triangle.get_xydata().tolist() == [[0.3, 700]]
+    assert (triangle.get_marker(), triangle.get_markerfacecolor()) == ("^", "white")
+    assert (0.3, 700, (0, 16)) in arrows(axes)
+    line = max(axes.lines, key=lambda one: len(one.get_xdata()))
+    np.testing.assert_array_equal(line.get_ydata(), [500, np.nan, 100])
+
+
+def test_a_curve_shows_the_interval_of_each_median(monkeypatch):
+    monkeypatch.setattr(statistics, "median_time", lambda _: statistics.Median(500, 300, 600))
+
+    axes = charts.curve([fraction_arm("div", 0.3, [500])], "train_fraction").axes[0]
+
+    whisker = find(axes, "div train_fraction=0.3 interval")
+    assert whisker.get_segments()[0].tolist() == [[0.3, 300], [0.3, 600]]
+    assert not arrows(axes)
+
+
+def test_the_best_accuracy_is_the_highest_of_each_run():
+    val_accuracy = np.array([[0.1, 0.9, 0.2], [0.5, 0.1, np.nan], [0.4, 0.3, 0.7]])
+    arm = fraction_arm("div", 0.3, [None] * 3, val_accuracy=val_accuracy)
+
+    axes = charts.curve([arm], "train_fraction", best=True).axes[0]
+
+    assert axes.lines[0].get_xydata().tolist() == [[0.3, 0.7]]  # of 0.5, 0.9 and 0.7
+    np.testing.assert_allclose(axes.collections[0].get_segments()[0], [[0.3, 0.6], [0.3, 0.8]])
+    assert axes.yaxis.get_major_formatter()(0.2) == "20%"
+
+
+def test_values_of_several_magnitudes_have_a_logarithmic_axis():
+    def scale(values):
+        arms = [grid_arm(value, 1.0, [500]) for value in values]
+        return charts.curve(arms, "learning_rate").axes[0].get_xscale()
+
+    assert scale([0.001, 0.01, 0.1]) == "log"
+    assert scale([0.2, 0.5, 0.8]) == "linear"
+    assert scale([0.0, 0.01, 0.1]) == "linear"
+
+
+def mixture_arm(name, trained):
+    """Accuracies of the tasks add and div; no training examples of those not in `trained`."""
+    metrics = {}
+    for height, task in ((0.3, "add"), (0.7, "div")):
+        there = height if task in trained else np.nan
+        metrics[f"train_accuracy/{task}"] = np.full((3, 2), there)
+        metrics[f"val_accuracy/{task}"] = np.full((3, 2), height)
+    return make_arm(name, [500, None], **metrics)
+
+
+def test_every_task_has_a_panel_of_the_arms_that_train_on_it():
+    arms = [mixture_arm("both", {"add", "div"}), mixture_arm("alone", {"div"})]
+
+    figure = charts.tasks(arms)
+
+    add, div = figure.axes
+    assert add.get_title(loc="left") == "Validation accuracy, add"
+    assert [line.get_label() for line in add.lines] == ["both"]
+    assert [line.get_label() for line in div.lines] == ["both", "alone"]
+    assert {height for _, height in points(div, "alone")} == {0.7}
+    assert find(add, "both").get_color() == find(div, "both").get_color()
+    assert find(div, "alone").get_color() != find(div, "both").get_color()
+
+
+def test_tasks_are_only_for_mixtures():
+    with pytest.raises(ValueError, match="choose arms of mixtures"):
+        charts.tasks([make_arm("div", [500])])
+
+
+@pytest.mark.parametrize("picture", [charts.comparison, charts.survival, charts.tasks])
+def test_no_arms_make_no_picture(picture):
+    with pytest.raises(ValueError, match="choose"):
+        picture([])
+
+
+def test_a_thousand_runs_are_a_thousand_dots():
+    figure = charts.comparison([make_arm("div", [100, 500] * 500, (100, 700))])
+
+    figure.draw_without_rendering()
+    assert len(steps(figure.axes[3], "div grokked")) == 1000
