@@ -22,8 +22,8 @@ def arms(size):
     phase = base(model=dict(name="transformer", width=width))
     phase.runs = grid(phase.runs, seed=range(3), learning_rate=RATES, weight_decay=DECAYS)
     configs = {"phase/adamw": phase}
-    for name, (width, num_heads, num_layers) in SIZES.items():
-        model = dict(name="transformer", width=width, num_heads=num_heads, num_layers=num_layers)
+    for name, (width, num_heads, num_blocks) in SIZES.items():
+        model = dict(name="transformer", width=width, num_heads=num_heads, num_blocks=num_blocks)
         configs[f"sizes/{name}"] = config = base(model=model)
         config.runs = grid(config.runs, seed=range(3))
     for config in configs.values():

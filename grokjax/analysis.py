@@ -11,8 +11,9 @@ from grokjax.comparison import Row, markdown, rows, write_csv
 from grokjax.files import replacing
 
 NOTES = """\
-Medians are Kaplan-Meier estimates over all runs: one that has not grokked, or has diverged, counts
-as one that was watched to the last step without it. `> 5,000` was not reached by step 5,000.
+Medians are Kaplan-Meier estimates over all runs: one that has not grokked, also because it has
+diverged, counts as one that was watched to the last step without it. `> 5,000` was not reached by
+step 5,000.
 Intervals are those of Brookmeyer and Crowley; with fewer than six runs they are rough. The log-rank
 p is for the difference from the first arm, without regard to how many arms there are.
 """

@@ -53,14 +53,10 @@ class Arm(NamedTuple):
     def groks_of(self, task: str) -> list[Grokking]:
         """R: memorising and grokking of one task of a mixture, or with "" of all examples.
 
-        A run that has diverged counts as one that never grokked and was watched to the end.
-        Leaving it out, or censoring it where it diverged, would flatter the arm.
+        A run that diverges before it groks counts as one that was watched to the end without it:
+        leaving it out, or censoring it where it diverged, would flatter the arm.
         """
-        groks = grokking_of_runs(self.history, task, **self.config.get("grok", {}))
-        return [
-            Grokking(grok.memorised_step, None, None, 0) if diverged else grok
-            for grok, diverged in zip(groks, self.diverged_R, strict=True)
-        ]
+        return grokking_of_runs(self.history, task, **self.config.get("grok", {}))
 
 
 def read_all(paths: Sequence[str | Path]) -> list[Arm]:

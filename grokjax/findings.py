@@ -104,11 +104,12 @@ def _grokking(grok: Grokking):
 
 
 def _weights(of):
-    """Number and size of the weights, and their median over runs of what `weights` measures."""
+    """Number and size of the weights, and medians over some runs of what `weights` measures."""
     one_run = jax.tree.map(lambda w: w[0], of.params_R)
     total = sum(w.nbytes for w in jax.tree.leaves(one_run))
-    small_R = jax.vmap(weights.sparsity)(of.params_R)
-    norms_R = jax.vmap(weights.spectral_norms)(of.params_R)
+    some_R = jax.tree.map(lambda w: w[:MOST_RUNS], of.params_R)  # singular values take their time
+    small_R = jax.vmap(weights.sparsity)(some_R)
+    norms_R = jax.vmap(weights.spectral_norms)(some_R)
     return [
         f"parameters: {weights.count(one_run):,} a run, {_bytes(total)}; "
         f"{_percent(finite_median(small_R))} of them smaller than {weights.SMALL}",

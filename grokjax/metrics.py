@@ -99,7 +99,7 @@ def last_evaluations(history: History, evaluations: int, **rule) -> np.ndarray:
     """
     last_R = []
     for r, grok in enumerate(grokking_of_runs(history, **rule)):
-        lost_E = ~np.isfinite(history["train_loss"][:, r])
+        lost_E = np.isnan(history["train_loss"][:, r])  # an infinite loss may come back
         seen = [int(np.argmax(lost_E))] if lost_E.any() else []
         if grok.grok_step is not None:
             grokked = int(np.searchsorted(history["step"], grok.grok_step))

@@ -64,9 +64,8 @@ def rebuild(results: Results) -> Rebuilt:
         record = json.loads(results.config.read_text())
         config = config_of(record)
     except (KeyError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{str(results.config)!r} is not what training wrote: {error!r}"
-        ) from error
+        what = f"{str(results.config)!r} is not what training wrote"
+        raise ValueError(f"{what} ({error!r}); choose another folder") from error
     experiment = setup(config)
     _check_table(record, experiment)
     if "chunk" in record:

@@ -58,17 +58,17 @@ def test_a_share_of_the_runs_is_told_by_the_labels(tmp_path):
     assert (two.name, [grok.grok_step for grok in two.groks]) == ("half lamb=2", [300])
 
 
-def test_a_run_that_diverged_never_grokked_and_was_watched_to_the_end(tmp_path):
-    """Even if it had grokked before: what is left of it is nothing."""
+def test_a_run_that_diverges_before_it_groks_was_watched_to_the_end_without_it(tmp_path):
+    """Run 0 had grokked before, so that stays."""
     folder = leave(tmp_path / "hot", [300, 500, None], last=1300)
     diverge(folder, run=0, step=900)
     diverge(folder, run=2, step=700)
     (arm,) = read(folder)
 
     assert arm.diverged_R.tolist() == [True, False, True]
-    assert arm.times.step_R.tolist() == [1300, 500, 1300]
-    assert arm.times.came_R.tolist() == [False, True, False]
-    assert arm.groks[0] == Grokking(200, None, None, 0)
+    assert arm.times.step_R.tolist() == [300, 500, 1300]
+    assert arm.times.came_R.tolist() == [True, True, False]
+    assert arm.groks[0].grok_step == 300
 
 
 def test_a_loss_that_was_infinite_for_a_while_is_no_divergence(tmp_path):

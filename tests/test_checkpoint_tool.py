@@ -101,14 +101,14 @@ def newest(folder):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "schedule_free", "muon"])
 def test_a_checkpoint_is_read_without_its_experiment(optimizer, tmp_path):
-    config, steps = toy(optimizer), []
+    config = toy(optimizer)
     experiment = setup(config)
     state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.table)
     with Checkpoints(tmp_path, config.schedule) as saving:
         saving.save(3, state_R, {}, experiment.record)
     found = checkpoints.read(tmp_path, 3)
 
-    assert (found.step, found.history, steps) == (3, {}, [])
+    assert (found.step, found.history) == (3, {})
     assert found.config == experiment.record
     token_RxVxD = found.state_R["params"]["token"]
     assert type(token_RxVxD) is np.ndarray
@@ -126,6 +126,23 @@ def test_a_config_comes_back_from_its_record():
     assert again.runs.weight_decay == (0.1, 1.0)
     assert again.split.held_out == (2, 5)
     assert setup(again).labels == setup(config).labels
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda p: p.stem)
+def test_every_named_config_comes_back_from_its_record(path):
+    config = config_lib.load(str(path))
+
+    again = reconstruction.config_of(config_lib.plain(config))
+    assert again.to_dict() == config.to_dict()
+
+
+def test_paths_from_inside_the_folders_are_understood(three, monkeypatch):
+    monkeypatch.chdir(three)
+    assert len(inspection.find(Path(".")) + inspection.find(Path("checkpoints"))) == 4
+    monkeypatch.chdir(three / "checkpoints")
+    (place,) = inspection.find(Path("20"))
+    assert place.folder.samefile("20")
+    assert [place.step for place in inspection.find(Path("."))] == [10, 20]
 
 
 def test_list_has_a_line_for_every_checkpoint(three, capsys):
@@ -183,9 +200,9 @@ def test_inspect_tells_where_and_how_well_training_went(three, capsys):
 def test_inspect_names_the_step_at_which_each_run_grokked(tmp_path, capsys):
     folder = written(tmp_path / "a", [[0.1, 0.1], [0.2, 0.3], [0.2, 1.0], [0.2, 1.0]])
     lines = tell(capsys, "inspect", folder)
-    wanted = "memorised at 100, grokked at 300, delay 200"
+    done = "training 100.00% (loss 5), validation 100.00% (loss 5)"
 
-    assert f"  seed=1: training 100.00%, validation 100.00%; {wanted}" in lines
+    assert f"  seed=1: {done}; memorised at 100, grokked at 300, delay 200" in lines
     assert any("seed=0" in line and "memorised at 100, not grokked" in line for line in lines)
     assert "status of training: unknown" in lines
 
@@ -240,7 +257,6 @@ def test_compare_shows_medians_of_runs_and_what_never_came(tmp_path, capsys):
 def test_a_run_that_diverged_has_not_grokked(tmp_path):
     folder = written(tmp_path / "lost", [[1.0, 1.0]] * 4)
     of = newest(folder)
-    of.history["train_loss"]
     arrays = of.history.arrays()
     arrays["train_loss"][-1, 0] = np.nan
     config = toy()
@@ -345,6 +361,13 @@ def test_a_wrong_word_is_one_sentence(words, message, three, copy, capsys, tmp_p
     assert "\n" not in str(error.value)
 
 
+def test_a_config_file_that_training_did_not_write_is_an_error(copy):
+    for content in ("{}", "{"):
+        (copy / "config.json").write_text(content)
+        with pytest.raises(ValueError, match="is not what training wrote"):
+            reconstruction.rebuild(Results(copy))
+
+
 @pytest.mark.slow
 def test_flags_may_follow_the_folder_and_a_mistake_exits_with_2(copy):
     def run(*words):
@@ -355,8 +378,7 @@ def test_flags_may_follow_the_folder_and_a_mistake_exits_with_2(copy):
     bad = run("embeddings", copy, "--run=7")
 
     assert good.returncode == 0, good.stderr
-    assert [
-        row["threshold"] for row in json.loads((copy / "pruned.json").read_text())["pruned"]
-    ] == [*(0, 0.1, 0.3)]
+    found = json.loads((copy / "pruned.json").read_text())["pruned"]
+    assert [row["threshold"] for row in found] == [0, 0.1, 0.3]
     assert (bad.returncode, bad.stdout) == (2, "")
     assert bad.stderr == "error: run = 7; there are 3, choose 0 to 2\n"

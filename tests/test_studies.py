@@ -1,0 +1,264 @@
+"""Studies: arms trained by processes of their own, whatever happens to them in between."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import grokjax
+from grokjax import loop
+from grokjax.study import claims, read
+
+ROOT = Path(__file__).parent.parent
+STUDIES = sorted(claims(ROOT / "experiments"))
+CACHE = Path("~/.cache/grokjax/tests").expanduser()
+TOY = '''"""Decay brings grokking forward."""
+
+from grokjax import Study, base, conduct, grid
+
+
+def arms(size):
+    configs = {}
+    for name, decay in {"without": 0.0, "with": 1.0}.items():
+        config = base(
+            task=dict(name="modular", op="add", p=5),
+            model=dict(name="mlp", embedding_width=7, hidden=(11,)),
+        )
+        config.batch_size = 11
+        config.schedule.update(num_steps=NUM_STEPS, eval_every=50, checkpoint_every=500)
+        config.runs = grid(config.runs, seed=range(3), learning_rate=0.01, weight_decay=decay)
+        configs[name] = config
+    BREAK
+    return configs
+
+
+STUDY = Study(__file__, __doc__, arms)
+get_config = STUDY.get_config
+
+if __name__ == "__main__":
+    conduct(STUDY)
+'''
+
+
+def toy(folder, num_steps=1000, extra=""):
+    path = folder / "toy.py"
+    path.write_text(TOY.replace("NUM_STEPS", str(num_steps)).replace("BREAK", extra or "pass"))
+    return path
+
+
+def command(path, results, *flags):
+    words = [f"--results={results}", f"--compilation_cache={CACHE}", *flags]
+    return [sys.executable, str(path), *words]
+
+
+def conduct(path, results, *flags):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command(path, results, *flags), capture_output=True, text=True, check=False, env=environment
+    )
+
+
+def rows(folder):
+    with (folder / "summary.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_arm_of_every_study_is_a_config_in_each_size(name):
+    study = read(ROOT / "experiments" / f"{name}.py")
+
+    for size in ("quick", "desk", "paper"):
+        for arm, config in study.arms(size).items():
+            one = study.get_config(f"{arm},{size}")
+            assert one.to_json() == config.to_json()
+            assert not size == "paper" or config.schedule.num_steps >= 50_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_arm_of_every_study_trains_at_toy_size(name):
+    study = read(ROOT / "experiments" / f"{name}.py")
+    programs = set()
+    for config in study.arms("quick").values():
+        config.schedule.num_steps = 4
+        alike = config.copy_and_resolve_references()
+        alike.runs = grokjax.base().runs
+        if alike.to_json() in programs:  # differs in traced values alone
+            continue
+        programs.add(alike.to_json())
+        experiment = grokjax.setup(config)
+        *_, (_, _, metrics_R) = loop.chunks(
+            *(experiment.trainer, experiment.runs_R, experiment.table), num_steps=4
+        )
+        assert np.isfinite(jax.tree.leaves(metrics_R["train_loss"])).all()
+    jax.config.update("jax_enable_x64", False)  # one arm may have switched it on
+
+
+def test_an_unknown_arm_is_an_error_that_names_the_arms():
+    study = read(ROOT / "experiments" / "l1_grokfast.py")
+
+    with pytest.raises(
+        ValueError, match=r"unknown arm 'division/l2'; .* did you mean 'division/l1"
+    ):
+        study.get_config("division/l2")
+
+
+@pytest.mark.slow
+def test_a_study_trains_each_arm_once_and_writes_its_tables(tmp_path):
+    path = toy(tmp_path)
+    first = conduct(path, tmp_path / "results")
+    programs = len(list(CACHE.iterdir()))
+    again = conduct(path, tmp_path / "results")
+    status = conduct(path, tmp_path / "results", "--status")
+    folder = tmp_path / "results/toy"
+
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr
+    assert again.stdout.count("was finished before") == 2
+    assert [row["arm"] for row in rows(folder)] == ["without", "with"]
+    assert [row["runs"] for row in rows(folder)] == ["3", "3"]
+    assert rows(folder)[0]["log_rank_p"] == ""
+    assert (folder / "survival.png").exists()
+    assert status.stdout.count("finished") == 2
+    assert "Decay brings grokking forward" in (folder / "summary.md").read_text()
+    assert len(list(CACHE.iterdir())) == programs
+
+
+@pytest.mark.slow
+def test_arms_that_differ_in_traced_values_are_one_compiled_program(tmp_path):
+    path, cache = toy(tmp_path), tmp_path / "cache"
+    programs = []
+    for arm in ("without", "with"):
+        done = conduct(path, tmp_path / "results", f"--only={arm}", f"--compilation_cache={cache}")
+        assert done.returncode == 0, done.stderr
+        programs.append(
+            {p.name for p in cache.iterdir() if "advance" in p.name and "atime" not in p.name}
+        )
+
+    assert len(programs[0]) == 1
+    assert programs[0] == programs[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole_group", [False, True], ids=["the study", "all its processes"])
+def test_a_study_killed_at_any_moment_ends_in_the_same_summary(tmp_path, whole_group):
+    path = toy(tmp_path, num_steps=60_000)
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    assert conduct(path, undisturbed, "--only=with").returncode == 0
+    process = subprocess.Popen(
+        command(path, killed, "--only=with"),
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    checkpoints = killed / "toy/with/checkpoints"
+    wait_until(
+        lambda: checkpoints.exists() and any(p.name.isdigit() for p in checkpoints.iterdir())
+    )
+    if whole_group:
+        for child in children(process.pid):
+            os.kill(child, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    assert not (killed / "toy/with/summary.json").exists(), "it was too fast to be killed"
+
+    again = conduct(path, killed, "--only=with")
+    assert again.returncode == 0, again.stderr
+    assert "resuming after step" in (killed / "toy/with/output.log").read_text()
+    for file in ("summary.csv", "summary.md"):
+        assert (killed / "toy" / file).read_bytes() == (undisturbed / "toy" / file).read_bytes()
+    histories = [np.load(results / "toy/with/history.npz") for results in (killed, undisturbed)]
+    for name in histories[0]:
+        np.testing.assert_array_equal(histories[0][name], histories[1][name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_an_arm_that_fails_stops_no_other_and_is_tried_again(tmp_path):
+    broken = toy(tmp_path, extra='configs["without"].lift = "sideways"')
+    results = tmp_path / "results"
+    first = conduct(broken, results)
+    second = conduct(toy(tmp_path), results)
+
+    assert first.returncode == 1
+    assert "failed: toy/without; the same command tries them again" in first.stderr
+    assert "lift = 'sideways'; choose auto" in first.stdout
+    assert [row["arm"] for row in rows(results / "toy")] == ["without", "with"]
+    assert second.returncode == 0
+    assert second.stdout.count("was finished before") == 1
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_arms_of_a_study(tmp_path):
+    path, results = toy(tmp_path), tmp_path / "results"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    both = [
+        subprocess.Popen(command(path, results), stdout=subprocess.PIPE, text=True, env=environment)
+        for _ in range(2)
+    ]
+    said = [process.communicate()[0] for process in both]
+
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum(text.count("finished at step 1,000") for text in said) == 2
+    assert "another process is training it" in "".join(said)
+    assert len(rows(results / "toy")) == 2
+
+
+@pytest.mark.slow
+def test_shares_of_the_runs_merge_to_what_one_process_gives(tmp_path):
+    """Three runs in shares of one and two, each with a stop of its own."""
+    path = toy(tmp_path, extra="[c.schedule.update(stop_after_grok=1) for c in configs.values()]")
+    whole, shares = tmp_path / "whole", tmp_path / "shares"
+    flags = ["--only=with"]
+    assert conduct(path, whole, *flags).returncode == 0
+    for i in (1, 2):
+        assert conduct(path, shares, *flags, f"--chunk={i}/2").returncode == 0
+
+    histories = [dict(np.load(results / "toy/with/history.npz")) for results in (shares, whole)]
+    assert histories[0].keys() == histories[1].keys()
+    for name, values in histories[0].items():
+        np.testing.assert_array_equal(values, histories[1][name], err_msg=name)
+    assert rows(shares / "toy") == rows(whole / "toy")
+
+
+@pytest.mark.slow
+def test_another_size_in_the_same_folder_is_refused(tmp_path):
+    path, results = toy(tmp_path), tmp_path / "results"
+    assert conduct(path, results, "--only=with").returncode == 0
+    done = conduct(path, results, "--seeds=5")
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "runs.seed was [0, 1, 2], is [0, 1, 2, 3, 4]" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--only=both"], "no arm is called 'both'; choose from without, with"),
+        (["--seeds=x"], "--seeds x; choose a number such as 8"),
+        (["--chunk=3/2"], "--chunk 3/2; choose the i-th of n shares"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, flags, words):
+    done = conduct(toy(tmp_path), tmp_path / "results", *flags)
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert words in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def wait_until(holds, seconds=120.0):
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.02)
+
+
+def children(pid):
+    """Processes that a process has started."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
