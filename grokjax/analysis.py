@@ -5,11 +5,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from grokjax import charts, plots
+from grokjax import charts, grids, plots
 from grokjax.arms import Arm
-from grokjax.comparison import Row, markdown, rows, write_csv
+from grokjax.comparison import Row, best_of_families, markdown, rows, write_csv
 from grokjax.files import replacing
 
+MANY = 10  # more arms than this are a muddle; then each family is shown at its best
 NOTES = """\
 Medians are Kaplan-Meier estimates over all runs: one that has not grokked, also because it has
 diverged, counts as one that was watched to the last step without it. `> 5,000` was not reached by
@@ -25,7 +26,10 @@ def write(arms: Sequence[Arm], output: Path, title: str = "") -> str:
         raise ValueError("there are no arms to compare; choose one folder of results or more")
     output.mkdir(parents=True, exist_ok=True)
     summary = rows(arms)
-    table, pictures = markdown(summary), []
+    table, pictures, best = markdown(summary), [], best_of_families(arms)
+    # a share of the examples is no setting to be chosen
+    if 1 < len(best) < len(arms) and not any("train_fraction" in arm.values for arm in arms):
+        table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
     write_csv(summary, output / "summary.csv")
     for name, figure in figures(arms, summary):
         with replacing(output / name) as path:
@@ -39,21 +43,25 @@ def write(arms: Sequence[Arm], output: Path, title: str = "") -> str:
 
 def figures(arms: Sequence[Arm], summary: Sequence[Row]) -> Iterator[tuple[str, Figure]]:
     """(file name, picture) of everything that arms and the rows of their table have to show."""
-    yield "comparison.png", charts.comparison(arms)
-    yield "survival.png", charts.survival(arms)
+    few = best_of_families(arms) if len(arms) > MANY else list(arms)
+    yield "comparison.png", charts.comparison(few)
+    yield "survival.png", charts.survival(few)
+    if all(charts.WEIGHTS.keys() & arm.history.arrays().keys() for arm in few):
+        yield "weights.png", charts.weights(few)
 
     families = {}
     for arm in arms:
         families.setdefault(arm.family, []).append(arm)
     varying = {family: _varying(members) for family, members in families.items()}
-    grids = [family for family, values in varying.items() if _is_grid(values)]
-    for family in grids:
-        yield _name("phase", family, grids), charts.phase(families[family], *varying[family])
+    planes = [family for family, values in varying.items() if _is_grid(values)]
+    for family in planes:
+        yield _name("phase", family, planes), grids.phase(families[family], *varying[family])
 
     lines = [next(iter(values)) for values in varying.values() if _is_line(values)]
     for x in dict.fromkeys(lines):
         on_it = [arm for arm in arms if list(varying[arm.family]) == [x]]
-        yield _name("curve", x, set(lines)), charts.curve(on_it, x)
+        yield _name("curve", x, set(lines)), grids.curve(on_it, x)
+        yield _name("best", x, set(lines)), grids.curve(on_it, x, best=True)
 
     mixtures = {row["arm"] for row in summary if row["task"]}
     if mixtures:

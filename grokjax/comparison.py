@@ -55,6 +55,17 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
     return table
 
 
+def best_of_families(arms: Sequence[Arm]) -> list[Arm]:
+    """Of each family the arm with the smallest median, or if none is reached the largest share."""
+
+    def rank(arm):
+        median = median_time(arm.times).median
+        return (np.inf if median is None else median), -arm.times.came_R.mean()
+
+    families = dict.fromkeys(arm.family for arm in arms)
+    return [min((a for a in arms if a.family == family), key=rank) for family in families]
+
+
 def write_csv(rows: Sequence[Row], path: Path) -> None:
     """The table for programs; what is not known is empty. Columns of a caller's own come first."""
     own = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)

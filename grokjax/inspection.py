@@ -41,7 +41,7 @@ class Inspected(NamedTuple):
     place: Place
     config: dict  # plain
     history: History
-    groks: list[Grokking]  # R; none while there is no evaluation. A diverged run never grokked
+    groks: list[Grokking]  # R; none while there is no evaluation.
     params_R: Any
 
     @property
@@ -113,7 +113,7 @@ def inspect(place: Place) -> Inspected:
     except OSError as error:  # such as a folder that only its owner may read
         raise checkpoints.Damaged(f"checkpoint {place.step} cannot be read ({error})") from error
     history = History(found.history)
-    groks = _groks(history, found.config.get("grok", {})) if len(history) else []
+    groks = grokking_of_runs(history, **found.config.get("grok", {})) if len(history) else []
     return Inspected(place, found.config, history, groks, found.state_R["params"])
 
 
@@ -173,13 +173,3 @@ def differences(configs: Sequence[dict]) -> dict[str, list]:
     paths = dict.fromkeys(path for entries in known for path in entries)
     values = {path: [entries.get(path) for entries in known] for path in paths}
     return {path: of for path, of in values.items() if any(value != of[0] for value in of)}
-
-
-def _groks(history, rule):
-    """As in a comparison of arms: who has diverged is watched to the end in vain."""
-    lost_R = ~np.isfinite(history["train_loss"][-1])
-    groks = grokking_of_runs(history, **rule)
-    return [
-        Grokking(grok.memorised_step, None, None, 0) if lost else grok
-        for grok, lost in zip(groks, lost_R, strict=True)
-    ]

@@ -7,11 +7,12 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
-from grokjax import checkpoints, command_line, resume
+from grokjax import checkpoints, command_line, resume, writers
 from grokjax.experiment import Experiment, setup
 from grokjax.journal import active, all_rest
 from grokjax.metrics import History
 from grokjax.results import Results, check_writable
+from grokjax.writers import TensorBoard, WeightsAndBiases, Writers
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder for results; results/<config> if not given.")
 RESUME = flags.DEFINE_string("resume", None, "Go on from: latest, a step, or a folder.")
@@ -55,6 +56,8 @@ def folder_and_step() -> tuple[Path, int | None]:
     check_writable("workdir", folder)
     if SAVE_PATH.value:
         check_writable("save_path", Path(SAVE_PATH.value).parent)
+    if writers.WANDB.value:
+        writers.check_wandb()
     return folder, step
 
 
@@ -81,6 +84,15 @@ def make_room(results: Results, start: resume.Start) -> None:
         resume.rewind(results, start.step)
     elif results.status():
         results.clear()
+
+
+def writer(experiment: Experiment, results: Results, start: resume.Start) -> Writers:
+    """Where the curves are asked to go."""
+    labels, resumed_from = experiment.labels, start.step or None
+    opened = [TensorBoard(results.tensorboard, labels, resumed_from)]
+    if writers.WANDB.value:
+        opened += [WeightsAndBiases(results.folder, labels, experiment.record, resumed_from)]
+    return Writers(*opened)
 
 
 def is_finished(config: ConfigDict, start: resume.Start) -> bool:

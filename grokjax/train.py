@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import sys
 
 from grokjax import command_line, loop, report, request, resume
@@ -11,7 +12,6 @@ from grokjax.experiment import Experiment
 from grokjax.interrupts import Interrupts
 from grokjax.journal import Journal
 from grokjax.results import Results
-from grokjax.writers import TensorBoard
 
 
 def prepare(argv):
@@ -48,7 +48,7 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
         Interrupts(request.WITH_PARENT.value) as interrupts,
         Checkpoints(results.checkpoints, schedule) as checkpoints,
         Console(results.log, schedule.num_steps, start.step) as console,
-        contextlib.closing(TensorBoard(results.tensorboard, labels, start.step or None)) as writer,
+        contextlib.closing(request.writer(experiment, results, start)) as writer,
     ):
         journal = Journal(start.history, labels, config, console, writer)
         journal.introduce(report.introduction(config, experiment, start.step), start.step)
@@ -75,6 +75,7 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
                 break
         if finished:
             console.say(report.conclude(config, results, labels, request.SAVE_PATH.value))
+            writer.write_summary(json.loads(results.summary.read_text()))
         session.end("finished" if finished else "interrupted")
     return None if finished else signal
 

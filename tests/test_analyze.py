@@ -9,7 +9,7 @@ from absl import flags
 from made_results import change, grid_labels, leave
 from matplotlib.figure import Figure
 
-from grokjax import analysis, analyze
+from grokjax import analysis, comparison, analyze
 from grokjax.arms import read_all
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +44,7 @@ def test_a_table_and_two_pictures_are_always_written(tmp_path):
     written = (output / "summary.md").read_text()
     assert written.startswith("# Two arms\n\n| arm ")
     assert text in written
-    assert written.endswith("![comparison.png](comparison.png)\n\n![survival.png](survival.png)\n")
+    assert written.endswith("\n\n".join(f"![{p}]({p})" for p in sorted(ALWAYS)) + "\n")
     assert (output / "comparison.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -65,7 +65,7 @@ def test_three_numbers_of_one_entry_make_a_curve_and_two_do_not(tmp_path):
     three = grid(tmp_path / "three", train_fraction=(0.3, 0.5, 0.7))
     two = grid(tmp_path / "two", train_fraction=(0.3, 0.5))
 
-    assert pictures(three) == ALWAYS | {"curve.png"}
+    assert pictures(three) == ALWAYS | {"curve.png", "best.png"}
     assert pictures(two) == ALWAYS
 
 
@@ -74,10 +74,12 @@ def test_curves_of_one_entry_share_a_picture_and_others_have_their_own(tmp_path)
     slow = grid(tmp_path / "slow", train_fraction=(0.4, 0.6, 0.8))
     other = grid(tmp_path / "other", weight_decay=(0, 1, 3))
 
-    assert pictures(fast, slow) == ALWAYS | {"curve.png"}
+    assert pictures(fast, slow) == ALWAYS | {"curve.png", "best.png"}
     assert pictures(fast, slow, other) == ALWAYS | {
         "curve_train_fraction.png",
         "curve_weight_decay.png",
+        "best_train_fraction.png",
+        "best_weight_decay.png",
     }
 
 
@@ -87,6 +89,26 @@ def test_entries_that_are_no_numbers_make_neither(tmp_path):
     folder = leave(tmp_path / "mixes", [300, 400, 500], runs=runs, labels=labels)
 
     assert pictures(folder) == ALWAYS
+
+
+def test_what_is_known_of_the_weights_has_a_picture(tmp_path):
+    folder = leave(tmp_path / "run", [300, 500])
+    change(folder, weight_norm=lambda arrays: 7 * arrays["val_accuracy"])
+
+    assert pictures(folder) == ALWAYS | {"weights.png"}
+
+
+def test_settings_are_compared_at_the_best_of_each_folder(tmp_path):
+    """Decay 3 is the best of both: its runs grok at the step of the table's last rows."""
+    folders = [grid(tmp_path / name, weight_decay=(0, 1, 3)) for name in "ab"]
+    arms = read_all(folders)
+    text = analysis.write(arms, tmp_path / "out")
+    best = text.partition("Each at its best setting")[2]
+
+    assert best
+    assert [line.split("|")[1].strip() for line in best.splitlines()[4:]] == [
+        arm.name for arm in comparison.best_of_families(arms)
+    ]
 
 
 def test_mixtures_have_a_picture_of_their_tasks(tmp_path):

@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation
 
-from grokjax import charts, statistics, style
+from grokjax import charts, grids, statistics, style
 from grokjax.metrics import History
 from grokjax.statistics import Times
 
@@ -248,7 +248,7 @@ def test_a_phase_diagram_orders_its_values_and_writes_the_median_into_each_cell(
         grid_arm(0.01, 0.0, [100, 700, 900]),
     ]
 
-    axes = charts.phase(arms, "learning_rate", "weight_decay").axes[0]
+    axes = grids.phase(arms, "learning_rate", "weight_decay").axes[0]
 
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.001", "0.01"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0", "0.3"]
@@ -259,7 +259,7 @@ def test_a_phase_diagram_orders_its_values_and_writes_the_median_into_each_cell(
 def test_a_cell_whose_median_was_not_reached_is_hatched_and_says_how_many_grokked():
     arms = [grid_arm(0.01, 0.3, [500] * 3), grid_arm(0.001, 0.3, [100, None, None])]
 
-    axes = charts.phase(arms, "learning_rate", "weight_decay").axes[0]
+    axes = grids.phase(arms, "learning_rate", "weight_decay").axes[0]
 
     hatched = {
         patch.get_center()[0]: patch.get_hatch()
@@ -276,7 +276,7 @@ def test_a_cell_whose_median_was_not_reached_is_hatched_and_says_how_many_grokke
 def test_the_other_phase_diagram_is_of_the_last_validation_accuracy():
     arm = grid_arm(0.01, 0.3, [None] * 3, val_accuracy=np.array([[1, 1, 1], [0.2, 0.873, 0.9]]))
 
-    axes = charts.phase([arm], "learning_rate", "weight_decay").axes[1]
+    axes = grids.phase([arm], "learning_rate", "weight_decay").axes[1]
 
     assert texts(axes) == ["87.3%"]
 
@@ -285,7 +285,7 @@ def test_steps_have_a_logarithmic_scale_of_colours():
     groks = {0.001: 100, 0.01: 1000, 0.1: 10_000}
     arms = [grid_arm(rate, 1.0, [step]) for rate, step in groks.items()]
 
-    axes = charts.phase(arms, "learning_rate", "weight_decay").axes[0]
+    axes = grids.phase(arms, "learning_rate", "weight_decay").axes[0]
 
     np.testing.assert_allclose(axes.patches[1].get_facecolor(), colormaps["viridis_r"](0.5))
 
@@ -294,23 +294,23 @@ def test_two_arms_in_one_cell_are_an_error():
     arms = [grid_arm(0.01, 0.3, [500]), grid_arm(0.01, 0.3, [700])]
 
     with pytest.raises(ValueError, match=r"have the same learning_rate and weight_decay"):
-        charts.phase(arms, "learning_rate", "weight_decay")
+        grids.phase(arms, "learning_rate", "weight_decay")
 
 
 def test_an_entry_that_does_not_vary_is_an_error_that_names_those_that_do():
     arm = grid_arm(0.01, 0.3, [500])
 
     with pytest.raises(ValueError, match="what varies there: learning_rate, weight_decay"):
-        charts.curve([arm], "train_fraction")
+        grids.curve([arm], "train_fraction")
     with pytest.raises(ValueError, match="l1 does not vary in div 0.01 0.3"):
-        charts.phase([arm], "learning_rate", "l1")
+        grids.phase([arm], "learning_rate", "l1")
 
 
 def test_an_entry_of_words_is_no_axis():
     arm = make_arm("div", [500], values={"mix": "90:10"})
 
     with pytest.raises(ValueError, match="choose an entry of numbers"):
-        charts.curve([arm], "mix")
+        grids.curve([arm], "mix")
 
 
 def fraction_arm(family, fraction, groks, **metrics):
@@ -325,7 +325,7 @@ def test_a_curve_is_a_line_per_family_in_the_order_of_its_values():
         fraction_arm("div", 0.2, [500]),
     ]
 
-    figure = charts.curve(arms, "train_fraction")
+    figure = grids.curve(arms, "train_fraction")
 
     drawn = [line.get_xydata().tolist() for line in figure.axes[0].lines]
     assert legend_texts(figure)[:2] == ["div", "add"]
@@ -336,7 +336,7 @@ def test_a_point_that_was_not_reached_is_an_open_triangle_with_an_arrow_and_brea
     groks = {0.2: [500, 500], 0.3: [None, None, None], 0.5: [100, 100]}
     arms = [fraction_arm("div", fraction, steps_R) for fraction, steps_R in groks.items()]
 
-    axes = charts.curve(arms, "train_fraction").axes[0]
+    axes = grids.curve(arms, "train_fraction").axes[0]
 
     triangle = find(axes, "div train_fraction=0.3 censored")
     assert triangle.get_xydata().tolist() == [[0.3, 700]]
@@ -349,7 +349,7 @@ def test_a_point_that_was_not_reached_is_an_open_triangle_with_an_arrow_and_brea
 def test_a_curve_shows_the_interval_of_each_median(monkeypatch):
     monkeypatch.setattr(statistics, "median_time", lambda _: statistics.Median(500, 300, 600))
 
-    axes = charts.curve([fraction_arm("div", 0.3, [500])], "train_fraction").axes[0]
+    axes = grids.curve([fraction_arm("div", 0.3, [500])], "train_fraction").axes[0]
 
     whisker = find(axes, "div train_fraction=0.3 interval")
     assert whisker.get_segments()[0].tolist() == [[0.3, 300], [0.3, 600]]
@@ -360,7 +360,7 @@ def test_the_best_accuracy_is_the_highest_of_each_run():
     val_accuracy = np.array([[0.1, 0.9, 0.2], [0.5, 0.1, np.nan], [0.4, 0.3, 0.7]])
     arm = fraction_arm("div", 0.3, [None] * 3, val_accuracy=val_accuracy)
 
-    axes = charts.curve([arm], "train_fraction", best=True).axes[0]
+    axes = grids.curve([arm], "train_fraction", best=True).axes[0]
 
     assert axes.lines[0].get_xydata().tolist() == [[0.3, 0.7]]  # of 0.5, 0.9 and 0.7
     np.testing.assert_allclose(axes.collections[0].get_segments()[0], [[0.3, 0.6], [0.3, 0.8]])
@@ -370,7 +370,7 @@ def test_the_best_accuracy_is_the_highest_of_each_run():
 def test_values_of_several_magnitudes_have_a_logarithmic_axis():
     def scale(values):
         arms = [grid_arm(value, 1.0, [500]) for value in values]
-        return charts.curve(arms, "learning_rate").axes[0].get_xscale()
+        return grids.curve(arms, "learning_rate").axes[0].get_xscale()
 
     assert scale([0.001, 0.01, 0.1]) == "log"
     assert scale([0.2, 0.5, 0.8]) == "linear"
@@ -417,3 +417,13 @@ def test_a_thousand_runs_are_a_thousand_dots():
 
     figure.draw_without_rendering()
     assert len(steps(figure.axes[3], "div grokked")) == 1000
+
+
+def test_the_weights_of_an_arm_are_shown_as_far_as_they_were_recorded():
+    norm_ExR = np.array([[3.0, 5.0, 7.0], [2.0, 5.0, 6.0], [1.0, 4.0, 9.0]])
+    arm = make_arm("slow", [500, None, 700], weight_norm=norm_ExR, sparsity=norm_ExR / 10)
+    norm, sparsity = charts.weights([arm]).axes[:2]
+
+    assert norm.get_title(loc="left") == "Norm of all weights"
+    assert points(norm, "slow") == [[100, 5], [500, 5], [700, 4]]
+    assert points(sparsity, "slow") == [[100, 0.5], [500, 0.5], [700, 0.4]]

@@ -254,19 +254,6 @@ def test_compare_shows_medians_of_runs_and_what_never_came(tmp_path, capsys):
     assert table["their configs are the same"] == []
 
 
-def test_a_run_that_diverged_has_not_grokked(tmp_path):
-    folder = written(tmp_path / "lost", [[1.0, 1.0]] * 4)
-    of = newest(folder)
-    arrays = of.history.arrays()
-    arrays["train_loss"][-1, 0] = np.nan
-    config = toy()
-    with Checkpoints(folder / "checkpoints", config.schedule) as saving:
-        saving.save(500, {"params": of.params_R}, arrays, of.config)
-
-    assert of.num_grokked == 2
-    assert newest(folder).num_grokked == 1
-
-
 def test_pruning_with_threshold_0_leaves_the_accuracies_of_the_history(three, capsys):
     tell(capsys, "prune", three, "--threshold=0.1,1e9")
     found = json.loads((three / "pruned.json").read_text())

@@ -1,11 +1,31 @@
-"""TensorBoard curves for many runs, and what a diverged run does to them."""
+"""Curves for many runs, what a diverged run does to them, and what Weights & Biases is sent."""
 
+import json
+import os
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from grokjax.statistics import finite_median, finite_quantiles
-from grokjax.writers import MANY, TensorBoard
+from grokjax.writers import MANY, TensorBoard, WeightsAndBiases, Writers, check_wandb
+
+ROOT = Path(__file__).parent.parent
+CONFIG = """
+from conftest import toy
+
+def get_config():
+    config = toy()
+    config.runs.seed = (3, 5)
+    return config
+"""
+SUMMARY = {
+    "overall": {"runs": 2, "grokked": 1},
+    "runs": [{"label": "seed=3", "grok_step": 40}, {"label": "seed=5", "grok_step": None}],
+}
 
 
 def test_many_runs_are_three_curves_and_diverged_ones_are_left_out(tmp_path):
@@ -21,3 +41,175 @@ def test_many_runs_are_three_curves_and_diverged_ones_are_left_out(tmp_path):
 def test_quantiles_of_finite_values():
     assert finite_quantiles([3.0, np.nan, 1.0, np.inf, 2.0], [0, 0.5, 1]).tolist() == [1, 2, 3]
     assert np.isnan(finite_median([np.nan, np.inf]))
+
+
+class Recorder:
+    """A writer that remembers what it was told."""
+
+    def __init__(self):
+        self.told = []
+
+    def __getattr__(self, name):
+        return lambda *args: self.told.append((name, *args))
+
+
+def test_several_writers_are_told_the_same():
+    first, second = Recorder(), Recorder()
+    both = Writers(first, second)
+    both.write_texts(0, {"introduction": "two runs"})
+    both.write_scalars(5, {"l1": [2.0, 3.0]})
+    both.write_summary(SUMMARY)
+    both.flush()
+    both.close()
+
+    names = ["write_texts", "write_scalars", "write_summary", "flush", "close"]
+    assert [name for name, *_ in first.told] == names
+    assert first.told == second.told
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Weights & Biases without a network, if it is installed."""
+    pytest.importorskip("wandb")
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+
+
+def records(folder):
+    """What W&B has kept in a folder to be sent later, one list for each session."""
+    return [list(read_records(path)) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
+
+
+def read_records(path):
+    """The records of LevelDB's log format: pieces in blocks of 32 KiB that none reaches across."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, at, record = path.read_bytes(), 7, b""  # behind W&B's own header
+    while at + 7 <= len(data):
+        if (left := -at % 32768) < 7:  # too little for a header of checksum, size and kind
+            at += left
+            if left:
+                continue
+        size, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        record += data[at + 7 : at + 7 + size]
+        at += 7 + size
+        if kind in (1, 4):  # whole, or the last piece
+            yield Record.FromString(record)
+            record = b""
+
+
+def rows(session):
+    """{step: {key: number}} of a session's records."""
+    found = {}
+    for record in session:
+        if record.HasField("history"):
+            items = {
+                item.key or "/".join(item.nested_key): json.loads(item.value_json)
+                for item in record.history.item
+            }
+            step = items.pop("_step")
+            found[step] = {key: items[key] for key in items if not key.startswith("_")}
+    return found
+
+
+def test_weights_and_biases_is_sent_a_curve_for_each_of_a_few_runs(tmp_path, offline):
+    folder = tmp_path / "study" / "part" / "arm"
+    writer = WeightsAndBiases(folder, ["seed=3", "seed=5"], {"batch_size": 11})
+    writer.write_texts(0, {"introduction": "two runs"})
+    writer.write_scalars(20, {"val_loss": np.float32([0.5, 0.25]), "l1": np.float32([0, np.inf])})
+    writer.write_scalars(40, {"val_loss": np.float32([0.125, 1.0])})
+    writer.write_summary(SUMMARY)
+    writer.close()
+    (session,) = records(folder)
+    run = next(record.run for record in session if record.HasField("run"))
+    config = {item.key: item.value_json for item in run.config.update}
+    summary = {
+        item.key or item.nested_key[0]: item.value_json
+        for record in session
+        for item in record.summary.update
+    }
+
+    assert (run.project, run.run_group, run.display_name) == ("grokjax", "study/part", "arm")
+    assert config["batch_size"] == "11"
+    assert rows(session) == {
+        20: {"val_loss/seed=3": 0.5, "val_loss/seed=5": 0.25, "l1/seed=3": 0, "l1/seed=5": np.inf},
+        40: {"val_loss/seed=3": 0.125, "val_loss/seed=5": 1.0},
+    }
+    assert summary["grokked"] == "1"
+    assert (summary["grok_step/seed=3"], summary["grok_step/seed=5"]) == ("40", "null")
+    assert [r.exit.exit_code for r in session if r.HasField("exit")] == [0]
+
+
+def test_weights_and_biases_is_sent_three_curves_of_many_runs(tmp_path, offline):
+    writer = WeightsAndBiases(tmp_path / "many", [f"seed={r}" for r in range(MANY + 1)], {})
+    writer.write_scalars(7, {"val_loss": np.arange(MANY + 1)})
+    writer.close()
+    (session,) = records(tmp_path / "many")
+
+    assert rows(session) == {
+        7: {"val_loss/lowest": 0, "val_loss/median": 8, "val_loss/highest": 16},
+    }
+    assert [r.exit.exit_code for r in session if r.HasField("exit")] == [1]  # no summary: stopped
+
+
+def test_a_resumed_training_goes_on_in_its_weights_and_biases_run(tmp_path, offline):
+    for resumed_from in (None, 20, None):  # the last one overwrites what was there
+        writer = WeightsAndBiases(tmp_path, ["seed=3"], {}, resumed_from)
+        writer.write_scalars((resumed_from or 0) + 10, {"val_loss": np.float32([0.5])})
+        writer.close()
+    sessions = records(tmp_path)
+    known = {next(r.run.run_id for r in s if r.HasField("run")): rows(s) for s in sessions}
+
+    assert len(sessions) == 3
+    assert sorted(list(session) for session in map(rows, sessions)) == [[10], [10], [30]]
+    assert len(known) == 2
+    assert (tmp_path / "wandb" / "id").read_text() in known
+
+
+def test_without_the_package_a_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ValueError, match=r"pip install 'grokjax\[wandb\]'"):
+        check_wandb()
+
+
+def train(tmp_path, *flags, **environment):
+    (tmp_path / "toy.py").write_text(CONFIG)
+    path = f"{tmp_path}/missing:{ROOT}/tests" if environment.pop("missing", 0) else f"{ROOT}/tests"
+    flags = [f"--config={tmp_path}/toy.py", f"--workdir={tmp_path}/run", "--wandb", *flags]
+    return subprocess.run(
+        [sys.executable, "-m", "grokjax.train", *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": f"{path}:{ROOT}"} | environment,
+    )
+
+
+@pytest.mark.slow
+def test_the_command_sends_what_is_in_the_history(tmp_path, offline):
+    first = train(tmp_path, "--config.schedule.num_steps=10")
+    resumed = train(tmp_path, "--resume=latest")
+    history = np.load(tmp_path / "run" / "history.npz")
+    sessions = list(map(rows, records(tmp_path / "run")))
+
+    assert (first.returncode, resumed.returncode) == (0, 0), first.stderr + resumed.stderr
+    assert [list(session) for session in sessions] == [[5, 10], [15, 20]]
+    assert history["step"].tolist() == [5, 10, 15, 20]
+    for e, row in enumerate([row for session in sessions for row in session.values()]):
+        assert row["val_loss/seed=5"] == history["val_loss"][e, 1]
+
+
+@pytest.mark.slow
+def test_a_command_that_cannot_send_writes_nothing(tmp_path):
+    (tmp_path / "missing" / "wandb").mkdir(parents=True)  # such a folder is no package either
+    (tmp_path / "missing" / "wandb" / "__init__.py").write_text("raise ImportError('missing')")
+    missing = train(tmp_path, missing=True)
+
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert missing.stderr == (
+        "error: --wandb needs the package wandb; install it with pip install 'grokjax[wandb]'\n"
+    )
+    assert not (tmp_path / "run").exists()
