@@ -24,9 +24,9 @@ def arms(size):
         configs[name] = config = base(
             model=dict(name="transformer", width=width), optimizer=optimizer
         )
-        config.schedule.update(num_steps=4000, stop_after_grok=5, keep=1)
+        config.schedule.update(num_steps=2500, stop_after_grok=5, keep=1)
         config.runs = grid(
-            config.runs, seed=range(4), learning_rate=(1e-3, 3e-3), weight_decay=(0.3, 1.0)
+            config.runs, seed=range(3), learning_rate=(1e-3, 3e-3), weight_decay=(0.3, 1.0)
         )
         if size == "paper":
             config.schedule.num_steps = 100_000

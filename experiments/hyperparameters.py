@@ -9,7 +9,7 @@
 from grokjax import Study, base, conduct, grid
 
 RATES = (1e-4, 5e-4, 1e-3, 3e-3)
-DECAYS = (0.001, 0.01, 0.1, 1.0, 3.0)
+DECAYS = (0.01, 0.1, 1.0, 3.0)
 SIZES = {  # width, heads, blocks
     "64": (64, 4, 2),
     "128": (128, 4, 2),
@@ -27,7 +27,7 @@ def arms(size):
         configs[f"sizes/{name}"] = config = base(model=model)
         config.runs = grid(config.runs, seed=range(3))
     for config in configs.values():
-        config.schedule.update(num_steps=3000, stop_after_grok=5)
+        config.schedule.update(num_steps=2500, stop_after_grok=5)
         if size == "paper":
             config.schedule.update(num_steps=250_000, checkpoint_every=10_000)
             config.runs.seed = tuple(range(20))

@@ -28,9 +28,9 @@ def arms(size):
             model=dict(name="transformer", width=width),
             optimizer=optimizer,
         )
-        config.schedule.update(num_steps=2500, stop_after_grok=5)
+        config.schedule.update(num_steps=1500, stop_after_grok=5)
         config.runs = grid(
-            config.runs, seed=range(2), learning_rate=rates, weight_decay=decays, **others
+            config.runs, seed=range(3), learning_rate=rates, weight_decay=decays, **others
         )
         if size == "paper":
             config.schedule.num_steps = 50_000

@@ -30,7 +30,7 @@ def arms(size):
             model=dict(name="transformer", width=width, dropout=dropout),
             optimizer=optimizer,
         )
-        config.schedule.update(num_steps=2500, stop_after_grok=5)
+        config.schedule.update(num_steps=2000, stop_after_grok=5)
         config.runs = grid(config.runs, seed=range(3), train_fraction=FRACTIONS, **runs)
         if size == "paper":
             config.schedule.update(num_steps=100_000, checkpoint_every=10_000)

@@ -1,85 +1,145 @@
-"""A study in shares, each a job: on a SLURM cluster, or side by side on this machine.
+"""A study in shares, each of them a job: on a SLURM cluster, or side by side on this machine.
 
     python -m experiments.l1_grokfast --submit slurm --jobs 8 --slurm partition=gpu,timeout_min=600
 
-The i-th of n jobs is the same command with `--chunk i/n`. It resumes what an earlier one left,
-and the job that finishes last puts the shares together. Submitted by submitit, an optional
-package.
+The i-th of n jobs is the same command with `--chunk i/n`: it goes on from what an earlier one
+left, and the one that ends last puts the shares together. The package submitit talks to the
+cluster. A job may take a day if `--slurm` says nothing else; it sees a GPU if it asks for one.
 """
 
-import re
+import functools
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 
-from grokjax.checks import check_choice
+from grokjax import command_line
 
-SUBMIT = flags.DEFINE_enum("submit", None, ["slurm", "local"], "Train in jobs on a cluster, or here.")
-JOBS = flags.DEFINE_integer("jobs", None, "Number of jobs to submit, or to show the status of.")
-SLURM = flags.DEFINE_list("slurm", [], "What a job needs: partition=gpu,gpus_per_node=1,mem_gb=8.")
+SUBMIT = flags.DEFINE_enum("submit", None, ("slurm", "local"), "Train in jobs: on SLURM, or here.")
+JOBS = flags.DEFINE_integer("jobs", None, "With --submit or --status: the number of jobs.")
+SLURM = flags.DEFINE_list("slurm", [], "What a job needs, as partition=gpu,gpus_per_node=1.")
 
-DAY = 24 * 60
-OWN = ("submit", "jobs", "slurm")
-SHARED = ("timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node")  # local jobs have them too
-ONE_TASK = ("nodes", "ntasks_per_node")  # a second task would do the same once more
-LINE = "\n  "
+OURS = ("submit", "jobs", "slurm", "status", "chunk")
+GENERAL = ("timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node")  # of jobs here as well
+FIXED = ("job_name", "nodes", "ntasks_per_node", "time")  # a job is one task; minutes have a name
+DAY = 24 * 60  # minutes
+POLL = 0.1  # seconds between looks at the process
 
 
 class Share:
-    """A job: runs a command, and when its time is up stops it and has it run again later."""
+    """A job: a command that is stopped when the time is up, and run again later."""
 
     def __init__(self, command: Sequence[str]):
         self._command, self._process = list(command), None
 
     def __call__(self) -> None:
-        # in a session of its own, so that signals reach it through us alone
+        # In a session of its own: signals to the job's processes reach it once, through us.
         self._process = subprocess.Popen(self._command, start_new_session=True)
-        if code := self._process.wait():
-            raise RuntimeError(f"ended with exit code {code}; see the output above")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._process.terminate())
+        self._wait()
+        if self._process.returncode:
+            raise RuntimeError(f"{shlex.join(self._command)} ended with {self._process.returncode}")
 
     def checkpoint(self):
-        """What submitit asks for before it is too late: stops, and says how to go on."""
+        """Called by submitit shortly before the end of the time: what to run again."""
         from submitit.helpers import DelayedSubmission
 
-        self._process.terminate()
-        self._process.wait()
+        self._process.terminate()  # it saves, as it does for a user's Ctrl-C
+        self._wait()
         return DelayedSubmission(Share(self._command))
 
+    def _wait(self):
+        """Polls: a signal handler may not wait for what its own thread is waiting for."""
+        while self._process.poll() is None:
+            time.sleep(POLL)
 
-def shares(largest: int) -> list[tuple[int, int]]:
-    """(i, n) for each of the n jobs that `--jobs` asks for; an arm has at most `largest` runs."""
+
+def chunks(largest: int) -> list[tuple[int, int]]:
+    """(i, n) of the jobs that are asked for, of a study whose largest arm has so many runs."""
     n = JOBS.value
     if n is None:
-        raise ValueError("--submit needs to know the number of --jobs, such as --jobs 8")
+        raise ValueError("--submit needs the number of jobs; choose --jobs, such as --jobs 8")
     if not 1 <= n <= largest:
-        raise ValueError(f"--jobs {n}; choose 1 to {largest}, the runs of the largest arm")
+        raise ValueError(f"--jobs {n}; choose 1 to {largest}, the number of runs of an arm")
     return [(i, n) for i in range(1, n + 1)]
 
 
-def executor(logs: Path, name: str):
-    """What submits jobs as the flags say; makes nothing yet on a cluster.
-
-    Raises:
-        ValueError: if there is no submitit or no SLURM, or it does not know a parameter.
-    """
+def submission(name: str, logs: Path) -> Callable[[], None]:
+    """Checks what is asked of the jobs, and gives what submits them; writes nothing."""
     try:
-        import submitit
+        import submitit  # an optional package
     except ImportError as error:
         raise ValueError(
             "--submit needs the package submitit; install it with pip install 'grokjax[cluster]'"
         ) from error
     if SUBMIT.value == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
         raise ValueError(
-            "--submit slurm finds no sbatch and srun here; "
-            "submit where they are, or choose --submit local"
+            "--submit slurm finds no sbatch and srun; "
+            "submit where SLURM is installed, or choose --submit local"
         )
-    known = [*SHARED, *(set(submitit.SlurmExecutor._valid_parameters()) - set(ONE_TASK))]
-    asked = parameters(SLURM.value, known)
-    ready = submitit.AutoExecutor(logs, cluster=SUBMIT.value)
-    ready.update_parameters(**{"name": name, "timeout_min": DAY} | asked)
-    return ready
+    asked = {"name": name, "timeout_min": DAY} | dict(map(_parameter, SLURM.value))
+    try:
+        submitit.AutoExecutor(logs, cluster="debug").update_parameters(**asked)  # no folder yet
+    except (NameError, AssertionError) as error:
+        raise ValueError(f"--slurm {','.join(SLURM.value)}: {error}") from error
+    return functools.partial(_submit, logs, asked)
+
+
+def _parameter(text):
+    """(name, value) of `partition=gpu`, with the name that submitit gives it."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value) or name in FIXED:
+        hint = "timeout_min=600" if name == "time" else "partition=gpu or gpus_per_node=1"
+        raise ValueError(f"--slurm {text}; choose what one task needs, such as {hint}")
+    for number in (int, float):
+        try:
+            value = number(value)
+            break
+        except ValueError:
+            pass
+    return (name if name in GENERAL else f"slurm_{name}"), value
+
+
+def _submit(logs, asked):
+    """Submits, and says what to type next."""
+    import submitit
+    from submitit.core.utils import FailedJobError
+
+    executor, n = submitit.AutoExecutor(logs, cluster=SUBMIT.value), JOBS.value
+    try:
+        executor.update_parameters(**asked)
+        with executor.batch():  # one array of jobs on SLURM
+            jobs = [
+                executor.submit(Share([sys.executable, *_command(f"--chunk={i}/{n}")]))
+                for i in range(1, n + 1)
+            ]
+    except (FailedJobError, ValueError) as error:  # such as: no such partition
+        command_line.warn(f"error: {SUBMIT.value} takes no jobs: {' '.join(str(error).split())}")
+        sys.exit(2)
+    print(f"submitted {n} jobs: {' '.join(job.job_id for job in jobs)}")
+    print(f"what they say is in {logs}")
+    print(f"how far they are shows\n  {_shown('--status', f'--jobs={n}')}")
+    print(
+        "the last to end puts the shares together; if one failed, this command goes on with it,\n"
+        f"and when all have ended this puts them together again\n  {_shown(f'--chunk=1/{n}')}"
+    )
+
+
+def _shown(*more):
+    return shlex.join(["python", *_command(*more)])
+
+
+def _command(*more):
+    """What this process was started with, but for our own flags, and some more."""
+    spec = sys.modules["__main__"].__spec__
+    program = ["-m", spec.name] if spec else [sys.argv[0]]
+    given = {flags.FLAGS[name].name: flags.FLAGS[name] for name in sorted(flags.FLAGS)}
+    kept = [flag.serialize() for name, flag in given.items() if flag.present and name not in OURS]
+    return [*program, *kept, *more]

@@ -1,13 +1,15 @@
 """The command of a study: `python -m experiments.l1_grokfast`, `... list`, `... all`."""
 
+import fnmatch
 import functools
+import os
 import sys
 from pathlib import Path
 
 from absl import flags
 
-from grokjax import command_line
-from grokjax.conductor import Conductor, show
+from grokjax import cluster, command_line, writers
+from grokjax.conductor import Conductor, num_runs, show
 from grokjax.interrupts import Interrupts
 from grokjax.results import check_writable
 from grokjax.study import SIZES, Study, claims, read
@@ -19,8 +21,8 @@ STATUS = flags.DEFINE_bool("status", False, "Only show how far the arms have com
 
 
 def conduct(study: Study) -> None:
-    """Conducts one study as the flags say."""
-    command_line.run(lambda _: functools.partial(_work, [_look_at(study)]))
+    """Conducts one study as the flags say, here or in jobs on a cluster."""
+    command_line.run(lambda _: _prepare([study]))
 
 
 def conduct_all(folder: Path) -> None:
@@ -34,7 +36,7 @@ def _command(folder, argv):
             return functools.partial(_list, folder)
         case ["all"]:
             studies = [read(folder / f"{name}.py") for name in claims(folder)]
-            return functools.partial(_work, [_look_at(study) for study in studies])
+            return _prepare(studies)
         case _:
             raise ValueError(f"unknown command; choose from: list, all, or {_one(folder)}")
 
@@ -48,18 +50,43 @@ def _list(folder):
         print(f"{name:18} {claim}")
 
 
+def _prepare(studies):
+    """Checks what was asked for, before anything is written; gives what is to be done."""
+    if writers.WANDB.value:
+        writers.check_wandb()
+        os.environ[writers.FOR_ALL] = "1"  # its arms are processes of their own
+    if cluster.SUBMIT.value and (STATUS.value or command_line.chunk() or len(studies) > 1):
+        raise ValueError("--submit is for one study without --status and --chunk; leave them out")
+    if cluster.JOBS.value is not None and not (cluster.SUBMIT.value or STATUS.value):
+        raise ValueError("--jobs is for --submit and --status; choose one, or leave it out")
+    conductors = [conductor for study in studies for conductor in _look_at(study)]
+    if cluster.SUBMIT.value:
+        return cluster.submission(studies[0].name, conductors[0].folder / "jobs")
+    return functools.partial(_show if STATUS.value else _work, conductors)
+
+
 def _look_at(study):
+    """Its conductor, or one for each of its jobs."""
     folder = Path(RESULTS.value) / study.name
     check_writable("results", folder)
-    seeds, chunk = command_line.seeds(), command_line.chunk()
-    return Conductor(study, folder, SIZE.value, seeds, chunk, ONLY.value)
+    size, seeds, only = SIZE.value, command_line.seeds(), ONLY.value
+    chunks = [command_line.chunk()]
+    if cluster.SUBMIT.value or cluster.JOBS.value is not None:
+        arms = study.arms(size, seeds).items()
+        chosen = [config for name, config in arms if fnmatch.fnmatchcase(name, only)]
+        chunks = cluster.chunks(max(map(num_runs, chosen), default=1))
+    return [Conductor(study, folder, size, seeds, chunk, only) for chunk in chunks]
+
+
+def _show(conductors):
+    for number, conductor in enumerate(conductors, 1):
+        table = conductor.status()
+        if cluster.JOBS.value is not None:
+            table.title = f"{table.title}, job {number} of {len(conductors)}"
+        show(table)
 
 
 def _work(conductors):
-    if STATUS.value:
-        for conductor in conductors:
-            show(conductor.status())
-        return
     failed = []
     with Interrupts() as interrupts:
         for conductor in conductors:

@@ -29,10 +29,8 @@ TAGS = {
     "l1": "L1",
 }
 
-WANDB_DEFAULT = "GROKJAX_WANDB"  # in the environment: for all that is started from a process
-WANDB = flags.DEFINE_bool(
-    "wandb", WANDB_DEFAULT in os.environ, "Send the curves to Weights & Biases too."
-)
+FOR_ALL = "GROKJAX_WANDB"  # in the environment it is `--wandb` of all that is started there
+WANDB = flags.DEFINE_bool("wandb", FOR_ALL in os.environ, "Send curves to Weights & Biases too.")
 
 
 def tag(name: str) -> str:

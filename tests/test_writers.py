@@ -22,6 +22,16 @@ def get_config():
     config.runs.seed = (3, 5)
     return config
 """
+STUDY = '''
+"""One arm."""
+from grokjax import Study, base, conduct
+
+STUDY = Study(__file__, __doc__, lambda size: {"part/baseline": base()})
+get_config = STUDY.get_config
+
+if __name__ == "__main__":
+    conduct(STUDY)
+'''
 SUMMARY = {
     "overall": {"runs": 2, "grokked": 1},
     "runs": [{"label": "seed=3", "grok_step": 40}, {"label": "seed=5", "grok_step": None}],
@@ -200,6 +210,25 @@ def test_the_command_sends_what_is_in_the_history(tmp_path, offline):
     assert history["step"].tolist() == [5, 10, 15, 20]
     for e, row in enumerate([row for session in sessions for row in session.values()]):
         assert row["val_loss/seed=5"] == history["val_loss"][e, 1]
+
+
+@pytest.mark.slow
+def test_a_study_passes_the_wish_on_to_its_arms(tmp_path, offline):
+    (tmp_path / "toy_study.py").write_text(STUDY)
+    done = subprocess.run(
+        [sys.executable, "toy_study.py", "--size=quick", "--wandb"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    arm = tmp_path / "results" / "toy_study" / "part" / "baseline"
+    (session,) = records(arm)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [r.run.run_group for r in session if r.HasField("run")][:1] == ["toy_study/part"]
+    assert list(rows(session)) == np.load(arm / "history.npz")["step"].tolist()
 
 
 @pytest.mark.slow
