@@ -2,8 +2,9 @@
 
 Grokfast multiplies the slow part of the gradient by 1 + lamb (lamb 2 here), and its authors compare
 it with a baseline that has another weight decay. Here every arm has the same grid of learning
-rates and decays on division mod 97, half of all equations; AdamW's learning rates include the three
-times larger one (a network of width 64; `paper`: 128), and `ema_rate` divides Grokfast's by 1 + lamb, as users of it have proposed.
+rates and decays on division mod 97, half of all equations, by a network of width 64 (`paper`: 128).
+AdamW's learning rates include the three times larger one, and `ema_rate` divides Grokfast's by
+1 + lamb, as users of it have proposed.
 Lee et al., 2024, https://arxiv.org/abs/2405.20233.
 """
 

@@ -19,9 +19,9 @@ _HOME = {  # public name -> module; loaded when asked for, so that a part import
     "make_table": "table",
     "make_trainer": "trainer",
     "Optimizer": "optimizer",
-    "Study": "study",
-    "conduct": "studies",
-    "conduct_all": "studies",
+    "Study": "studies.study",
+    "conduct": "studies.command",
+    "conduct_all": "studies.command",
     "grokfast_ema": "optimizers.grokfast_ema",
     "grokfast_ma": "optimizers.grokfast_ma",
 }

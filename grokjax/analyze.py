@@ -14,8 +14,8 @@ from pathlib import Path
 from absl import flags
 
 from grokjax import command_line
-from grokjax.analysis import write
-from grokjax.arms import read_all, without_history
+from grokjax.comparison.analysis import write
+from grokjax.comparison.arms import read_all, without_history
 from grokjax.results import check_writable
 
 OUTPUT = flags.DEFINE_string("output", "analysis", "Folder for the table and the figures.")

@@ -19,9 +19,12 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from grokjax import command_line, embeddings, findings, inspection, pruning, style
+from grokjax import command_line
 from grokjax.checkpoints import Damaged
-from grokjax.reconstruction import Rebuilt, evaluated, rebuild
+from grokjax.inspection import findings, pruning
+from grokjax.inspection import inspected as inspection
+from grokjax.inspection.reconstruction import Rebuilt, evaluated, rebuild
+from grokjax.pictures import embeddings, style
 from grokjax.weights import SMALL
 
 THRESHOLD = flags.DEFINE_list("threshold", [str(SMALL)], "Weights below are set to 0; or several.")

@@ -83,6 +83,11 @@ def use_compilation_cache() -> None:
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+def cache_flag() -> str:
+    """The flag that has another process keep its compiled programs where this one does."""
+    return f"--compilation_cache={CACHE.value}"
+
+
 def warn(message: str) -> None:
     """A line on stderr."""
     print(message, file=sys.stderr)

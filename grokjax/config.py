@@ -48,7 +48,7 @@ def base(choice: str = "", *, task="modular", model="transformer", optimizer="ad
                 "checkpoint_every": 1000,
                 "keep": 2,  # newest checkpoints; every tenth stays as a milestone
                 "learning_rate": "linear_warmup",  # or constant, warmup_cosine
-                "stop_after_grok": 0,  # evaluations that a run goes on after it grokked; 0: to the end
+                "stop_after_grok": 0,  # evaluations that a run goes on after it grokked; 0: all
                 "eval_examples": 0,  # evaluate on a fixed random subset; 0: on all
                 "eval_block": 2048,
             },

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from grokjax import config as config_lib
 from grokjax.data import Task
 from grokjax.run import Run
-from grokjax.runs import expand
+from grokjax.runs import expand, share
 from grokjax.table import Table, checksum, make_table
 from grokjax.trainer import Trainer, make_model, make_trainer
 from grokjax.validation import check, check_sections
@@ -26,13 +26,12 @@ class Experiment(NamedTuple):
 
     def share(self, i: int, n: int) -> "Experiment":
         """The same experiment with the i-th of n shares of its runs, i = 1 .. n."""
-        size = len(self.labels)
-        first, last = (i - 1) * size // n, i * size // n
-        if first == last:
+        size, runs = len(self.labels), share(len(self.labels), i, n)
+        if not runs:
             raise ValueError(f"chunk {i}/{n} of {size} runs is empty; choose at most {size} chunks")
         return self._replace(
-            runs_R=jax.tree.map(lambda x: x[first:last], self.runs_R),
-            labels=self.labels[first:last],
+            runs_R=jax.tree.map(lambda x: x[runs.start : runs.stop], self.runs_R),
+            labels=[self.labels[r] for r in runs],
             record=self.record | {"chunk": f"{i}/{n}"},
         )
 

@@ -34,10 +34,10 @@ def init(trainer, runs_R, table, *, how="auto"):
 def make_advance(trainer, how="auto"):
     """Gives the program `advance(state_R, start, stop, runs_R, table, active_R=None)`.
 
-    It returns `(state_R, metrics_R)`. It trains from step `start` to step `stop` and evaluates if that is due at `stop`;
-    otherwise the metrics are zeros. Both steps are arguments of the program, one scalar each
-    for all runs: a `lax.cond` on the step number stays a branch under `vmap`, and where chunks
-    begin and end changes no bit of the result. `state_R` is donated: its buffers are reused.
+    It gives `(state_R, metrics_R)`: trains from step `start` to step `stop` and evaluates if that
+    is due at `stop`; otherwise the metrics are zeros. Both steps are arguments of the program, one
+    scalar each for all runs: a `lax.cond` on the step number stays a branch under `vmap`, and where
+    chunks begin and end changes no bit of the result. `state_R` is donated: its buffers are reused.
     A run that is not active (bool [R]; None: all are) rests: its state stays what it is, and
     under `map` that costs nothing but the evaluation.
     """
@@ -90,7 +90,7 @@ def chunks(trainer, runs_R, table, *, num_steps, how="auto", state_R=None, start
     """
     if state_R is None:
         state_R = init(trainer, runs_R, table, how=how)
-    active = active or (lambda t: None)
+    active = active or (lambda _: None)
     advance = compile_advance(trainer, state_R, runs_R, table, how=how, active_R=active(start))
 
     eval_every, length, t, before = trainer.eval_every, None, start, None

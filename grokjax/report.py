@@ -7,9 +7,9 @@ import jax
 import numpy as np
 from clu import parameter_overview
 
-from grokjax import plots
 from grokjax.experiment import Experiment
 from grokjax.metrics import History, grokking_of_runs, last_evaluations
+from grokjax.pictures import plots
 from grokjax.results import Results
 from grokjax.summary import summarise, summary_text
 

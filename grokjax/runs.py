@@ -82,6 +82,11 @@ def grid_points(runs: Mapping) -> list[dict[str, Any]]:
     return points
 
 
+def share(num_runs: int, i: int, n: int) -> range:
+    """Which runs are in the i-th of n shares, i = 1 .. n; there may be none."""
+    return range((i - 1) * num_runs // n, i * num_runs // n)
+
+
 def label(values: Mapping) -> str:
     """Such as `seed=0 learning_rate=0.001`."""
     return " ".join(f"{name}={_short(value)}" for name, value in values.items())

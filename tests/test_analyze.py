@@ -9,8 +9,10 @@ from absl import flags
 from made_results import change, grid_labels, leave
 from matplotlib.figure import Figure
 
-from grokjax import analysis, comparison, analyze
-from grokjax.arms import read_all
+from grokjax import analyze
+from grokjax.comparison import analysis
+from grokjax.comparison import rows as comparison
+from grokjax.comparison.arms import read_all
 
 ROOT = Path(__file__).parent.parent
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from made_results import change, diverge, leave, save
 
-from grokjax import arms
-from grokjax.arms import find, names, read, read_all
+from grokjax.comparison import arms
+from grokjax.comparison.arms import find, names, read, read_all
 from grokjax.files import replacing
 from grokjax.metrics import Grokking
 

@@ -9,8 +9,9 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation
 
-from grokjax import charts, grids, statistics, style
+from grokjax import statistics
 from grokjax.metrics import History
+from grokjax.pictures import charts, grids, style
 from grokjax.statistics import Times
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -13,10 +13,12 @@ from absl.testing import flagsaver
 from conftest import toy
 from PIL import Image
 
-from grokjax import checkpoint_tool, checkpoints, grid, inspection, loop, reconstruction
+from grokjax import checkpoint_tool, checkpoints, grid, loop
 from grokjax import config as config_lib
 from grokjax.checkpoints import Checkpoints
 from grokjax.experiment import setup
+from grokjax.inspection import inspected as inspection
+from grokjax.inspection import reconstruction
 from grokjax.metrics import History
 from grokjax.results import Results
 

@@ -15,12 +15,13 @@ import pytest
 from absl import flags
 from conftest import toy
 
-from grokjax import grid, plots, setup, train
-from grokjax.cluster import Share
-from grokjax.merge import join, merge, share_folder
+from grokjax import grid, setup, train
 from grokjax.metrics import History
+from grokjax.pictures import plots
 from grokjax.results import Results
 from grokjax.resume import Start
+from grokjax.studies.cluster import Share
+from grokjax.studies.merge import join, merge, share_folder
 
 ROOT = Path(__file__).parent.parent
 STUDY = '''

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from made_results import change, diverge, leave
 
-from grokjax.arms import read
-from grokjax.comparison import COLUMNS, markdown, rows, write_csv
+from grokjax.comparison.arms import read
+from grokjax.comparison.rows import COLUMNS, markdown, rows, write_csv
 from grokjax.statistics import log_rank
 
 
@@ -78,7 +78,7 @@ def test_the_best_accuracy_is_that_of_each_run_at_its_best(tmp_path):
 
 
 def test_diverged_and_collapsed_runs_are_counted(tmp_path):
-    """Run 2 collapses twice, which is one run; run 0 diverges after it grokked, which is one more."""
+    """Run 2 collapses twice, one run; run 0 diverges after it grokked."""
     folder = leave(tmp_path / "rough", [300, 300, 300, 300, 300])
 
     def collapses(arrays):

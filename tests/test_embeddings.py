@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from grokjax import embeddings
-from grokjax.embeddings import Projection
+from grokjax.pictures import embeddings
+from grokjax.pictures.embeddings import Projection
 
 V, D = 13, 7
 

@@ -11,6 +11,9 @@ PACKAGE = Path(__file__).parent.parent / "grokjax"
 
 LAYERS = [  # each may import the layers above it, and in its own row only what is said below
     {
+        "files",
+        "locks",
+        "weights",
         "statistics",
         "checks",
         "run",
@@ -33,12 +36,18 @@ LAYERS = [  # each may import the layers above it, and in its own row only what 
     {"config", "trainer"},
     {"validation", "loop"},
     {"experiment", "summary"},
-    {"checkpoints", "writers", "plots", "interrupts", "console"},
+    {"checkpoints", "writers", "pictures", "interrupts", "console"},
     {"results", "command_line"},
-    {"journal", "resume", "report"},
-    {"request", "tally", "downloads"},
-    {"train", "datasets"},
+    {"journal", "resume", "report", "comparison", "inspection"},
+    {"request", "tally", "downloads", "studies"},
+    {"train", "datasets", "analyze", "checkpoint_tool"},
 ]
+ROOMS_OF_SEVERAL = {
+    "pictures",
+    "comparison",
+    "inspection",
+    "studies",
+}  # whose modules belong together
 WITHIN = {
     ("split", "data"),
     ("split", "run"),
@@ -49,7 +58,7 @@ WITHIN = {
     ("attention", "prefixes"),
 }
 WITHIN |= {("decoder", name) for name in ("attention", "checks", "layers", "positions", "prefixes")}
-ALMOST_ALONE = {"checkpoints", "writers", "plots", "interrupts", "console", "run", "checks"}
+ALMOST_ALONE = {"checkpoints", "writers", "pictures", "interrupts", "console", "run", "checks"}
 HEAVY = ("tensorflow_datasets", "clu", "tensorboardX", "ml_collections", "matplotlib", "orbax")
 
 
@@ -77,8 +86,10 @@ def test_every_module_imports_only_from_the_layers_above_it(path):
     floor = {name: number for number, layer in enumerate(LAYERS) for name in layer}
     here = room(path)
     for other in imports(path):
+        if other == here and here in ROOMS_OF_SEVERAL:
+            continue
         assert floor[other] < floor[here] or (here, other) in WITHIN, f"{here} imports {other}"
-        assert here not in ALMOST_ALONE or other == "statistics"
+        assert here not in ALMOST_ALONE or other in ("statistics", "metrics")
 
 
 def test_every_module_has_its_room_in_the_table():
@@ -102,10 +113,11 @@ for kind in lookup.KINDS:
 
 
 def test_the_house_stays_small():
-    """Its rooms together, each plug-in by itself, and the command that is to be read first."""
+    """Its front rooms together, each module by itself, and the command that is to be read first."""
     lines = {path: len(path.read_text().splitlines()) for path in MODULES}
-    plug_ins = {path for path in MODULES if path.parent != PACKAGE}
+    plug_ins = [p for p in MODULES if p.parent.name in ("tasks", "models", "optimizers")]
 
-    assert sum(lines[path] for path in lines.keys() - plug_ins) < 5000
+    assert sum(lines[path] for path in MODULES if path.parent == PACKAGE) < 5000
     assert max(lines[path] for path in plug_ins) <= 150
+    assert max(lines.values()) <= 260
     assert len((PACKAGE / "train.py").read_text().splitlines()) < 100

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from grokjax import plots
+from grokjax.pictures import plots
 
 pytestmark = pytest.mark.filterwarnings("error")
 

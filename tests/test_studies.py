@@ -14,7 +14,7 @@ import pytest
 
 import grokjax
 from grokjax import loop
-from grokjax.study import claims, read
+from grokjax.studies.study import claims, read
 
 ROOT = Path(__file__).parent.parent
 STUDIES = sorted(claims(ROOT / "experiments"))
@@ -78,7 +78,7 @@ def test_every_arm_of_every_study_is_a_config_in_each_size(name):
         for arm, config in study.arms(size).items():
             one = study.get_config(f"{arm},{size}")
             assert one.to_json() == config.to_json()
-            assert not size == "paper" or config.schedule.num_steps >= 50_000
+            assert size != "paper" or config.schedule.num_steps >= 50_000
 
 
 @pytest.mark.slow

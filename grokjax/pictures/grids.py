@@ -10,8 +10,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from grokjax import charts, statistics, style
-from grokjax.charts import Arm
+from grokjax import statistics
+from grokjax.pictures import charts, style
+from grokjax.pictures.charts import Arm
 
 
 def phase(arms: Sequence[Arm], x: str, y: str) -> Figure:

@@ -7,9 +7,9 @@ import numpy as np
 
 from grokjax import weights
 from grokjax.config import flat
-from grokjax.inspection import Inspected, differences, metadata, milestones
+from grokjax.inspection.inspected import Inspected, differences, metadata, milestones
+from grokjax.inspection.pruning import Pruned
 from grokjax.metrics import Grokking
-from grokjax.pruning import Pruned
 from grokjax.statistics import Median, finite_median
 
 MOST_RUNS = 20

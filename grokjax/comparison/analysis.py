@@ -5,10 +5,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from grokjax import charts, grids, plots
-from grokjax.arms import Arm
-from grokjax.comparison import Row, best_of_families, markdown, rows, write_csv
+from grokjax.comparison.arms import Arm
+from grokjax.comparison.rows import Row, best_of_families, markdown, rows, write_csv
 from grokjax.files import replacing
+from grokjax.pictures import charts, grids, plots
 
 MANY = 10  # more arms than this are a muddle; then each family is shown at its best
 NOTES = """\

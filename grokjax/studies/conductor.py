@@ -7,33 +7,44 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from grokjax import analysis, arms, comparison, merge
-from grokjax.arm_process import ArmProcess
+from grokjax.comparison import analysis, arms
+from grokjax.comparison.rows import rows, write_csv
 from grokjax.files import replacing
 from grokjax.interrupts import Interrupts
-from grokjax.study import Study, differences, part
+from grokjax.results import Results
+from grokjax.runs import share
+from grokjax.studies import merge
+from grokjax.studies.process import ArmProcess
+from grokjax.studies.study import Study, differences, part
 
 
 class Conductor:
     """A study in its folder `results/<study>/`."""
 
-    def __init__(self, study: Study, folder: Path, size: str, seeds=(), chunk=None, only="*"):
-        """Looks at what is there; `only` is a pattern that names of arms have to match.
+    def __init__(
+        self, study: Study, folder: Path, size: str, *, seeds=(), chunk=None, only="*", flags=()
+    ):
+        """Looks at what is there.
+
+        Args:
+            size: `quick`, `desk` or `paper`.
+            seeds: in place of those that the study has chosen.
+            chunk: (i, n): only the i-th of n shares of each arm's runs.
+            only: a pattern that names of arms have to match.
+            flags: for the training of each arm.
 
         Raises:
             ValueError: if there are other arms than these in the folder.
         """
         self.study, self.folder, self._chunk = study, folder, chunk
         self._arms = study.arms(size, seeds)
-        flags = [f"--seeds={min(seeds)}:{max(seeds) + 1}"] if seeds else []
+        flags = [*flags, f"--seeds={min(seeds)}:{max(seeds) + 1}"] if seeds else [*flags]
         flags += [f"--chunk={chunk[0]}/{chunk[1]}"] if chunk else []
         self._processes = {}
         for name, config in self._arms.items():
             i, n = chunk or (1, 1)
-            if not fnmatch.fnmatchcase(name, only):
+            if not (fnmatch.fnmatchcase(name, only) and share(num_runs(config), i, n)):
                 continue
-            if num_runs(config) * i // n == num_runs(config) * (i - 1) // n:
-                continue  # no run is left for this share
             place = merge.share_folder(folder / name, i, n) if chunk else folder / name
             file = f"{study.file}:{name},{size}"
             self._processes[name] = ArmProcess(file, config, place, flags)
@@ -78,16 +89,16 @@ class Conductor:
         finished = [name for name in self._arms if self._is_finished(name)]
         if not finished:
             return None
-        rows, texts = [], [f"# {self.study.claim}\n"]
+        table, texts = [], [f"# {self.study.claim}\n"]
         for part_ in dict.fromkeys(map(part, finished)):
             names = [name for name in finished if part(name) == part_]
             of_part = [a for n in names for a in arms.read(self.folder / n, n.rpartition("/")[2])]
             texts.append(analysis.write(of_part, self.folder / part_, part_))
-            rows += [{"part": part_} | row for row in comparison.rows(of_part)]
+            table += [{"part": part_} | row for row in rows(of_part)]
         missing = [name for name in self._arms if name not in finished]
         if missing:
             texts.append(f"Not finished yet: {', '.join(missing)}.\n")
-        comparison.write_csv(rows, self.folder / "summary.csv")
+        write_csv(table, self.folder / "summary.csv")
         with replacing(self.folder / "summary.md") as path:
             path.write_text("\n".join(texts))
         return "\n".join(texts)
@@ -96,7 +107,7 @@ class Conductor:
         if self._chunk:
             config = self._arms[name]
             merge.merge(config, self.folder / name, self._chunk[1], num_runs(config))
-        return arms.Results(self.folder / name).is_complete()
+        return Results(self.folder / name).is_complete()
 
     def _check_same(self, name):
         process = self._processes[name]

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from absl import flags
 
-from grokjax import cluster, command_line, writers
-from grokjax.conductor import Conductor, num_runs, show
+from grokjax import command_line, writers
 from grokjax.interrupts import Interrupts
 from grokjax.results import check_writable
-from grokjax.study import SIZES, Study, claims, read
+from grokjax.studies import cluster
+from grokjax.studies.conductor import Conductor, num_runs, show
+from grokjax.studies.study import SIZES, Study, claims, read
 
 RESULTS = flags.DEFINE_string("results", "results", "Folder in which each study has a folder.")
 SIZE = flags.DEFINE_enum("size", "desk", SIZES, "A try, an answer, or what the paper did.")
@@ -75,7 +76,8 @@ def _look_at(study):
         arms = study.arms(size, seeds).items()
         chosen = [config for name, config in arms if fnmatch.fnmatchcase(name, only)]
         chunks = cluster.chunks(max(map(num_runs, chosen), default=1))
-    return [Conductor(study, folder, size, seeds, chunk, only) for chunk in chunks]
+    common = {"seeds": seeds, "only": only, "flags": [command_line.cache_flag()]}
+    return [Conductor(study, folder, size, chunk=chunk, **common) for chunk in chunks]
 
 
 def _show(conductors):

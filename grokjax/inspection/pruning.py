@@ -12,7 +12,7 @@ import numpy as np
 from grokjax import config as config_lib
 from grokjax import loop, weights
 from grokjax.files import replacing
-from grokjax.reconstruction import Rebuilt, evaluated
+from grokjax.inspection.reconstruction import Rebuilt, evaluated
 from grokjax.statistics import finite_median
 from grokjax.trainer import make_trainer
 

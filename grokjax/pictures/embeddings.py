@@ -16,7 +16,7 @@ from matplotlib.animation import PillowWriter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from grokjax import style
+from grokjax.pictures import style
 
 METHODS = ("pca", "tsne")
 COLOURS = "hsv"  # cyclic: on a circle of numbers mod p, 0 follows p - 1

@@ -12,7 +12,7 @@ from grokjax import checkpoints
 from grokjax.config import flat
 from grokjax.metrics import Grokking, History, grokking_of_runs
 from grokjax.results import Results
-from grokjax.runs import RUNS, grid_points, label
+from grokjax.runs import RUNS, grid_points, label, share
 from grokjax.statistics import Median, Times, finite_median, median_time, times_until
 
 
@@ -51,7 +51,7 @@ class Inspected(NamedTuple):
         varied = [name for name in RUNS if len(runs[name]) > 1] or ["seed"]
         labels = [label({name: point[name] for name in varied}) for point in grid_points(runs)]
         i, n = map(int, self.config.get("chunk", "1/1").split("/"))
-        return labels[(i - 1) * len(labels) // n : i * len(labels) // n]
+        return [labels[r] for r in share(len(labels), i, n)]
 
     @property
     def num_runs(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grokjax.arms import Arm
+from grokjax.comparison.arms import Arm
 from grokjax.files import replacing
 from grokjax.metrics import Grokking
 from grokjax.statistics import Times, finite_median, log_rank, median_time, times_until

@@ -1,6 +1,6 @@
 """Pictures of what happened: accuracy and loss against the step, as matplotlib figures.
 
-One run is a line; R runs are their median, quartiles and range. `grokjax.charts` compares
+One run is a line; R runs are their median, quartiles and range. `grokjax.pictures.charts` compares
 several such histories. Shape letters: E evaluations, R runs, Q quantiles.
 """
 
@@ -13,9 +13,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 
-from grokjax import style
+from grokjax.pictures import style
+from grokjax.pictures.style import GREY, INK, RULE, save
 from grokjax.statistics import finite_median
-from grokjax.style import GREY, INK, RULE, save
 
 __all__ = ["accuracy", "loss", "overview", "save"]
 

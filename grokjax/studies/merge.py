@@ -1,6 +1,7 @@
 """Shares of an arm's runs, trained apart, put together as if they had been trained as one."""
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from ml_collections import ConfigDict
 from grokjax import report
 from grokjax.metrics import History
 from grokjax.results import Results
+from grokjax.runs import share
+
+POLL = 0.1  # seconds
 
 
 def share_folder(folder: Path, i: int, n: int) -> Path:
@@ -23,13 +27,21 @@ def merge(config: ConfigDict, folder: Path, n: int, num_runs: int) -> bool:
     Under `map` that is the same bit for bit. Runs that rest keep their metrics, so a share that
     stopped early is continued by its last evaluation.
     """
-    shares = [Results(share_folder(folder, i, n)) for i in range(1, min(n, num_runs) + 1)]
-    if not all(share.is_complete() for share in shares):
+    filled = [i for i in range(1, n + 1) if share(num_runs, i, n)]
+    shares = [Results(share_folder(folder, i, n)) for i in filled]
+    if not all(results.is_complete() for results in shares):
         return False
     whole = Results(folder)
-    if whole.is_complete() or not whole.lock.take():
-        return True
-    labels, history = join([dict(np.load(share.history)) for share in shares])
+    while not whole.lock.take():  # another process is doing the same
+        time.sleep(POLL)
+    if not whole.is_complete():
+        _write(config, whole, shares)
+    whole.lock.give()
+    return True
+
+
+def _write(config, whole, shares):
+    labels, history = join([dict(np.load(results.history)) for results in shares])
     record = json.loads(shares[0].config.read_text())
     del record["chunk"]
     with whole.session(record, 0) as session:
@@ -37,8 +49,6 @@ def merge(config: ConfigDict, folder: Path, n: int, num_runs: int) -> bool:
         session.reached(int(history["step"][-1]))
         report.conclude(config, whole, labels, None)
         session.end("finished")
-    whole.lock.give()
-    return True
 
 
 def join(parts: Sequence[dict[str, np.ndarray]]) -> tuple[list[str], History]:

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from matplotlib.figure import Figure
 
-from grokjax import statistics, style
+from grokjax import statistics
 from grokjax.metrics import History
+from grokjax.pictures import style
+from grokjax.pictures.style import INK, RULE
 from grokjax.statistics import Times
-from grokjax.style import INK, RULE
 
 
 class Arm(Protocol):

@@ -1,0 +1,1 @@
+"""Comparisons: arms read back from their folders, their table, their report."""

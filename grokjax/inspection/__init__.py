@@ -1,0 +1,1 @@
+"""Inspection: what checkpoints hold and what is left of their networks."""

@@ -1,0 +1,1 @@
+"""Pictures: of one training, of arms compared, of grids, of embeddings."""

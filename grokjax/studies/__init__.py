@@ -1,0 +1,1 @@
+"""Studies: claims, the arms that test them, and what trains those."""
