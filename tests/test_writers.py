@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -88,8 +89,18 @@ def offline(monkeypatch):
 
 
 def records(folder):
-    """What W&B has kept in a folder to be sent later, one list for each session."""
-    return [list(read_records(path)) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
+    """What W&B has kept in a folder to be sent later, one list for each session.
+
+    Another process writes it, and on a busy machine may still be at it.
+    """
+    until = time.monotonic() + 60
+    while True:
+        paths = sorted(folder.glob("wandb/offline-run-*/*.wandb"))
+        sessions = [list(read_records(path)) for path in paths]
+        ended = [any(record.HasField("exit") for record in session) for session in sessions]
+        if (sessions and all(ended)) or time.monotonic() > until:
+            return sessions
+        time.sleep(0.1)
 
 
 def read_records(path):
