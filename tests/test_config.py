@@ -116,7 +116,9 @@ CHAINS = {
     name: f"{name}+adamw" if not reads_rate else name
     for name in lookup.names("optimizer")
     for reads_rate in ["learning_rate" in lookup.hparams("optimizer", name)]
-} | {name: f"adamw+{name}" for name in ("hold_norm", "update_noise", "grokfast_rate")}
+} | {
+    name: f"adamw+{name}" for name in ("hold_norm", "update_noise", "grokfast_rate", "raise_layer")
+}
 
 
 @pytest.mark.parametrize(

@@ -605,6 +605,27 @@ def test_hold_norm_keeps_all_weights_on_one_sphere():
         assert got == pytest.approx(expected, abs=1e-6)
 
 
+def test_raise_layer_multiplies_one_layer_once():
+    """Steps of 1 from 5: 6, then after step 1 three times 7, then 22; the other layer goes on."""
+    raise_ = lookup.find("optimizer", "raise_layer").make(1, 3.0)
+    params = {"readout": {"kernel": jnp.array([[5.0]])}, "token": jnp.array([[5.0]])}
+    state, seen = raise_.init(params), []
+    for t in range(3):
+        updates = jax.tree.map(jnp.ones_like, params)
+        updates, state = raise_.update(updates, state, params, t=t, key=None)
+        params = optax.apply_updates(params, updates)
+        seen.append((float(params["readout"]["kernel"][0, 0]), float(params["token"][0, 0])))
+
+    assert seen == [(6, 6), (21, 7), (22, 8)]
+
+
+def test_raise_layer_names_the_layers_that_there_are():
+    raise_ = lookup.find("optimizer", "raise_layer").make(1, 3.0)
+
+    with pytest.raises(ValueError, match="no layer 'readout'; choose from block, token"):
+        raise_.init({"block": jnp.ones(3), "token": jnp.ones(5)})
+
+
 def test_grokfast_rate_takes_the_gain_of_a_constant_gradient_out():
     """SGD on (1 + 2) g, decay included, comes out as SGD on g with a third of the decay."""
     makers = {name: lookup.find("optimizer", name).make for name in ("sgd", "grokfast_rate")}
@@ -694,7 +715,7 @@ def test_every_optimizer_keeps_shapes_and_a_structure_that_no_value_changes(name
         return optimizer.forward_params(updates, state, jax.random.key(1)), state
 
     with jax.enable_x64(x64):
-        params = dict(kernel=jnp.ones((3, 5), jnp.float32), bias=jnp.ones(5, jnp.float32))
+        params = dict(kernel=jnp.ones((3, 5), jnp.float32), readout=jnp.ones(5, jnp.float32))
         hparams = {h: jnp.float32(value) for h, value in hparams_of(name).items()}
         optimizer = make(**hparams)
         state, t = optimizer.init(params), jnp.int32(0)

@@ -21,10 +21,13 @@ def make(raise_step, raise_factor, *, layer: str = "readout") -> Optimizer:
     A model whose readout is tied to its embedding has none of its own: choose `token` there.
     """
 
-    def update(updates, state, params, *, t, **extra_args):
-        del extra_args
+    def init(params):
         if layer not in params:
             raise ValueError(f"raise_layer: no layer {layer!r}; choose from {', '.join(params)}")
+        return optax.EmptyState()
+
+    def update(updates, state, params, *, t, **extra_args):
+        del extra_args
         factor = jnp.where(t == raise_step, raise_factor, 1.0).astype(jnp.float32)
 
         def raised(u, w):
@@ -33,4 +36,4 @@ def make(raise_step, raise_factor, *, layer: str = "readout") -> Optimizer:
         of_layer = jax.tree.map(raised, updates[layer], params[layer])
         return {**updates, layer: of_layer}, state
 
-    return from_transform(optax.GradientTransformationExtraArgs(optax.init_empty_state, update))
+    return from_transform(optax.GradientTransformationExtraArgs(init, update))

@@ -78,7 +78,8 @@ def check_method(method: str) -> None:
             import sklearn.manifold  # noqa: F401
         except ImportError as error:
             raise ValueError(
-                "t-SNE needs scikit-learn; pip install scikit-learn, or choose --method=pca"
+                "t-SNE needs scikit-learn; install it with pip install 'grokjax[tsne]', "
+                "or choose --method=pca"
             ) from error
 
 
