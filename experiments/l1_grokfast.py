@@ -3,9 +3,9 @@
 Six arms on division mod 97 and on composition in S_5, each learnt from 40 % of the equations:
 AdamW alone; with an L1 term of weight .005 (sum |w| / ||w||, the norm a constant in the gradient);
 with Grokfast-EMA (alpha .98, lamb 2) and Grokfast-MA (window 100, lamb 2), Lee et al., 2024,
-https://arxiv.org/abs/2405.20233; and with both. The claim is that of the project that compared
-them on one seed. Nanda et al., 2023, https://arxiv.org/abs/2301.05217, report that an L1 term in
-place of weight decay never groks; here it comes on top of weight decay 1.
+https://arxiv.org/abs/2405.20233; and with both. The claim is that of https://github.com/ndtippens/grok-tests,
+from one seed. Nanda et al., 2023, https://arxiv.org/abs/2301.05217, report that an L1 term in place
+of weight decay never groks; here it comes on top of weight decay 1.
 """
 
 from grokjax import Study, base, conduct, grid

@@ -3,9 +3,9 @@
 Best validation accuracy on addition mod 97 against the share of examples for training, under SGD,
 SGD with momentum, Adam (weight decay 1e-4 in the gradient), Adam at a tenth of the learning rate,
 AdamW with weight decay 1, and the same with dropout .1, for a transformer of width 64 (`paper`:
-128). The comparison that this repeats trained
-10,000 epochs, one seed each, and took SGD's decay of 1 from AdamW, which holds SGD at zero; here
-SGD has a rate of its own and no decay.
+128). After https://github.com/Noaillesss/grokking, which trained 10,000 epochs, one
+seed each, and took SGD's decay of 1 from AdamW, which holds SGD at zero; here SGD has a rate of its
+own and no decay.
 """
 
 from grokjax import Study, base, conduct, grid

@@ -11,11 +11,11 @@ from grokjax import Study, base, conduct, grid
 TWO, THREE = ("div", "add"), ("div", "add", "sub")
 MIXES = {
     "division": (TWO, "100:0"),
+    "addition": (TWO, "0:100"),
     "90_10": (TWO, "90:10"),
     "70_30": (TWO, "70:30"),
     "50_50": (TWO, "50:50"),
     "thirds": (THREE, "1:1:1"),
-    "addition": (TWO, "0:100"),
 }
 
 

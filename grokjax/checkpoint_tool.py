@@ -107,7 +107,7 @@ def _embeddings(folder, method, run):
     def work():
         projections = [embeddings.project(table_VxD, method) for table_VxD in tables.values()]
         titles = [f"{label}, step {step:,}" for step in tables]
-        still, film = (rebuilt.results.folder / f"embeddings.{kind}" for kind in ("png", "gif"))
+        still, film = rebuilt.results.embeddings_figure, rebuilt.results.embeddings_film
         style.save(embeddings.picture(projections[-1], titles[-1]), still)
         print(f"wrote {still}")
         if len(tables) > 1:

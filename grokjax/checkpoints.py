@@ -123,6 +123,15 @@ def read(folder: Path, step: int) -> Restored:
     return Restored(step, content["state"], content.get("history", {}), meta["config"])
 
 
+def is_readable(folder: Path, step: int) -> bool:
+    """Can at least its config be read? What is damaged otherwise is found by `restore`."""
+    try:
+        read_config(folder, step)
+    except Damaged:
+        return False
+    return True
+
+
 def set_aside_after(folder: Path, step: int) -> None:
     """Renames checkpoints newer than `step`, which a rewound run will write again."""
     for later in steps(folder):

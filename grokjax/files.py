@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a path to write; puts it in place of `path` when all has been written.
 
-    The suffix stays the same, because some writers choose the format by it.
+    The suffix stays the same, because some writers choose the format by it; two processes that
+    write the same file do not meet.
     """
-    scratch = path.with_name(f"{path.stem}.new{path.suffix}")
+    scratch = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield scratch
         scratch.replace(path)

@@ -17,9 +17,9 @@ class Interrupts(contextlib.AbstractContextManager):
 
     received: int | None = None
 
-    def __init__(self, with_parent: bool = False):
-        """With `with_parent`, the end of the process that started this one asks to stop too."""
-        self._with_parent, self._left = with_parent, threading.Event()
+    def __init__(self, parent: int | None = None):
+        """The end of the process number `parent`, which started this one, asks to stop too."""
+        self._parent, self._left = parent, threading.Event()
 
     def __enter__(self):
         signals = (signal.SIGINT, signal.SIGTERM)
@@ -28,8 +28,8 @@ class Interrupts(contextlib.AbstractContextManager):
         self._before = {n: signal.signal(n, lambda *_: None) for n in signals}
         self._wakeup_before = signal.set_wakeup_fd(self._writing)
         threading.Thread(target=self._watch, args=(reading,), daemon=True).start()
-        if self._with_parent:
-            threading.Thread(target=self._watch_parent, args=(os.getppid(),), daemon=True).start()
+        if self._parent is not None:
+            threading.Thread(target=self._watch_parent, daemon=True).start()
         return self
 
     def __exit__(self, *exception):
@@ -47,8 +47,8 @@ class Interrupts(contextlib.AbstractContextManager):
             self.received = numbers[0]
         os.close(reading)
 
-    def _watch_parent(self, parent):
-        while not self._left.wait(1.0):
-            if os.getppid() != parent:
-                os.kill(os.getpid(), signal.SIGTERM)
+    def _watch_parent(self):
+        while os.getppid() == self._parent:
+            if self._left.wait(1.0):
                 return
+        os.kill(os.getpid(), signal.SIGTERM)

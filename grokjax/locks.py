@@ -1,7 +1,10 @@
 """A lock on a file, which the operating system takes away from a process that dies."""
 
 import fcntl
+import time
 from pathlib import Path
+
+POLL = 0.05  # seconds
 
 
 class Lock:
@@ -10,17 +13,18 @@ class Lock:
     def __init__(self, path: Path):
         self._path, self._file = path, None
 
-    def take(self) -> bool:
-        """Takes the lock if nobody else has it; makes its folder and file."""
-        if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = self._path.open("a")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+    def take(self, wait: float = 0.0) -> bool:
+        """Takes the lock if within `wait` seconds nobody else has it; makes its folder and file."""
+        if self._file is not None:
+            return True
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file, until = self._path.open("a"), time.monotonic() + wait
+        while not _locked(file):
+            if time.monotonic() >= until:
                 file.close()
                 return False
-            self._file = file
+            time.sleep(POLL)
+        self._file = file
         return True
 
     def give(self) -> None:
@@ -36,3 +40,11 @@ class Lock:
         free = self.take()
         self.give()
         return not free
+
+
+def _locked(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -87,26 +87,57 @@ def grokking_of_runs(history: History, group: str = "", **rule) -> list[Grokking
     """`grokking` for each of R runs, over all examples or over one task of a mixture."""
     of_group = f"/{group}" if group else ""
     sides = (history[f"{side}_accuracy{of_group}"].T for side in ("train", "val"))
-    columns = zip(*sides, strict=True)
-    return [grokking(history["step"], train_E, val_E, **rule) for train_E, val_E in columns]
+    columns, step_E = zip(*sides, strict=True), history["step"]
+    return [grokking(step_E, train_E, val_E, **rule) for train_E, val_E in columns]
 
 
 def last_evaluations(history: History, evaluations: int, **rule) -> np.ndarray:
     """[R]: number of the last evaluation, from 0, that each run trains to; infinite: not known.
 
-    A run rests when it has diverged, or `evaluations` evaluations after it grokked. Both are
-    seen one evaluation late, because that is computed while this one is read.
+    A run rests when it has diverged, or `evaluations` evaluations after it grokked, each task of
+    a mixture included. Both are seen one evaluation late, because that is computed while this one
+    is read.
     """
-    last_R = []
-    for r, grok in enumerate(grokking_of_runs(history, **rule)):
-        lost_E = np.isnan(history["train_loss"][:, r])  # an infinite loss may come back
-        seen = [int(np.argmax(lost_E))] if lost_E.any() else []
-        if grok.grok_step is not None:
-            grokked = int(np.searchsorted(history["step"], grok.grok_step))
-            count = 0 if rule.get("rule") == "s3" else rule.get("count", 3) - 1
-            seen.append(grokked + max(evaluations, count))
-        last_R.append(min((e + 1 for e in seen if e < len(history)), default=np.inf))
-    return np.array(last_R)
+    step_E = history["step"]
+    count = 0 if rule.get("rule") == "s3" else rule.get("count", 3) - 1
+    grok_R = _last_to_grok(history, rule)
+    seen_R = np.searchsorted(step_E, grok_R) + max(evaluations, count)
+    lost_ExR = np.isnan(history["train_loss"])  # an infinite loss may come back
+    lost_R = np.where(lost_ExR.any(axis=0), np.argmax(lost_ExR, axis=0), np.inf)
+    first_R = np.minimum(np.where(np.isfinite(grok_R), seen_R, np.inf), lost_R)
+    return np.where(first_R < len(step_E), first_R + 1, np.inf)
+
+
+def watched_steps(history: History, schedule: Mapping, **rule) -> np.ndarray:
+    """[R]: the step to which each run was watched without grokking, if it did not.
+
+    That is its own last step, or of a run that has diverged, and so will never grok, the last of
+    the schedule: to count it as one that was looked away from would flatter it.
+
+    Args:
+        schedule: `num_steps` and `stop_after_grok` of the config.
+        rule: that of grokking.
+    """
+    step_E, evaluations = history["step"], schedule.get("stop_after_grok", 0)
+    if not evaluations:
+        return np.full(history["val_accuracy"].shape[1], step_E[-1])
+    last_R = np.minimum(last_evaluations(history, evaluations, **rule), len(step_E) - 1)
+    lost_R = np.isnan(history["train_loss"][-1])
+    return np.where(lost_R, max(schedule["num_steps"], step_E[-1]), step_E[last_R.astype(int)])
+
+
+def _last_to_grok(history, rule):
+    """[R]: when all examples, and each task with a share, had been grokked; else infinity."""
+    last_R = _or_infinity(grokking_of_runs(history, **rule))
+    for group in history.groups:
+        grok_R = _or_infinity(grokking_of_runs(history, group, **rule))
+        shared_R = np.isfinite(history[f"train_accuracy/{group}"]).any(axis=0)
+        last_R = np.where(shared_R, np.maximum(last_R, grok_R), last_R)
+    return last_R
+
+
+def _or_infinity(groks):
+    return np.array([np.inf if g.grok_step is None else g.grok_step for g in groks])
 
 
 def _runs_of(above_E, count):

@@ -22,7 +22,7 @@ LOG_EVERY = flags.DEFINE_integer("log_every", None, "Short for config.log_every.
 STOP = flags.DEFINE_integer("stop_after_grok", None, "Short for schedule.stop_after_grok.")
 
 
-WITH_PARENT = flags.DEFINE_bool("stop_with_parent", False, "Save and stop when the parent ends.")
+PARENT = flags.DEFINE_integer("parent", None, "Save and stop when this process, our parent, ends.")
 
 
 def config() -> ConfigDict:

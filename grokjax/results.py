@@ -89,6 +89,9 @@ class Results:
         self.accuracy_figure = folder / "accuracy.png"
         self.loss_figure = folder / "loss.png"
         self.overview_figure = folder / "overview.png"
+        self.pruned = folder / "pruned.json"
+        self.embeddings_figure = folder / "embeddings.png"
+        self.embeddings_film = folder / "embeddings.gif"
 
     def status(self) -> str | None:
         """`running`, `finished`, `interrupted` or `failed`; None if nothing ran here."""
@@ -113,16 +116,21 @@ class Results:
         Raises:
             Busy: if another process holds it.
         """
-        if not self.lock.take():
+        if not self.lock.take(wait=1.0):  # who only looks whether it is taken has it for a moment
             where = f"{str(self.folder)!r} is being trained by another process"
             raise Busy(f"{where}; wait for it or choose another --workdir")
 
     @contextlib.contextmanager
-    def session(self, config: Mapping, step: int):
-        """Notes that training goes on from `step`, and how it ends: `failed` on an exception."""
-        _write_json(self.config, config)
-        earlier = self._read_metadata().get("sessions", [])
+    def session(self, config: Mapping, step: int, before: Sequence[Mapping] = ()):
+        """Notes that training goes on from `step`, and how it ends: `failed` on an exception.
 
+        Args:
+            config: the record of the experiment.
+            step: where it starts.
+            before: sessions of other folders that it puts together.
+        """
+        _write_json(self.config, config)
+        earlier = [*before, *self.sessions()]
         environment = _environment()
 
         def write(status, session):
@@ -137,7 +145,11 @@ class Results:
 
     def seconds(self) -> float:
         """Wall seconds of all sessions so far."""
-        return sum(s.get("seconds", 0.0) for s in self._read_metadata().get("sessions", []))
+        return sum(session.get("seconds", 0.0) for session in self.sessions())
+
+    def sessions(self) -> list[dict]:
+        """Every stretch of training: its steps, when it was, how long it took."""
+        return self._read_metadata().get("sessions", [])
 
     def write_history(self, history: History, labels: Sequence[str]) -> None:
         arrays = history.arrays()

@@ -82,6 +82,11 @@ def grid_points(runs: Mapping) -> list[dict[str, Any]]:
     return points
 
 
+def count(runs: Mapping) -> int:
+    """How many runs `config.runs` has."""
+    return math.prod(max(1, len(values)) for values in runs.values())
+
+
 def share(num_runs: int, i: int, n: int) -> range:
     """Which runs are in the i-th of n shares, i = 1 .. n; there may be none."""
     return range((i - 1) * num_runs // n, i * num_runs // n)

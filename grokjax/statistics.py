@@ -38,6 +38,18 @@ class Times(NamedTuple):
     came_R: np.ndarray  # bool; False is right-censored
 
 
+def delay_times(memorised: Sequence[int | None], delays: Sequence[int | None], last_R) -> Times:
+    """Delays from memorising to grokking of the runs that memorised; of the others there is none.
+
+    A run that has not grokked has waited from memorising to the last step at which it was seen.
+    """
+    last_R = np.broadcast_to(last_R, len(memorised))
+    known = [r for r, step in enumerate(memorised) if step is not None]
+    came = [delays[r] is not None for r in known]
+    waited = [last_R[r] - memorised[r] if delays[r] is None else delays[r] for r in known]
+    return Times(np.array(waited, float), np.array(came, bool))
+
+
 class Survival(NamedTuple):
     """Kaplan-Meier estimate of the share of runs in which an event has come, a step function."""
 
@@ -55,10 +67,11 @@ class Median(NamedTuple):
     high: float | None
 
 
-def times_until(steps: Sequence[int | None], last: int) -> Times:
-    """The times of events that may not have come (None) in runs that were watched to `last`."""
+def times_until(steps: Sequence[int | None], last_R) -> Times:
+    """The times of events that may not have come (None) in runs watched to `last_R`, [R] or []."""
     came_R = np.array([step is not None for step in steps], bool)
-    return Times(np.array([last if step is None else step for step in steps], float), came_R)
+    known_R = np.array([0 if step is None else step for step in steps], float)
+    return Times(np.where(came_R, known_R, last_R), came_R)
 
 
 def survival(times: Times) -> Survival:
@@ -98,6 +111,8 @@ def median_time(times: Times) -> Median:
     limit of the share reach one half. Where the share leaps from 0 to 1 there is only the exact
     limit, and the interval is that one step from six runs on, else nothing.
     """
+    if not times.step_R.size:
+        return Median(None, None, None)
     curve = survival(times)
     # at a share of 1 the upper limit is 1 whatever the data, so the lower one has to speak
     above_E = (curve.high_E >= HALF) & ((curve.share_E < 1) | (curve.low_E >= HALF))

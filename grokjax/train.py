@@ -45,7 +45,7 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
     schedule, labels = config.schedule, experiment.labels
     with (
         results.session(experiment.record, start.step) as session,
-        Interrupts(request.WITH_PARENT.value) as interrupts,
+        Interrupts(request.PARENT.value) as interrupts,
         Checkpoints(results.checkpoints, schedule) as checkpoints,
         Console(results.log, schedule.num_steps, start.step) as console,
         contextlib.closing(request.writer(experiment, results, start)) as writer,

@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 import pytest
-from made_results import change, diverge, leave
+from made_results import change, diverge, grid_labels, leave
 
 from grokjax.comparison.arms import read
 from grokjax.comparison.rows import COLUMNS, markdown, rows, write_csv
@@ -40,7 +40,7 @@ def mixture(folder, **shares):
 def test_a_row_tells_how_an_arm_came_out(tmp_path):
     (row,) = table(leave(tmp_path / "moddiv", [300, 400, 900, None, 500, 700, 800]))
 
-    assert list(row) == [*list(COLUMNS)[:-2], "steps", "log_rank_p"]
+    assert list(row) == list(COLUMNS)
     assert (row["arm"], row["task"], row["runs"], row["grokked"]) == ("moddiv", "", 7, 6)
     assert row["share"] == 6 / 7
     assert (row["median_grok_step"], row["low"]) == (700, 300)
@@ -158,10 +158,10 @@ def test_people_read_rounded_numbers_and_what_was_not_reached(tmp_path):
     assert [row["delay"] for row in shown] == ["1,900", ""]
 
 
-def test_an_interval_without_an_upper_end_says_how_far_was_watched(tmp_path):
+def test_an_interval_without_an_upper_end_says_so(tmp_path):
     shown = cells(markdown(table(leave(tmp_path / "few", [300, 400, None], last=900))))
 
-    assert shown[0]["median grok step [95 % interval]"] == "400 [300, > 900]"
+    assert shown[0]["median grok step [95 % interval]"] == "400 [300, none]"
 
 
 def test_columns_that_are_empty_everywhere_are_left_out(tmp_path):
@@ -203,3 +203,34 @@ def test_columns_of_a_callers_own_come_first(tmp_path):
 
     assert path.read_text().splitlines()[0].startswith("part,arm,task,")
     assert path.read_text().splitlines()[1].startswith("b,moddiv,,1,")
+
+
+def test_settings_are_compared_with_the_same_settings_of_the_first_folder(tmp_path):
+    labels = grid_labels(weight_decay=(0, 1))
+    arms = [
+        arm
+        for name in ("plain", "filtered")
+        for arm in read(
+            leave(tmp_path / name, [300, 500], runs={"weight_decay": [0, 1]}, labels=labels)
+        )
+    ]
+
+    assert [row["compared_with"] for row in rows(arms)] == [
+        None,
+        "plain weight_decay=0",
+        "plain weight_decay=0",
+        "plain weight_decay=1",
+    ]
+
+
+def test_a_diverged_run_stays_in_the_race_when_training_ended_early(tmp_path):
+    """All of one arm grok and rest; all of the other diverge at once: that is no draw."""
+    schedule = {"num_steps": 6000, "stop_after_grok": 1}
+    good = leave(tmp_path / "good", [300, 400, 500, 600, 700, 800, 300, 400], schedule=schedule)
+    bad = leave(tmp_path / "bad", [None] * 8, last=300, schedule=schedule)
+    for run in range(8):
+        diverge(bad, run=run, step=200)
+    _, row = table(good, bad)
+
+    assert row["steps"] == 6000
+    assert row["log_rank_p"] < 0.001

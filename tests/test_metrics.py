@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from grokjax.metrics import Grokking, History, grokking, grokking_of_runs, last_evaluations
+from grokjax.metrics import (
+    Grokking,
+    History,
+    grokking,
+    grokking_of_runs,
+    last_evaluations,
+    watched_steps,
+)
 
 
 def of(train, val, **rule):
@@ -84,3 +91,29 @@ def test_a_run_rests_one_evaluation_after_it_is_seen_to_have_grokked_or_diverged
     assert last[0].tolist() == [np.inf, np.inf, 2, np.inf]
     assert last[1].tolist() == [np.inf, 3, 2, np.inf]
     assert last[2].tolist() == [4, 3, 2, np.inf]
+
+
+def test_a_run_that_diverged_was_watched_to_the_end_of_the_schedule():
+    """Run 0 grokked and rests from step 21 on, run 1 diverged, run 2 is lost only for a while."""
+    val = np.array([[0.9, 0.1, 0.1], [0.9, 0.1, 0.1], [0.9, 0.1, 0.1], [0.9, 0.1, 0.1]])
+    loss = np.ones((4, 3))
+    loss[1:, 1], loss[1, 2] = np.nan, np.inf
+    columns = dict(train_accuracy=val, val_accuracy=val, train_loss=loss)
+    history = History({"step": np.array([7, 14, 21, 28])} | columns)
+    rule, early = dict(threshold=0.9, count=1), dict(num_steps=700, stop_after_grok=1)
+
+    assert watched_steps(history, early, **rule).tolist() == [21, 700, 28]
+    assert watched_steps(history, early | {"stop_after_grok": 0}, **rule).tolist() == [28] * 3
+
+
+def test_a_run_on_a_mixture_rests_only_when_each_of_its_tasks_has_grokked():
+    """Run 0 has both tasks, run 1 has no share of the second."""
+    high, low, none = np.full((4, 2), 0.95), np.full((4, 2), 0.5), np.array([0.9, np.nan])
+    late = low.copy()
+    late[2:] = 0.95
+    columns = {"train_accuracy": high, "val_accuracy": high, "train_loss": high}
+    columns |= {f"{side}_accuracy/add": high for side in ("train", "val")}
+    columns |= {"train_accuracy/div": np.tile(none, (4, 1)), "val_accuracy/div": late}
+    history = History({"step": np.array([7, 14, 21, 28])} | columns)
+
+    assert last_evaluations(history, 1, threshold=0.9, count=1).tolist() == [4, 2]

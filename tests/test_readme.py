@@ -12,28 +12,17 @@ from test_images import fetch_digits
 import grokjax
 from grokjax import lookup
 from grokjax.config import flat
+from grokjax.studies.study import TOY
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 CONFIGS = sorted(ROOT.glob("configs/*.py"))
 
 CACHE = f"--compilation_cache={Path('~/.cache/grokjax/tests').expanduser()}"
-SMALL = {  # whichever of these a config has
-    "task.p": 7,
-    "task.k": 4,
-    "task.lines": 40,
-    "task.samples": 40,
-    "model.width": 8,
-    "model.num_heads": 2,
-    "model.embedding_width": 5,
-    "model.hidden": (6,),
-    "split.held_out": (0,),
-    "runs.label_noise": (0, 3),
-    "batch_size": 9,
+SMALL = TOY | {  # whichever of these a config has
     "schedule.num_steps": 4,
     "schedule.eval_every": 2,
     "schedule.checkpoint_every": 2,
-    "schedule.eval_block": 64,
 }
 
 
@@ -42,6 +31,12 @@ def trainings(text):
     joined = text.replace("\\\n", " ")
     found = re.findall(r"(?:^|&& |`| )python -m (grokjax\.train [^`\n]*)", joined, re.MULTILINE)
     return [arguments.strip() for arguments in found]
+
+
+def words_of(program):
+    """The commands of the README that start a program, as lists of words."""
+    found = re.findall(rf"^python -m ({re.escape(program)}[^#\n]*)", README, re.MULTILINE)
+    return [shlex.split(command) for command in found]
 
 
 def toy_flags(path):
@@ -63,6 +58,30 @@ def run(arguments, workdir):
         text=True,
         check=False,
     )
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_about_studies_work(tmp_path):
+    """In their order; of each study one arm, at toy size."""
+    results = tmp_path / "results"
+    small = [f"--results={results}", "--size=quick", "--seeds=2", CACHE]
+    for words in [*words_of("experiments.l1_grokfast"), *words_of("experiments ")]:
+        flags = [] if "list" in words else [*small, "--only=division/baseline"]
+        if "all" in words:
+            continue  # each study in turn, which has a test of its own
+        done = python(words + flags)
+        assert done.returncode == 0, (words, done.stderr)
+    arm = results / "l1_grokfast/division/baseline"
+    for words in [*words_of("grokjax.analyze"), *words_of("grokjax.checkpoint_tool")]:
+        real = [str(arm) if re.fullmatch("results/[AB]", word) else word for word in words]
+        done = python([str(tmp_path / w) if w == "analysis" else w for w in real])
+        assert done.returncode == 0, (words, done.stderr)
+    assert (tmp_path / "analysis/summary.md").exists()
+
+
+def python(words):
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow

@@ -91,7 +91,7 @@ def test_rounding_does_not_delay_a_median(runs):
 
 def test_leaving_out_the_runs_that_never_came_would_flatter():
     """The median of those that came is 200; but four of seven were not there by 500."""
-    watched = times_until([100, 200, 300, None, None, None, None], last=500)
+    watched = times_until([100, 200, 300, None, None, None, None], 500)
 
     assert median_time(watched).median is None
     assert survival(watched).step_E[-1] == 500
@@ -158,7 +158,7 @@ def test_steps_that_cannot_tell_arms_apart_give_a_p_of_one(a, b):
 
 
 def test_steps_that_never_came_are_censored_at_the_last():
-    watched = times_until([100, None, 300], last=500)
+    watched = times_until([100, None, 300], 500)
 
     assert watched.step_R.tolist() == [100, 500, 300]
     assert watched.came_R.tolist() == [True, False, True]

@@ -1,5 +1,6 @@
 """What is left of a comparison: a table and pictures in a folder."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,40 +11,52 @@ from grokjax.comparison.rows import Row, best_of_families, markdown, rows, write
 from grokjax.files import replacing
 from grokjax.pictures import charts, grids, plots
 
-MANY = 10  # more arms than this are a muddle; then each family is shown at its best
+MANY = 10  # more arms than this are a muddle; then each family is shown at one setting
+PICTURE = re.compile(r"^!\[(.+\.png)\]\(\1\)$", re.MULTILINE)
 NOTES = """\
 Medians are Kaplan-Meier estimates over all runs: one that has not grokked, also because it has
 diverged, counts as one that was watched to the last step without it. `> 5,000` was not reached by
-step 5,000.
-Intervals are those of Brookmeyer and Crowley; with fewer than six runs they are rough. The log-rank
-p is for the difference from the first arm, without regard to how many arms there are.
+step 5,000. Intervals are those of Brookmeyer and Crowley, 95 %; `none` is no bound, for want of
+runs, and with fewer than six they are rough. Delays are from memorising to grokking. The log-rank p
+compares with the arm of the first folder that has the same values, else with the first arm
+(`compared_with` in summary.csv), without regard to how many arms there are. Where training stops
+after grokking, a run keeps its last metrics and does not collapse any more.
 """
 
 
-def write(arms: Sequence[Arm], output: Path, title: str = "") -> str:
+def write(arms: Sequence[Arm], output: Path, title: str = "", note: str = "") -> str:
     """Writes summary.csv, summary.md and the figures; returns the table for people."""
     if not arms:
         raise ValueError("there are no arms to compare; choose one folder of results or more")
     output.mkdir(parents=True, exist_ok=True)
-    summary = rows(arms)
-    table, pictures, best = markdown(summary), [], best_of_families(arms)
-    # a share of the examples is no setting to be chosen
-    if 1 < len(best) < len(arms) and not any("train_fraction" in arm.values for arm in arms):
-        table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
+    summary, text = rows(arms), output / "summary.md"
+    before = PICTURE.findall(text.read_text(encoding="utf-8")) if text.exists() else []
+    table, pictures = tables(arms), []
     write_csv(summary, output / "summary.csv")
     for name, figure in figures(arms, summary):
         with replacing(output / name) as path:
             plots.save(figure, path)
-        pictures.append(f"![{name}]({name})")
-    parts = [f"# {title or 'Comparison'}", table.rstrip(), NOTES.rstrip(), *pictures]
-    with replacing(output / "summary.md") as path:
-        path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        pictures.append(name)
+    links = [f"![{name}]({name})" for name in pictures]
+    parts = [f"# {title or 'Comparison'}", table.rstrip(), note, NOTES.rstrip(), *links]
+    with replacing(text) as path:
+        path.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
+    for name in set(before) - set(pictures):  # of fewer arms, with other pictures
+        (output / name).unlink(missing_ok=True)
+    return table
+
+
+def tables(arms: Sequence[Arm]) -> str:
+    """All arms for people, and where a family is a choice of settings, each at its best."""
+    table, best = markdown(rows(arms)), best_of_families(arms)
+    if 1 < len(best) < len(arms) and not _by_fraction(arms):
+        table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
     return table
 
 
 def figures(arms: Sequence[Arm], summary: Sequence[Row]) -> Iterator[tuple[str, Figure]]:
     """(file name, picture) of everything that arms and the rows of their table have to show."""
-    few = best_of_families(arms) if len(arms) > MANY else list(arms)
+    few = _few(arms) if len(arms) > MANY else list(arms)
     yield "comparison.png", charts.comparison(few)
     yield "survival.png", charts.survival(few)
     if all(charts.WEIGHTS.keys() & arm.history.arrays().keys() for arm in few):
@@ -66,6 +79,25 @@ def figures(arms: Sequence[Arm], summary: Sequence[Row]) -> Iterator[tuple[str, 
     mixtures = {row["arm"] for row in summary if row["task"]}
     if mixtures:
         yield "tasks.png", charts.tasks([arm for arm in arms if arm.name in mixtures])
+
+
+def _few(arms):
+    """One of each family: at its best, or where data is what varies, with the same share of it."""
+    if not _by_fraction(arms):
+        return best_of_families(arms)
+    shares = [{a.values["train_fraction"] for a in arms if a.family == f} for f in _families(arms)]
+    common = sorted(set.intersection(*shares))
+    chosen = common[len(common) // 2] if common else None
+    return [arm for arm in arms if arm.values["train_fraction"] == chosen] or list(arms)
+
+
+def _families(arms):
+    return dict.fromkeys(arm.family for arm in arms)
+
+
+def _by_fraction(arms):
+    """A share of the examples is no setting to be chosen."""
+    return all("train_fraction" in arm.values for arm in arms)
 
 
 def _varying(arms):

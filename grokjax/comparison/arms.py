@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from grokjax.metrics import Grokking, History, grokking_of_runs
+from grokjax.metrics import Grokking, History, grokking_of_runs, watched_steps
 from grokjax.results import Results
 from grokjax.runs import RUNS, grid_points, label
 from grokjax.statistics import Times, times_until
@@ -33,12 +33,17 @@ class Arm(NamedTuple):
     config: dict  # plain
     history: History  # of its R runs
     groks: list[Grokking]  # R
-    seconds: float  # wall time of the folder's sessions, all its arms together
 
     @property
     def last_step(self) -> int:
-        """How far its runs were watched."""
-        return int(self.history["step"][-1])
+        """How far they were trained, or might have been."""
+        return int(self.watched_R.max())
+
+    @property
+    def watched_R(self) -> np.ndarray:
+        """The step to which each run was watched, if it did not grok."""
+        rule, schedule = (self.config.get(section, {}) for section in ("grok", "schedule"))
+        return watched_steps(self.history, schedule, **rule)
 
     @property
     def diverged_R(self) -> np.ndarray:
@@ -48,14 +53,10 @@ class Arm(NamedTuple):
     @property
     def times(self) -> Times:
         """When each run grokked, or how long it was watched."""
-        return times_until([grok.grok_step for grok in self.groks], self.last_step)
+        return times_until([grok.grok_step for grok in self.groks], self.watched_R)
 
     def groks_of(self, task: str) -> list[Grokking]:
-        """R: memorising and grokking of one task of a mixture, or with "" of all examples.
-
-        A run that diverges before it groks counts as one that was watched to the end without it:
-        leaving it out, or censoring it where it diverged, would flatter the arm.
-        """
+        """R: memorising and grokking of one task of a mixture, or with "" of all examples."""
         return grokking_of_runs(self.history, task, **self.config.get("grok", {}))
 
 
@@ -118,17 +119,15 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
     if not results.history.is_file():
         raise ValueError(_no_history(results.folder))
     arrays, config = _arrays(results.history), _json(results.config)
-    sessions = _json(results.metadata).get("sessions", [])
-    seconds = sum(session.get("seconds", 0.0) for session in sessions)
     columns = _columns(results.folder, config, arrays.pop("label").tolist())
-    return [_arm(family, dict(key), config, arrays, r, seconds) for key, r in columns.items()]
+    return [_arm(family, dict(key), config, arrays, r) for key, r in columns.items()]
 
 
-def _arm(family, values, config, arrays, columns, seconds):
+def _arm(family, values, config, arrays, columns):
     """The arm of some columns of a folder's arrays."""
     own = {n: array if n == "step" else array[:, columns] for n, array in arrays.items()}
     name = f"{family} {label(values)}".strip()
-    arm = Arm(name, family, values, config, History(own), [], seconds)
+    arm = Arm(name, family, values, config, History(own), [])
     return arm._replace(groks=arm.groks_of(""))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from grokjax.comparison.arms import Arm
 from grokjax.files import replacing
 from grokjax.metrics import Grokking
-from grokjax.statistics import Times, finite_median, log_rank, median_time, times_until
+from grokjax.statistics import Times, delay_times, finite_median, log_rank, median_time, times_until
 
 Row = dict[str, Any]
 
@@ -31,6 +31,7 @@ COLUMNS = {  # column -> what a person reads above it; "" is shown within anothe
     "diverged": "diverged",
     "collapses": "collapsed after",  # runs, not times
     "log_rank_p": "log-rank p",
+    "compared_with": "",  # the arm that the log-rank p is for
     "steps": "",  # the last step watched
 }
 TEXTS = ("arm", "task")
@@ -41,18 +42,31 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
     """A row for each arm, and one more for each task that an arm of a mixture trains on.
 
     Medians count all runs: one that did not grok while we looked has a step, and a delay,
-    longer than any. The log-rank p compares with the same task of the first arm; it is that of
-    one comparison, whatever their number.
+    longer than any. The log-rank p compares with the first arm that has the task, or if the first
+    folder has an arm with these very values, with that; it is that of one comparison, whatever
+    their number.
     """
-    table, first = [], {}
-    for number, arm in enumerate(arms):
+    table, known = [], {}
+    for arm in arms:
         for task, groks in _groks(arm):
-            times = times_until([grok.grok_step for grok in groks], arm.last_step)
-            p = log_rank(first[task], times) if task in first else None
-            table.append(_row(arm, task, groks, times) | {"log_rank_p": p})
-            if number == 0:
-                first[task] = times
+            times = times_until([grok.grok_step for grok in groks], arm.watched_R)
+            row = _row(arm, task, groks, times)
+            reference = _reference(arm, task, known)
+            if reference:
+                row |= {
+                    "compared_with": reference.name,
+                    "log_rank_p": log_rank(known[reference.name, task][1], times),
+                }
+            known[arm.name, task] = arm, times
+            table.append(row)
     return table
+
+
+def _reference(arm, task, known):
+    """The arm of the first family with the same values, else the first arm that has the task."""
+    arms = [other for (_, of), (other, _) in known.items() if of == task]
+    alike = [a for a in arms if a.family == arms[0].family != arm.family and a.values == arm.values]
+    return next(iter([*alike, *arms]), None)
 
 
 def best_of_families(arms: Sequence[Arm]) -> list[Arm]:
@@ -96,6 +110,7 @@ def _row(arm: Arm, task: str, groks: list[Grokking], times: Times) -> Row:
     train_ExR, val_ExR = (arm.history[f"{side}_accuracy{of_task}"] for side in ("train", "val"))
     median, low, high = map(_step, median_time(times))
     grokked = int(times.came_R.sum())
+    memorised, delays = ([getattr(g, n) for g in groks] for n in ("memorised_step", "delay"))
     return {
         "arm": arm.name,
         "task": task,
@@ -103,19 +118,17 @@ def _row(arm: Arm, task: str, groks: list[Grokking], times: Times) -> Row:
         "grokked": grokked,
         "share": grokked / len(groks),
         **{"median_grok_step": median, "low": low, "high": high},
-        "memorised_step": _median_step([grok.memorised_step for grok in groks], arm),
-        "delay": _median_step([grok.delay for grok in groks], arm),
+        "memorised_step": _step(median_time(times_until(memorised, arm.watched_R)).median),
+        "delay": _step(median_time(delay_times(memorised, delays, arm.watched_R)).median),
         "train_accuracy": _median(train_ExR[-1]),
         "val_accuracy": _median(val_ExR[-1]),
         "best_val_accuracy": _median(np.fmax.reduce(val_ExR)),
         "diverged": int(arm.diverged_R.sum()),
         "collapses": sum(grok.collapses > 0 for grok in groks),
+        "log_rank_p": None,
+        "compared_with": None,
         "steps": arm.last_step,
     }
-
-
-def _median_step(steps: Sequence[int | None], arm: Arm) -> int | None:
-    return _step(median_time(times_until(steps, arm.last_step)).median)
 
 
 def _step(number: float | None) -> int | None:
@@ -164,7 +177,7 @@ def _interval(row: Row) -> str:
         return _never(row)
     if low is None:
         return f"{median:,}"
-    return f"{median:,} [{low:,}, {_never(row) if high is None else format(high, ',')}]"
+    return f"{median:,} [{low:,}, {'none' if high is None else format(high, ',')}]"
 
 
 def _never(row: Row) -> str:

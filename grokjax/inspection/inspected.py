@@ -10,10 +10,10 @@ import numpy as np
 
 from grokjax import checkpoints
 from grokjax.config import flat
-from grokjax.metrics import Grokking, History, grokking_of_runs
+from grokjax.metrics import Grokking, History, grokking_of_runs, watched_steps
 from grokjax.results import Results
 from grokjax.runs import RUNS, grid_points, label, share
-from grokjax.statistics import Median, Times, finite_median, median_time, times_until
+from grokjax.statistics import Median, delay_times, finite_median, median_time, times_until
 
 
 class Place(NamedTuple):
@@ -155,16 +155,15 @@ def milestones(of: Inspected) -> Milestones | None:
     """When the runs memorised and grokked; None while there is no evaluation."""
     if not len(of.history):
         return None
-    last = int(of.history["step"][-1])
-    memorised, grokked = (
-        median_time(times_until([getattr(grok, event) for grok in of.groks], last))
-        for event in ("memorised_step", "grok_step")
+    rule, schedule = (of.config.get(section, {}) for section in ("grok", "schedule"))
+    watched_R = watched_steps(of.history, schedule, **rule)
+    columns = zip(*((g.memorised_step, g.grok_step, g.delay) for g in of.groks), strict=True)
+    memorised, grokked, delays = map(list, columns)
+    return Milestones(
+        median_time(times_until(memorised, watched_R)),
+        median_time(times_until(grokked, watched_R)),
+        median_time(delay_times(memorised, delays, watched_R)),
     )
-    waiting = [grok for grok in of.groks if grok.memorised_step is not None]
-    step_R = [last - g.memorised_step if g.delay is None else g.delay for g in waiting]
-    delays = Times(np.array(step_R, float), np.array([g.delay is not None for g in waiting], bool))
-    delay = median_time(delays) if waiting else Median(None, None, None)
-    return Milestones(memorised, grokked, delay)
 
 
 def differences(configs: Sequence[dict]) -> dict[str, list]:

@@ -66,7 +66,7 @@ def write(rebuilt: Rebuilt, step: int, found: Pruned) -> Path:
         median = {name: _number(finite_median(value_R)) for name, value_R in by_name.items()}
         rows.append({"threshold": float(threshold), **runs, "median": median})
     facts = {"step": step, "labels": list(rebuilt.experiment.labels), "pruned": rows}
-    path = rebuilt.results.folder / "pruned.json"
+    path = rebuilt.results.pruned
     with replacing(path) as scratch:
         scratch.write_text(json.dumps(facts, indent=2) + "\n")
     return path

@@ -11,8 +11,9 @@ from absl import flags
 from grokjax import command_line, writers
 from grokjax.interrupts import Interrupts
 from grokjax.results import check_writable
+from grokjax.runs import count
 from grokjax.studies import cluster
-from grokjax.studies.conductor import Conductor, num_runs, show
+from grokjax.studies.conductor import Conductor, show
 from grokjax.studies.study import SIZES, Study, claims, read
 
 RESULTS = flags.DEFINE_string("results", "results", "Folder in which each study has a folder.")
@@ -75,7 +76,7 @@ def _look_at(study):
     if cluster.SUBMIT.value or cluster.JOBS.value is not None:
         arms = study.arms(size, seeds).items()
         chosen = [config for name, config in arms if fnmatch.fnmatchcase(name, only)]
-        chunks = cluster.chunks(max(map(num_runs, chosen), default=1))
+        chunks = cluster.chunks(max((count(config.runs) for config in chosen), default=1))
     common = {"seeds": seeds, "only": only, "flags": [command_line.cache_flag()]}
     return [Conductor(study, folder, size, chunk=chunk, **common) for chunk in chunks]
 

@@ -11,8 +11,9 @@ from grokjax.comparison import analysis, arms
 from grokjax.comparison.rows import rows, write_csv
 from grokjax.files import replacing
 from grokjax.interrupts import Interrupts
+from grokjax.locks import Lock
 from grokjax.results import Results
-from grokjax.runs import share
+from grokjax.runs import count, share
 from grokjax.studies import merge
 from grokjax.studies.process import ArmProcess
 from grokjax.studies.study import Study, differences, part
@@ -40,16 +41,20 @@ class Conductor:
         self._arms = study.arms(size, seeds)
         flags = [*flags, f"--seeds={min(seeds)}:{max(seeds) + 1}"] if seeds else [*flags]
         flags += [f"--chunk={chunk[0]}/{chunk[1]}"] if chunk else []
-        self._processes = {}
+        self._processes, chosen = {}, []
         for name, config in self._arms.items():
+            self._check_same(name)
             i, n = chunk or (1, 1)
-            if not (fnmatch.fnmatchcase(name, only) and share(num_runs(config), i, n)):
+            if not fnmatch.fnmatchcase(name, only):
                 continue
+            chosen.append(name)
+            if not share(count(config.runs), i, n):
+                continue  # there are fewer runs than shares
             place = merge.share_folder(folder / name, i, n) if chunk else folder / name
             file = f"{study.file}:{name},{size}"
             self._processes[name] = ArmProcess(file, config, place, flags)
-            self._check_same(name)
-        if not self._processes:
+            self._check_same(name, place)
+        if not chosen:
             raise ValueError(f"no arm is called {only!r}; choose from {', '.join(self._arms)}")
 
     def run(self, interrupts: Interrupts, say=print) -> list[str]:
@@ -86,46 +91,49 @@ class Conductor:
 
     def summarise(self) -> str | None:
         """Writes tables and figures of the arms that are finished; returns them for people."""
-        finished = [name for name in self._arms if self._is_finished(name)]
-        if not finished:
+        lock = Lock(self.folder / "summary.lock")
+        lock.take(wait=600)  # another process may be doing the same
+        try:
+            return self._summarise([name for name in self._arms if self._is_finished(name)])
+        finally:
+            lock.give()
+
+    def _summarise(self, finished):
+        parts = {}
+        for name in finished:
+            parts.setdefault(part(name), []).extend(
+                arms.read(self.folder / name, name.rpartition("/")[2])
+            )
+        if not parts:
             return None
-        table, texts = [], [f"# {self.study.claim}\n"]
-        for part_ in dict.fromkeys(map(part, finished)):
-            names = [name for name in finished if part(name) == part_]
-            of_part = [a for n in names for a in arms.read(self.folder / n, n.rpartition("/")[2])]
-            texts.append(analysis.write(of_part, self.folder / part_, part_))
-            table += [{"part": part_} | row for row in rows(of_part)]
-        missing = [name for name in self._arms if name not in finished]
-        if missing:
-            texts.append(f"Not finished yet: {', '.join(missing)}.\n")
+        missing = ", ".join(name for name in self._arms if name not in finished)
+        note = f"Not finished yet: {missing}." if missing else ""
+        if list(parts) == [""]:
+            return analysis.write(parts[""], self.folder, self.study.claim, note) + note
+        table, texts = [], [f"# {self.study.claim}"]
+        for name, of_part in parts.items():
+            written = analysis.write(of_part, self.folder / name, f"{self.study.claim} {name}")
+            texts.append(f"## [{name}]({name}/summary.md)\n\n{written.rstrip()}")
+            table += [{"part": name} | row for row in rows(of_part)]
         write_csv(table, self.folder / "summary.csv")
+        text = "\n\n".join(filter(None, [*texts, note])) + "\n"
         with replacing(self.folder / "summary.md") as path:
-            path.write_text("\n".join(texts))
-        return "\n".join(texts)
+            path.write_text(text, encoding="utf-8")
+        return text
 
     def _is_finished(self, name):
         if self._chunk:
             config = self._arms[name]
-            merge.merge(config, self.folder / name, self._chunk[1], num_runs(config))
+            merge.merge(config, self.folder / name, self._chunk[1], count(config.runs))
         return Results(self.folder / name).is_complete()
 
-    def _check_same(self, name):
-        process = self._processes[name]
-        stored = process.results.stored_config()
-        differing = differences(stored, process.config) if stored else ""
-        if differing:
+    def _check_same(self, name, place=None):
+        folder, config = place or self.folder / name, self._arms[name]
+        stored = Results(folder).stored_config()
+        if differing := differences(stored, config) if stored else "":
             raise ValueError(
-                f"{str(process.results.folder)!r} holds another experiment ({differing}); "
-                "choose another --results"
+                f"{str(folder)!r} holds another experiment ({differing}); choose another --results"
             )
-
-
-def num_runs(config) -> int:
-    """How many runs an arm has."""
-    size = 1
-    for values in config.runs.values():
-        size *= max(1, len(values))
-    return size
 
 
 def show(table: Table) -> None:

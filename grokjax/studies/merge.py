@@ -1,7 +1,6 @@
 """Shares of an arm's runs, trained apart, put together as if they had been trained as one."""
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from grokjax import report
 from grokjax.metrics import History
 from grokjax.results import Results
 from grokjax.runs import share
-
-POLL = 0.1  # seconds
 
 
 def share_folder(folder: Path, i: int, n: int) -> Path:
@@ -32,8 +29,7 @@ def merge(config: ConfigDict, folder: Path, n: int, num_runs: int) -> bool:
     if not all(results.is_complete() for results in shares):
         return False
     whole = Results(folder)
-    while not whole.lock.take():  # another process is doing the same
-        time.sleep(POLL)
+    whole.lock.take(wait=600)  # another process may be doing the same
     if not whole.is_complete():
         _write(config, whole, shares)
     whole.lock.give()
@@ -44,7 +40,8 @@ def _write(config, whole, shares):
     labels, history = join([dict(np.load(results.history)) for results in shares])
     record = json.loads(shares[0].config.read_text())
     del record["chunk"]
-    with whole.session(record, 0) as session:
+    before = [session for results in shares for session in results.sessions()]
+    with whole.session(record, 0, before) as session:
         whole.write_history(history, labels)
         session.reached(int(history["step"][-1]))
         report.conclude(config, whole, labels, None)

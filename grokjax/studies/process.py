@@ -1,8 +1,10 @@
 """One arm of a study, trained by a process of its own, so that it can fail alone."""
 
+import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +39,7 @@ class ArmProcess:
         self.results, self.config = Results(folder), config
         self._lock, self._output = Lock(folder / "study.lock"), folder / "output.log"
         self._command = [sys.executable, "-m", "grokjax.train", f"--config={config_file}"]
-        self._command += [f"--workdir={folder}", "--stop_with_parent", *flags]
+        self._command += [f"--workdir={folder}", f"--parent={os.getpid()}", *flags]
 
     def run(self, interrupts: Interrupts) -> str:
         """Trains from where it is; returns `finished`, `failed`, `interrupted` or `busy`.
@@ -68,7 +70,7 @@ class ArmProcess:
             with np.load(results.history) as arrays:
                 history = History({n: arrays[n] for n in arrays if n != "label"})
             groks = grokking_of_runs(history, **self.config.grok)
-        except (OSError, ValueError, KeyError):  # there is none yet
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # there is none yet
             return Progress(status, 0, 0, 0, results.seconds())
         grokked = sum(grok.grok_step is not None for grok in groks)
         step = int(history["step"][-1])
@@ -98,6 +100,7 @@ class ArmProcess:
 
     def _start(self):
         """The flags that go on from what is there."""
-        if checkpoints.steps(self.results.checkpoints):
+        folder = self.results.checkpoints
+        if any(checkpoints.is_readable(folder, step) for step in checkpoints.steps(folder)):
             return ["--resume=latest"]
         return ["--overwrite"] if self.results.status() else []
