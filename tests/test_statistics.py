@@ -19,7 +19,7 @@ from grokjax.statistics import (
 # Freireich et al., 1963, "The effect of 6-mercaptopurine on the duration of steroid-induced
 # remissions in acute leukemia": weeks of remission, the example of many a textbook
 PLACEBO = times_until(
-    [1, 1, 2, 2, 3, 4, 4, 5, 5, 8, 8, 8, 8, 11, 11, 12, 12, 15, 17, 22, 23], last=23
+    [1, 1, 2, 2, 3, 4, 4, 5, 5, 8, 8, 8, 8, 11, 11, 12, 12, 15, 17, 22, 23], last_R=23
 )
 DRUG = Times(
     np.array([6, 6, 6, 7, 10, 13, 16, 22, 23, 6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35.0]),
