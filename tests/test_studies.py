@@ -14,7 +14,9 @@ import pytest
 
 import grokjax
 from grokjax import loop
+from grokjax.config import make_task
 from grokjax.studies.study import claims, read
+from grokjax.validation import check, check_sections
 
 ROOT = Path(__file__).parent.parent
 STUDIES = sorted(claims(ROOT / "experiments"))
@@ -78,6 +80,8 @@ def test_every_arm_of_every_study_is_a_config_in_each_size(name):
         for arm, config in study.arms(size).items():
             one = study.get_config(f"{arm},{size}")
             assert one.to_json() == config.to_json()
+            check_sections(config)
+            check(config, make_task(config))
             assert size != "paper" or config.schedule.num_steps >= 50_000
 
 
@@ -210,13 +214,13 @@ def test_two_processes_share_the_arms_of_a_study(tmp_path):
 
 @pytest.mark.slow
 def test_shares_of_the_runs_merge_to_what_one_process_gives(tmp_path):
-    """Three runs in shares of one and two, each with a stop of its own."""
+    """Three runs in five shares, each with a stop of its own."""
     path = toy(tmp_path, extra="[c.schedule.update(stop_after_grok=1) for c in configs.values()]")
     whole, shares = tmp_path / "whole", tmp_path / "shares"
     flags = ["--only=with"]
     assert conduct(path, whole, *flags).returncode == 0
-    for i in (1, 2):
-        assert conduct(path, shares, *flags, f"--chunk={i}/2").returncode == 0
+    for i in (1, 2, 3, 4, 5):  # the first and the third have no run
+        assert conduct(path, shares, *flags, f"--chunk={i}/5").returncode == 0
 
     histories = [dict(np.load(results / "toy/with/history.npz")) for results in (shares, whole)]
     assert histories[0].keys() == histories[1].keys()
@@ -238,6 +242,7 @@ def test_another_size_in_the_same_folder_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
+        (["--chunk=1/0"], "--chunk 1/0; choose the i-th of n shares"),
         (["--only=both"], "no arm is called 'both'; choose from without, with"),
         (["--seeds=x"], "--seeds x; choose a number such as 8"),
         (["--chunk=3/2"], "--chunk 3/2; choose the i-th of n shares"),
