@@ -25,6 +25,7 @@ from grokjax.inspection import findings, pruning
 from grokjax.inspection import inspected as inspection
 from grokjax.inspection.reconstruction import Rebuilt, evaluated, rebuild
 from grokjax.pictures import embeddings, style
+from grokjax.results import Results
 from grokjax.weights import SMALL
 
 THRESHOLD = flags.DEFINE_list("threshold", [str(SMALL)], "Weights below are set to 0; or several.")
@@ -41,7 +42,7 @@ def command(argv):
         case ["inspect", folder]:
             return functools.partial(print, findings.inspected(_newest(folder)))
         case ["compare", *folders] if len(folders) > 1:
-            return functools.partial(print, findings.compared([_newest(f) for f in folders]))
+            return functools.partial(print, findings.compared([_to_compare(f) for f in folders]))
         case ["prune", folder]:
             return _prune(folder, _thresholds(THRESHOLD.value))
         case ["embeddings", folder]:
@@ -55,6 +56,10 @@ def command(argv):
 
 def _newest(folder):
     return inspection.newest_sound(inspection.of_one_training(Path(folder)))
+
+
+def _to_compare(folder):
+    return inspection.merged(Results(Path(folder))) or _newest(folder)
 
 
 def _list(places):

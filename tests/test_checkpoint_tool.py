@@ -256,6 +256,20 @@ def test_compare_shows_medians_of_runs_and_what_never_came(tmp_path, capsys):
     assert table["their configs are the same"] == []
 
 
+def test_shares_that_were_put_together_are_compared_by_their_history(three, tmp_path, capsys):
+    """They have no checkpoint of their own, but all that a table of milestones needs."""
+    whole = Results(tmp_path / "whole")
+    whole.folder.mkdir()
+    shutil.copy(Results(three).config, whole.config)
+    of = newest(three)
+    whole.write_history(of.history, of.labels)
+    table = rows(tell(capsys, "compare", three, whole.folder))
+
+    assert table["memorised"][0] == table["memorised"][1]
+    assert table["weight norm"][0] == table["weight norm"][1] != ""
+    assert table["their configs are the same"] == []
+
+
 def test_pruning_with_threshold_0_leaves_the_accuracies_of_the_history(three, capsys):
     tell(capsys, "prune", three, "--threshold=0.1,1e9")
     found = json.loads((three / "pruned.json").read_text())

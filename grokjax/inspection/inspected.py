@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from grokjax import checkpoints
@@ -42,7 +41,7 @@ class Inspected(NamedTuple):
     config: dict  # plain
     history: History
     groks: list[Grokking]  # R; none while there is no evaluation.
-    params_R: Any
+    params_R: Any  # None of a merged training, which has no checkpoint of its own
 
     @property
     def labels(self) -> list[str]:
@@ -55,7 +54,7 @@ class Inspected(NamedTuple):
 
     @property
     def num_runs(self) -> int:
-        return jax.tree.leaves(self.params_R)[0].shape[0]
+        return len(self.labels)
 
     @property
     def num_grokked(self) -> int:
@@ -115,6 +114,17 @@ def inspect(place: Place) -> Inspected:
     history = History(found.history)
     groks = grokking_of_runs(history, **found.config.get("grok", {})) if len(history) else []
     return Inspected(place, found.config, history, groks, found.state_R["params"])
+
+
+def merged(results: Results) -> Inspected | None:
+    """What shares of a training were put together to, without its weights; None if it is none."""
+    if results.checkpoints.exists() or not results.history.is_file():
+        return None
+    with np.load(results.history) as arrays:
+        history = History({name: arrays[name] for name in arrays if name != "label"})
+    config = results.stored_config()
+    groks = grokking_of_runs(history, **config["grok"])
+    return Inspected(Place(results, int(history["step"][-1])), config, history, groks, None)
 
 
 def of_one_training(path: Path) -> list[Place]:
