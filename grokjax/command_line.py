@@ -52,6 +52,13 @@ def config_file() -> str:
     return config_flags.get_config_filename(flags.FLAGS["config"])
 
 
+def refuse(*names: str) -> None:
+    """Flags of other commands, which would have no effect in this one, are mistakes."""
+    for name in names:
+        if flags.FLAGS[name].present:
+            raise ValueError(f"--{name} has no effect here; leave it out, see --help")
+
+
 def seeds() -> tuple[int, ...]:
     """Those of the flag: `8` is 0 to 7, `8:12` is 8 to 11; none if it was not given."""
     if SEEDS.value is None:

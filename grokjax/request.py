@@ -108,9 +108,9 @@ def how_to_go_on(results: Results) -> str:
     words, kept = iter(sys.argv[1:]), []
     for word in words:
         name, equals, _ = word.lstrip("-").partition("=")
-        if name in ("resume", "workdir") and not equals:
+        if name in ("resume", "workdir", "parent") and not equals:
             next(words)  # its value
-        elif name not in ("resume", "workdir", "overwrite"):
+        elif name not in ("resume", "workdir", "parent", "overwrite"):
             kept.append(word)
     ours = [*kept, f"--workdir={results.folder}", "--resume=latest"]
     return f"go on with\n  {shlex.join(['python', '-m', 'grokjax.train', *ours])}"

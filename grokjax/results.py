@@ -176,10 +176,18 @@ class Results:
 
     def stored_config(self) -> dict:
         """The config of what ran here; empty if nothing did."""
-        return json.loads(self.config.read_text()) if self.config.is_file() else {}
+        return _read_json(self.config)
 
     def _read_metadata(self):
-        return json.loads(self.metadata.read_text()) if self.metadata.is_file() else {}
+        return _read_json(self.metadata)
+
+
+def _read_json(path):
+    """What a file holds; nothing if there is none."""
+    try:
+        return json.loads(path.read_text()) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); remove {path.parent} to go on") from error
 
 
 def _write_json(path, value):

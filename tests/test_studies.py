@@ -183,17 +183,44 @@ def test_a_study_killed_at_any_moment_ends_in_the_same_summary(tmp_path, whole_g
 
 @pytest.mark.slow
 def test_an_arm_that_fails_stops_no_other_and_is_tried_again(tmp_path):
-    broken = toy(tmp_path, extra='configs["without"].lift = "sideways"')
+    bad_luck = tmp_path / "bad_luck"
+    bad_luck.touch()
+    path = toy(
+        tmp_path,
+        extra=f"""import os, sys
+    if os.path.exists({str(bad_luck)!r}) and ":without" in " ".join(sys.argv):
+        raise RuntimeError("out of luck")""",
+    )
     results = tmp_path / "results"
-    first = conduct(broken, results)
-    second = conduct(toy(tmp_path), results)
+    first = conduct(path, results)
+    bad_luck.unlink()
+    second = conduct(path, results)
 
     assert first.returncode == 1
     assert "failed: toy/without; the same command tries them again" in first.stderr
-    assert "lift = 'sideways'; choose auto" in first.stdout
-    assert [row["arm"] for row in rows(results / "toy")] == ["without", "with"]
+    assert "out of luck" in first.stdout
+    assert "Not finished yet: without" in first.stdout
     assert second.returncode == 0
+    assert [row["arm"] for row in rows(results / "toy")] == ["without", "with"]
     assert second.stdout.count("was finished before") == 1
+
+
+def test_an_arm_that_cannot_be_meant_is_found_before_any_is_trained(tmp_path):
+    broken = toy(tmp_path, extra='configs["with"].lift = "sideways"')
+    done = conduct(broken, tmp_path / "results")
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "toy/with: lift = 'sideways'; choose auto" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_file_that_is_no_study_is_left_out(tmp_path):
+    toy(tmp_path)
+    (tmp_path / "helpers.py").write_text("HELP = 1\n")
+
+    assert claims(tmp_path) == {"toy": "Decay brings grokking forward."}
+    with pytest.raises(ValueError, match=r"helpers\.py has no STUDY"):
+        read(tmp_path / "helpers.py")
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
     Medians count all runs: one that did not grok while we looked has a step, and a delay,
     longer than any. The log-rank p compares with the first arm that has the task, or if the first
     folder has an arm with these very values, with that; it is that of one comparison, whatever
-    their number.
+    their number. Arms of other tasks are not compared.
     """
     table, known = [], {}
     for arm in arms:
@@ -64,9 +64,14 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
 
 def _reference(arm, task, known):
     """The arm of the first family with the same values, else the first arm that has the task."""
-    arms = [other for (_, of), (other, _) in known.items() if of == task]
+    arms = [other for (_, of), (other, _) in known.items() if of == task and _is_alike(other, arm)]
     alike = [a for a in arms if a.family == arms[0].family != arm.family and a.values == arm.values]
     return next(iter([*alike, *arms]), None)
+
+
+def _is_alike(a, b):
+    """Have two arms the same task? Else nothing is learnt from comparing them."""
+    return a.config.get("task") == b.config.get("task") or bool(a.history.groups)
 
 
 def best_of_families(arms: Sequence[Arm]) -> list[Arm]:

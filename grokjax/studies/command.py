@@ -54,6 +54,7 @@ def _list(folder):
 
 def _prepare(studies):
     """Checks what was asked for, before anything is written; gives what is to be done."""
+    command_line.refuse("config")
     if writers.WANDB.value:
         writers.check_wandb()
         os.environ[writers.FOR_ALL] = "1"  # its arms are processes of their own
@@ -64,7 +65,11 @@ def _prepare(studies):
     conductors = [conductor for study in studies for conductor in _look_at(study)]
     if cluster.SUBMIT.value:
         return cluster.submission(studies[0].name, conductors[0].folder / "jobs")
-    return functools.partial(_show if STATUS.value else _work, conductors)
+    if STATUS.value:
+        return functools.partial(_show, conductors)
+    for conductor in conductors:
+        conductor.check()
+    return functools.partial(_work, conductors)
 
 
 def _look_at(study):
@@ -82,6 +87,7 @@ def _look_at(study):
 
 
 def _show(conductors):
+    """Prints the tables; a ValueError of what a folder holds is one line."""
     for number, conductor in enumerate(conductors, 1):
         table = conductor.status()
         if cluster.JOBS.value is not None:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from grokjax.comparison import analysis, arms
 from grokjax.comparison.rows import rows, write_csv
+from grokjax.config import make_task
 from grokjax.files import replacing
 from grokjax.interrupts import Interrupts
 from grokjax.locks import Lock
@@ -17,6 +18,7 @@ from grokjax.runs import count, share
 from grokjax.studies import merge
 from grokjax.studies.process import ArmProcess
 from grokjax.studies.study import Study, differences, part
+from grokjax.validation import check, check_sections
 
 
 class Conductor:
@@ -37,6 +39,8 @@ class Conductor:
         Raises:
             ValueError: if there are other arms than these in the folder.
         """
+        if not (study.text or "").strip():
+            raise ValueError(f"{study.file} has no docstring; its first line is the claim")
         self.study, self.folder, self._chunk = study, folder, chunk
         self._arms = study.arms(size, seeds)
         flags = [*flags, f"--seeds={min(seeds)}:{max(seeds) + 1}"] if seeds else [*flags]
@@ -57,6 +61,16 @@ class Conductor:
         if not chosen:
             raise ValueError(f"no arm is called {only!r}; choose from {', '.join(self._arms)}")
 
+    def check(self) -> None:
+        """Raises a ValueError if the config of an arm that is to be trained cannot be meant."""
+        for name, process in self._processes.items():
+            if not process.results.is_complete():
+                try:
+                    check_sections(process.config)
+                    check(process.config, make_task(process.config))
+                except ValueError as error:
+                    raise ValueError(f"{self.study.name}/{name}: {error}") from error
+
     def run(self, interrupts: Interrupts, say=print) -> list[str]:
         """Trains what is not finished; returns the arms that failed."""
         failed = []
@@ -64,10 +78,10 @@ class Conductor:
             if interrupts.received:
                 break
             where = f"{self.study.name} {number}/{len(self._processes)} {name}"
-            if process.results.is_complete():
+            if process.results.is_complete() or Results(self.folder / name).is_complete():
                 say(f"{where}: was finished before")
                 continue
-            say(f"{where}: training, see {process.results.folder}/training.log")
+            say(f"{where}: training, see {process.output}")
             outcome = process.run(interrupts)
             say(f"{where}: {_in_words(outcome, process.progress())}")
             if outcome == "failed":
@@ -84,9 +98,8 @@ class Conductor:
             table.add_column(column, justify="right")
         for name, process in self._processes.items():
             status, step, runs, grokked, seconds = process.progress()
-            table.add_row(
-                Text(name), status, f"{runs}", f"{step:,}", f"{grokked}", f"{seconds:,.0f}"
-            )
+            steps = f"{step:,} of {process.config.schedule.num_steps:,}"
+            table.add_row(Text(name), status, f"{runs}", steps, f"{grokked}", f"{seconds:,.0f}")
         return table
 
     def summarise(self) -> str | None:

@@ -37,7 +37,7 @@ class ArmProcess:
     def __init__(self, config_file: str, config: ConfigDict, folder: Path, flags: Sequence[str]):
         """Takes what `grokjax.train` is to be given: the config, where, and further flags."""
         self.results, self.config = Results(folder), config
-        self._lock, self._output = Lock(folder / "study.lock"), folder / "output.log"
+        self._lock, self.output = Lock(folder / "study.lock"), folder / "output.log"
         self._command = [sys.executable, "-m", "grokjax.train", f"--config={config_file}"]
         self._command += [f"--workdir={folder}", f"--parent={os.getpid()}", *flags]
 
@@ -78,11 +78,11 @@ class ArmProcess:
 
     def last_lines(self, count: int = 12) -> str:
         """The end of what the process said."""
-        said = self._output.read_text(errors="replace") if self._output.exists() else ""
+        said = self.output.read_text(errors="replace") if self.output.exists() else ""
         return "\n".join(f"    {line}" for line in said.splitlines()[-count:])
 
     def _train(self, interrupts):
-        with self._output.open("a") as output:
+        with self.output.open("a") as output:
             process = subprocess.Popen(
                 [*self._command, *self._start()],
                 stdin=subprocess.DEVNULL,

@@ -1,6 +1,7 @@
 """A study: a question, and the arms that answer it, each an ordinary config."""
 
 import ast
+import runpy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -78,16 +79,22 @@ class Study(NamedTuple):
 
 def read(path: Path) -> Study:
     """The study of a file."""
-    import runpy
-
-    return runpy.run_path(str(path))["STUDY"]
+    study = runpy.run_path(str(path)).get("STUDY")
+    if not isinstance(study, Study):
+        raise ValueError(f"{path} has no STUDY; see experiments/ for what one looks like")
+    return study
 
 
 def claims(folder: Path) -> dict[str, str]:
     """The claim of each study in a folder, by name, without running any of them."""
     found = {}
     for path in sorted(folder.glob("[!_]*.py")):
-        found[path.stem] = ast.get_docstring(ast.parse(path.read_text())).splitlines()[0]
+        try:
+            tree = ast.parse(path.read_text())
+        except SyntaxError as error:
+            raise ValueError(f"{path} is no Python: {error}") from error
+        if any(isinstance(node, ast.Name) and node.id == "STUDY" for node in ast.walk(tree)):
+            found[path.stem] = (ast.get_docstring(tree) or "(says no claim)").splitlines()[0]
     return found
 
 
