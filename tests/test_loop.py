@@ -60,7 +60,7 @@ def test_a_grid_equals_each_run_alone_within_rounding_when_batched(eight, how):
     chex.assert_trees_all_close(together_R.params, alone_R.params, atol=1e-5)
 
 
-@pytest.mark.parametrize("how", ["map", "vmap", "3"])
+@pytest.mark.parametrize("how", ["map", "vmap"])
 def test_a_run_that_rests_keeps_its_state_and_its_metrics_while_others_train_on(how):
     """Of four runs the second and the last rest from step 10 on."""
     config = toy()
