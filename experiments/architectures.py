@@ -4,6 +4,7 @@ Division mod 97, half of all equations, with and without Grokfast-MA (window 100
 al., 2024, https://arxiv.org/abs/2405.20233), for the transformer, GPT-2, ResFormer and SVFormer
 (Zhou et al., 2024, https://arxiv.org/abs/2410.17897), the network of frames and TokenFormer (Wang
 et al., 2024, https://arxiv.org/abs/2410.23168).
+Expected: nothing yet, it has not been run but as a toy.
 """
 
 from grokjax import Study, base, conduct, grid

@@ -6,6 +6,7 @@ rates and decays on division mod 97, half of all equations, by a network of widt
 AdamW's learning rates include the three times larger one, and `ema_rate` divides Grokfast's by
 1 + lamb, as users of it have proposed.
 Lee et al., 2024, https://arxiv.org/abs/2405.20233.
+Expected: nothing yet, it has not been run but as a toy.
 """
 
 from grokjax import Study, base, conduct, grid

@@ -6,6 +6,7 @@ al., 2024, https://kellerjordan.github.io/posts/muon/; OrthoGrad: Prieto et al.,
 https://arxiv.org/abs/2501.04697; SPlus: Frans et al., 2025, https://arxiv.org/abs/2506.07254;
 Lion: Chen et al., 2023, https://arxiv.org/abs/2302.06675; Schedule-Free: Defazio et al., 2024,
 https://arxiv.org/abs/2405.15682.
+Expected: nothing yet, it has not been run but as a toy.
 """
 
 from grokjax import Study, base, conduct, grid

@@ -6,6 +6,7 @@ AdamW with weight decay 1, and the same with dropout .1, for a transformer of wi
 128). After https://github.com/Noaillesss/grokking, which trained 10,000 epochs, one
 seed each, and took SGD's decay of 1 from AdamW, which holds SGD at zero; here SGD has a rate of its
 own and no decay.
+Expected: nothing yet, it has not been run but as a toy.
 """
 
 from grokjax import Study, base, conduct, grid

@@ -4,6 +4,7 @@ Division mod 97 alone, then beside addition in batches of 90 to 10, 70 to 30 and
 with addition and subtraction by thirds; all training examples of every operation are used, only
 the batches are shared out. Steps are counted for all tasks together: at 50 to 50, division sees
 half as many examples a step as alone.
+Expected: nothing yet, it has not been run but as a toy.
 """
 
 from grokjax import Study, base, conduct, grid
