@@ -49,8 +49,8 @@ def make_advance(trainer, how="auto"):
                 step = functools.partial(trainer.step, run=run, table=table)
                 return jax.lax.fori_loop(start, stop, lambda t, state: step(state, t), state)
 
-            rest = active is not None
-            state = jax.lax.cond(active, train, lambda x: x, state) if rest else train(state)
+            may_rest = active is not None
+            state = jax.lax.cond(active, train, lambda x: x, state) if may_rest else train(state)
             metrics = functools.partial(trainer.evaluate, run=run, table=table)
             due = stop % trainer.eval_every == 0
             return state, jax.lax.cond(due, metrics, zeros(metrics), state)

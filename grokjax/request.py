@@ -20,8 +20,6 @@ OVERWRITE = flags.DEFINE_bool("overwrite", False, "Delete earlier results in the
 SAVE_PATH = flags.DEFINE_string("save_path", None, "File for a copy of overview.png.")
 LOG_EVERY = flags.DEFINE_integer("log_every", None, "Short for config.log_every.")
 STOP = flags.DEFINE_integer("stop_after_grok", None, "Short for schedule.stop_after_grok.")
-
-
 PARENT = flags.DEFINE_integer("parent", None, "Save and stop when this process, our parent, ends.")
 
 

@@ -113,6 +113,20 @@ def test_settings_are_compared_at_the_best_of_each_folder(tmp_path):
     ]
 
 
+def test_a_share_of_the_examples_is_never_chosen_as_a_setting(tmp_path):
+    """Eleven arms are too many for one picture: of those that vary in it, .5 is shown beside .5."""
+    curve = grid(tmp_path / "curve", train_fraction=tuple(n / 20 for n in range(5, 15)))
+    plain = leave(tmp_path / "plain", [300], runs={"train_fraction": [0.5], "seed": [0]})
+    arms = read_all([curve, plain])
+    shown = {
+        text.get_text() for text in analysis.charts.comparison(analysis._few(arms)).axes[3].texts
+    }
+
+    assert "at its best" not in analysis.write(arms, tmp_path / "out")
+    assert {"curve train_fraction=0.5", "plain"} <= shown
+    assert "curve train_fraction=0.7" not in shown
+
+
 def test_mixtures_have_a_picture_of_their_tasks(tmp_path):
     plain, mixed = leave(tmp_path / "plain", [300]), leave(tmp_path / "mixed", [400])
     sides = [f"{side}_accuracy" for side in ("train", "val")]

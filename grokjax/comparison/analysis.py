@@ -85,19 +85,19 @@ def _few(arms):
     """One of each family: at its best, or where data is what varies, with the same share of it."""
     if not _by_fraction(arms):
         return best_of_families(arms)
-    shares = [{a.values["train_fraction"] for a in arms if a.family == f} for f in _families(arms)]
-    common = sorted(set.intersection(*shares))
-    chosen = common[len(common) // 2] if common else None
-    return [arm for arm in arms if arm.values["train_fraction"] == chosen] or list(arms)
-
-
-def _families(arms):
-    return dict.fromkeys(arm.family for arm in arms)
+    shares = {}
+    for arm in arms:
+        shares.setdefault(arm.family, set()).update(arm.config["runs"]["train_fraction"])
+    common = sorted(set.intersection(*shares.values()))
+    if not common:
+        return list(arms)
+    chosen = common[len(common) // 2]
+    return [arm for arm in arms if arm.values.get("train_fraction", chosen) == chosen]
 
 
 def _by_fraction(arms):
-    """A share of the examples is no setting to be chosen."""
-    return all("train_fraction" in arm.values for arm in arms)
+    """Do some differ in their share of the examples? That is no setting to be chosen."""
+    return any("train_fraction" in arm.values for arm in arms)
 
 
 def _varying(arms):
