@@ -9,42 +9,22 @@ down slows all of them. Run it on an idle machine: a neighbour's load hurts PyTo
 threads wait for each other by spinning, more than JAX.
 """
 
-import argparse
-import datetime
 import importlib
-import importlib.metadata
-import json
-import os
-import platform
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from statistics import median
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 from ml_collections import ConfigDict
 
 import grokjax
-from benchmarks import plain_jax
+from benchmarks import harness, plain_jax
+from benchmarks.harness import Contender
 from grokjax import loop
 
-ROOT = Path(__file__).resolve().parent.parent
 CHOICE = ("num_blocks", "width", "num_heads", "ff_width", "activation")  # what plain models take
 STEPS = 9  # of one turn: an epoch of division mod 97
 ROUNDS = 7
 RUNS = (1, 4, 16)
 NO_EVALUATION = 2**31 - 1  # steps until the first
-PAUSE = 0.05  # seconds; OpenMP threads go on spinning for some milliseconds after their work
-COMPILED = "PyTorch, compiled"
-
-
-class Contender(NamedTuple):
-    """Somebody who trains some steps at every `next`, and waits for the last."""
-
-    start: Callable[[], Iterator]
-    num_runs: int = 1  # trained at once
 
 
 def measure(
@@ -55,11 +35,7 @@ def measure(
     runs: Sequence[int] = RUNS,
     torch: bool = True,
 ) -> dict[str, dict]:
-    """Times every contender; {name: row} in the order of their turns.
-
-    A row holds `ms`, the milliseconds per step and run of every round, their `median` and
-    `best`, and `ratio`, the best of the first row over this row's; or `note`, why it could
-    not be timed.
+    """Times every contender; {name: row} as `harness.compare` gives them.
 
     Args:
         config: a transformer of any size, otherwise as in `base()`, with one value for every
@@ -70,34 +46,12 @@ def measure(
         torch: time PyTorch too, where it is installed.
     """
     _check_covered(config)
-    contenders = _contenders(config, steps, runs, torch)
-    turns, notes = _warm_up(contenders)
-    rows = {}
-    for name, seconds in _time_in_turns(turns, rounds).items():
-        ms = [1e3 * s / steps / contenders[name].num_runs for s in seconds]
-        rows[name] = {"ms": ms, "median": median(ms), "best": min(ms)}
-    first = next(iter(rows.values()))
-    for row in rows.values():
-        row["ratio"] = first["best"] / row["best"]
-    return {name: rows.get(name) or {"note": notes[name]} for name in contenders}
-
-
-def setup(config: ConfigDict, num_runs: int) -> grokjax.Experiment:
-    """The experiment of a config with that many seeds."""
-    config = ConfigDict(config.to_dict())
-    config.runs = grokjax.grid(config.runs, seed=range(num_runs))
-    experiment = grokjax.setup(config)
-    if len(experiment.labels) != num_runs:
-        raise ValueError(
-            f"config.runs spans {len(experiment.labels) // num_runs} runs besides the seeds; "
-            "give each of its entries one value"
-        )
-    return experiment
+    return harness.compare(_contenders(config, steps, runs, torch), steps, rounds)
 
 
 def grokjax_runs(config: ConfigDict, num_runs: int, steps: int) -> Iterator[Mapping]:
     """Trains `steps` further steps at every `next`, waits for the last, yields the weights."""
-    experiment = setup(config, num_runs)
+    experiment = harness.setup(config, num_runs)
     trainer = experiment.trainer._replace(eval_every=NO_EVALUATION)
     given = (experiment.runs_R, experiment.table)
     state_R = loop.init(trainer, *given, how=config.lift)
@@ -111,7 +65,7 @@ def grokjax_runs(config: ConfigDict, num_runs: int, steps: int) -> Iterator[Mapp
 
 def make_problem(config: ConfigDict) -> plain_jax.Problem:
     """What grokjax's run of seed 0 trains, for those who know nothing of grokjax."""
-    experiment = setup(config, 1)
+    experiment = harness.setup(config, 1)
     state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.table, how=config.lift)
     state, run = jax.device_get(jax.tree.map(lambda x: x[0], (state_R, experiment.runs_R)))
     examples = experiment.task.examples
@@ -167,145 +121,21 @@ def _contenders(config, steps, runs, torch) -> dict[str, Contender]:
     contenders["plain JAX"] = Contender(lambda: plain_jax.train(problem, steps))
     if torch:
         contenders["PyTorch"] = Contender(pytorch)
-        contenders[COMPILED] = Contender(lambda: pytorch(compiled=True))
+        contenders["PyTorch, compiled"] = Contender(lambda: pytorch(compiled=True), may_fail=True)
     return contenders
 
 
-def _warm_up(contenders):
-    """Everybody's first two turns, and why some could not take them."""
-    turns, notes = {}, {}
-    for name, contender in contenders.items():
-        try:
-            training = contender.start()
-            next(training)
-            next(training)
-            turns[name] = training
-        except ModuleNotFoundError as error:
-            if error.name != "torch":
-                raise
-            notes[name] = "not installed"
-        except Exception as error:  # of many types: there is no compiler, it fails, ...
-            if name != COMPILED:
-                raise
-            notes[name] = f"torch.compile failed: {str(error).strip().splitlines()[0]}"
-    return turns, notes
-
-
-def _time_in_turns(turns, rounds):
-    """{name: seconds of every round}."""
-    seconds = {name: [] for name in turns}
-    for _ in range(rounds):
-        for name, training in turns.items():
-            time.sleep(PAUSE)
-            began = time.perf_counter()
-            next(training)
-            seconds[name].append(time.perf_counter() - began)
-    return seconds
-
-
-def environment() -> dict:
-    """Where, when and with what the numbers were taken."""
-    versions = {"python": platform.python_version(), "jax": jax.__version__, "torch": _torch()}
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "device": device(),
-        "versions": versions,
-    }
-
-
-def device() -> str:
-    """The accelerator, or the processor and the number of its cores."""
-    kind = jax.devices()[0].device_kind
-    if kind != "cpu":
-        return kind
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{cores} cores, {models[0] if models else platform.processor() or platform.machine()}"
-
-
-def _commit():
-    command = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40")
-    try:
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip() or None
-    except OSError:  # no git
-        return None
-
-
-def _torch():
-    try:
-        return importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def table(rows: Mapping[str, Mapping]) -> str:
-    """The rows of `measure` for a reader."""
-    lines = [f"{'ms per step and run':<20}{'median':>9}{'best':>9}{'grokjax / this':>17}"]
-    for name, row in rows.items():
-        if "note" in row:
-            lines.append(f"{name:<20}  {row['note']}")
-        else:
-            lines.append(f"{name:<20}{row['median']:>9.2f}{row['best']:>9.2f}{row['ratio']:>17.2f}")
-    return "\n".join(lines)
-
-
-def shrink(config: ConfigDict) -> None:
-    """Makes a config a toy: still more examples in a batch than distinct first tokens."""
-    config.task.p, config.batch_size = 7, 13
-    config.model.update(width=16, num_heads=2)
+COMMAND = harness.Command(
+    "step_time",
+    __doc__,
+    steps=(STEPS, "training steps of one turn"),
+    rounds=(ROUNDS, "turns of each contender"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measures, prints the table and appends it to a file if asked to."""
-    parser = _parser()
-    args = parser.parse_args(argv)
-    config = grokjax.load(str(ROOT / "configs" / "moddiv.py"))
-    options = {"steps": args.steps, "rounds": args.rounds, "runs": (1, 2) if args.quick else RUNS}
-    if args.quick:
-        shrink(config)
-    if args.json:
-        _check_writable(parser, args.json)
-
-    rows = measure(config, **options)
-    found = {"benchmark": "step_time", **environment(), **options, "config": config.to_dict()}
-    versions = ", ".join(f"{name} {version or '-'}" for name, version in found["versions"].items())
-    print(f"{found['device']}; {versions}\n\n{table(rows)}")
-    if args.json:
-        with args.json.open("a") as file:
-            print(json.dumps({**found, "rows": rows}), file=file)
-
-
-def _parser():
-    parser = _Parser("python -m benchmarks.step_time", description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a toy size, to see that it works")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="append the result as a line")
-    parser.add_argument("--rounds", type=_positive, default=ROUNDS, help="turns of each contender")
-    parser.add_argument("--steps", type=_positive, default=STEPS, help="training steps of one turn")
-    return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def _positive(text):
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r}; choose 1 or more")
-    return int(text)
-
-
-def _check_writable(parser, path):
-    """Before minutes are spent on what could not be kept."""
-    try:
-        path.open("a").close()
-    except OSError as error:
-        parser.error(f"cannot write {path}: {error.strerror}")
+    COMMAND.run(argv, measure, harness.table, quick={"runs": (1, 2)})
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import plain_jax, step_time
+from benchmarks import harness, plain_jax, step_time
 from grokjax import Examples, make_table
 from grokjax.config import make_task
 from grokjax.trainer import make_model
@@ -141,7 +141,7 @@ def test_without_pytorch_its_rows_say_so(toy_config, monkeypatch):
     rows = step_time.measure(toy_config, steps=1, rounds=1, runs=(1,))
 
     assert rows["PyTorch"] == rows["PyTorch, compiled"] == {"note": "not installed"}
-    assert "not installed" in step_time.table(rows)
+    assert "not installed" in harness.table(rows)
 
 
 @pytest.mark.parametrize(
