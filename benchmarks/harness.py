@@ -3,12 +3,13 @@
 import argparse
 import datetime
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -169,18 +170,35 @@ class Command:
     """`python -m benchmarks.<name>`: flags, then a table and, if asked for, a line of JSON.
 
     Every benchmark has `--quick`, a toy size that shows that it works, and `--json FILE`. Its other
-    flags are numbers, such as `--rounds 7`.
+    flags are numbers, such as `--rounds 7`, and choices, such as `--model mlp`. With `all` instead
+    of a name there is a table and a line for every combination of the choices: `all` is each name
+    in turn, also of the choices that are not given.
     """
 
-    def __init__(self, name: str, doc: str, **numbers: tuple[int, str]):
-        """Takes the benchmark's name, its docstring and {flag: (default, help)}."""
-        self.name, self._numbers = name, numbers
+    def __init__(
+        self,
+        name: str,
+        doc: str,
+        choices: Mapping[str, tuple[Sequence[str], str]] | None = None,
+        **numbers: tuple[int, str],
+    ):
+        """Takes the benchmark's name and its docstring.
+
+        Args:
+            name: of the module.
+            doc: its first line is the command's description.
+            choices: {flag: (names, help)}; the first name is the default.
+            numbers: {flag: (default, help)}.
+        """
+        self.name, self._numbers, self._choices = name, numbers, choices or {}
         self._parser = _Parser(f"python -m benchmarks.{name}", description=doc.partition("\n")[0])
         add = self._parser.add_argument
         add("--quick", action="store_true", help="a toy size, to see that it works")
         add("--json", type=Path, metavar="FILE", help="append the result as a line")
         for flag, (default, text) in numbers.items():
             add(f"--{flag}", type=_positive, metavar="N", help=f"{text} (default: {default})")
+        for flag, (names, text) in self._choices.items():
+            add(f"--{flag}", choices=(*names, "all"), help=f"{text} (default: {names[0]})")
 
     def run(self, argv, measure: Callable, table: Callable, config=moddiv, quick=None) -> None:
         """Measures, prints the table and appends the finding to the file.
@@ -189,7 +207,7 @@ class Command:
             argv: words of the command line; None: those of the process.
             measure: `(config, **numbers) -> rows`, which JSON can hold.
             table: of rows, for a reader.
-            config: `(quick) -> config` to be measured.
+            config: `(quick, **choices) -> config` to be measured.
             quick: arguments of `measure` at toy size, where its own are larger.
         """
         args = self._parser.parse_args(argv)
@@ -198,14 +216,28 @@ class Command:
         options = {flag: default for flag, (default, _) in self._numbers.items()}
         options |= (quick or {}) if args.quick else {}
         options |= {flag: getattr(args, flag) for flag in self._numbers if getattr(args, flag)}
-        chosen = config(args.quick)
-        found = {"benchmark": self.name, **environment(), **options, "config": chosen.to_dict()}
-        rows = measure(chosen, **options)
-        versions = ", ".join(f"{name} {v or '-'}" for name, v in found["versions"].items())
-        print(f"{found['device']}; {versions}\n\n{table(rows)}")
-        if args.json:
-            with args.json.open("a") as file:
-                print(json.dumps({**found, "rows": rows}), file=file)
+        combinations = [(names, config(args.quick, **names)) for names in self._combinations(args)]
+        around = {"benchmark": self.name, **environment(), **options}
+        versions = ", ".join(f"{name} {v or '-'}" for name, v in around["versions"].items())
+        print(f"{around['device']}; {versions}")
+        for names, chosen in combinations:
+            rows = measure(chosen, **options)
+            print("", *([", ".join(names.values())] if names else []), table(rows), sep="\n")
+            if args.json:
+                found = {**around, **names, "config": chosen.to_dict(), "rows": rows}
+                with args.json.open("a") as file:
+                    print(json.dumps(found), file=file)
+
+    def _combinations(self, args) -> list[dict[str, str]]:
+        """A name for each choice, in every combination that the flags ask for."""
+        given = {flag: getattr(args, flag) for flag in self._choices}
+        if "all" in given.values():
+            given = {flag: name or "all" for flag, name in given.items()}
+        names = [
+            known if given[flag] == "all" else (given[flag] or known[0],)
+            for flag, (known, _) in self._choices.items()
+        ]
+        return [dict(zip(given, chosen, strict=True)) for chosen in itertools.product(*names)]
 
     def _check_writable(self, path):
         """Before minutes are spent on what could not be kept."""

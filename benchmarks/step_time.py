@@ -1,7 +1,13 @@
-"""Milliseconds of one training step of division mod 97: grokjax, plain JAX, PyTorch.
+"""Milliseconds of one training step of modular arithmetic: grokjax, plain JAX, PyTorch.
 
     python -m benchmarks.step_time
+    python -m benchmarks.step_time --model mlp --batches full --precision bfloat16
+    python -m benchmarks.step_time --model all --rounds 3
     python -m benchmarks.step_time --quick --json step_time.jsonl
+
+The transformer divides mod 97 as in `configs/moddiv.py`; the other models add, each as in its own
+config: `configs/modadd_mlp.py` and so on. `--model all` is every model with every batch in every
+precision, a table each.
 
 All contenders train the same function from the same weights on the same examples. They take
 turns in one process, one round of turns after the other, so that whatever slows the machine
@@ -10,6 +16,7 @@ threads wait for each other by spinning, more than JAX.
 """
 
 import importlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 import jax
@@ -18,9 +25,9 @@ from ml_collections import ConfigDict
 import grokjax
 from benchmarks import harness, plain_jax
 from benchmarks.harness import Contender
+from benchmarks.problem import BATCHES, MODELS, Problem, make_problem
 from grokjax import loop
 
-CHOICE = ("num_blocks", "width", "num_heads", "ff_width", "activation")  # what plain models take
 STEPS = 9  # of one turn: an epoch of division mod 97
 ROUNDS = 7
 RUNS = (1, 4, 16)
@@ -38,15 +45,22 @@ def measure(
     """Times every contender; {name: row} as `harness.compare` gives them.
 
     Args:
-        config: a transformer of any size, otherwise as in `base()`, with one value for every
-            entry of `config.runs`. The seeds are 0..R-1 whatever it says.
+        config: one of `MODELS` at any size, otherwise as in `base()`, with one value for every
+            entry of `config.runs` but the seed. The seeds are 0..R-1 whatever it says.
         steps: of one turn.
         rounds: turns of each contender, after one that compiles and one that warms up.
         runs: grokjax is timed with each of these numbers of runs.
         torch: time PyTorch too, where it is installed.
     """
-    _check_covered(config)
-    return harness.compare(_contenders(config, steps, runs, torch), steps, rounds)
+    _forget_compiled()
+    problem = make_problem(config)
+    contenders = {
+        f"grokjax, R = {R}": Contender(lambda R=R: grokjax_runs(config, R, steps), num_runs=R)
+        for R in runs
+    }
+    contenders["plain JAX"] = Contender(lambda: plain_jax.train(problem, steps))
+    contenders |= pytorch(problem, steps) if torch else {}
+    return harness.compare(contenders, steps, rounds)
 
 
 def grokjax_runs(config: ConfigDict, num_runs: int, steps: int) -> Iterator[Mapping]:
@@ -63,79 +77,60 @@ def grokjax_runs(config: ConfigDict, num_runs: int, steps: int) -> Iterator[Mapp
         yield state_R.params
 
 
-def make_problem(config: ConfigDict) -> plain_jax.Problem:
-    """What grokjax's run of seed 0 trains, for those who know nothing of grokjax."""
-    experiment = harness.setup(config, 1)
-    state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.table, how=config.lift)
-    state, run = jax.device_get(jax.tree.map(lambda x: x[0], (state_R, experiment.runs_R)))
-    examples = experiment.task.examples
-    train_rows = state.split.order_N[: int(run.num_train_G[0])]
-    return plain_jax.Problem(
-        architecture={
-            "num_tokens": experiment.task.num_tokens,
-            "num_classes": experiment.task.num_classes,
-            "length": examples.inputs_NxL.shape[1],
-            **{name: config.model[name] for name in CHOICE},
-            "ff_width": config.model.ff_width or 4 * config.model.width,
-        },
-        params=state.params,
-        inputs_NxL=examples.inputs_NxL[train_rows],
-        labels_N=examples.labels_N[train_rows],
-        batch_size=config.batch_size,
-        hparams={name: float(value) for name, value in run.hparams.items()},
-    )
+def pytorch(problem: Problem, steps: int, num_runs: int = 1) -> dict[str, Contender]:
+    """PyTorch's ways to train some runs one after the other, by name.
+
+    Whether PyTorch is installed shows when they start.
+    """
+
+    def contender(mode):
+        def start():
+            reference = importlib.import_module("benchmarks.torch_reference")
+            return reference.train(problem, num_runs * steps, mode=mode)
+
+        return Contender(start, num_runs, may_fail=True)
+
+    modes = {"PyTorch": None, "PyTorch, compiled": "default"}
+    if jax.default_backend() == "gpu":
+        modes["PyTorch, CUDA graphs"] = "reduce-overhead"
+    return {name: contender(mode) for name, mode in modes.items()}
 
 
-def _check_covered(config):
-    """The plain formulations know one architecture, one optimizer, one way to draw batches."""
-    free = (*CHOICE, "initializer")  # they get grokjax's initial weights
-    usual = grokjax.base()
-    covered = [
-        (f"model.{name}", value, usual.model.get(name))
-        for name, value in config.model.items()
-        if name not in free
-    ]
-    covered += [
-        ("optimizer", config.optimizer.to_dict(), usual.optimizer.to_dict()),
-        ("loss.name", config.loss.name, "cross_entropy"),
-        ("batches", config.batches, "shuffled"),
-        ("schedule.learning_rate", config.schedule.learning_rate, "linear_warmup"),
-        ("runs.l1", config.runs.l1, (0.0,)),
-    ]
-    for path, given, known in covered:
-        if given != known:
-            raise ValueError(f"{path} = {given!r}; the plain formulations know only {known!r}")
+def _forget_compiled():
+    """What PyTorch compiled for another batch: it would now compile for batches of any size."""
+    if torch := sys.modules.get("torch"):
+        torch.compiler.reset()
 
 
-def _contenders(config, steps, runs, torch) -> dict[str, Contender]:
-    problem = make_problem(config)
-
-    def pytorch(**options):
-        reference = importlib.import_module("benchmarks.torch_reference")
-        return reference.train(problem, steps, **options)
-
-    contenders = {
-        f"grokjax, R = {R}": Contender(lambda R=R: grokjax_runs(config, R, steps), num_runs=R)
-        for R in runs
-    }
-    contenders["plain JAX"] = Contender(lambda: plain_jax.train(problem, steps))
-    if torch:
-        contenders["PyTorch"] = Contender(pytorch)
-        contenders["PyTorch, compiled"] = Contender(lambda: pytorch(compiled=True), may_fail=True)
-    return contenders
+def choose(quick: bool, model: str, batches: str, precision: str) -> ConfigDict:
+    """The config of a model, or a toy in its shape."""
+    covered = MODELS[model]
+    config = grokjax.load(str(harness.ROOT / "configs" / f"{covered.config}.py"))
+    config.batches = batches
+    if precision != "float32":
+        config.matmul_precision = precision
+    if quick:
+        config.task.p, config.batch_size = 7, 13
+        config.model.update(covered.toy)
+    return config
 
 
 COMMAND = harness.Command(
     "step_time",
     __doc__,
+    choices={
+        "model": (tuple(MODELS), "what is trained"),
+        "batches": (BATCHES, "512 examples a step, or all"),
+        "precision": (("float32", "bfloat16"), "of matrix products"),
+    },
     steps=(STEPS, "training steps of one turn"),
     rounds=(ROUNDS, "turns of each contender"),
 )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measures, prints the table and appends it to a file if asked to."""
-    COMMAND.run(argv, measure, harness.table, quick={"runs": (1, 2)})
+    """Measures, prints the tables and appends them to a file if asked to."""
+    COMMAND.run(argv, measure, harness.table, choose, quick={"runs": (1, 2)})
 
 
 if __name__ == "__main__":

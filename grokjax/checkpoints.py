@@ -88,7 +88,7 @@ def restore(folder: Path, step: int, like_state_R) -> Restored:
     Raises:
         Damaged: if it cannot be read, or its checksums are not those of its arrays.
     """
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     template = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like_state_R
     )

@@ -40,6 +40,7 @@ def base(choice: str = "", *, task="modular", model="transformer", optimizer="ad
                 "proportional": False,  # training sets of a mixture follow runs.mix, as batches do
             },
             "loss": {"name": "cross_entropy", "precision": "float32", "l1": "normalized"},
+            "matmul_precision": "default",  # or highest, bfloat16: matters on accelerators
             "batch_size": 512,
             "batches": "shuffled",  # or sampled (with replacement), full
             "schedule": {
@@ -107,7 +108,10 @@ def static(config: ConfigDict) -> dict[str, Any]:
     values = config.to_dict()
     schedule = values["schedule"]
     return {
-        **{name: values[name] for name in ("model", "loss", "batches", "batch_size")},
+        **{
+            name: values[name]
+            for name in ("model", "matmul_precision", "loss", "batches", "batch_size")
+        },
         "optimizer": {name: values["optimizer"].get(name, {}) for name in config.optimizer.chain},
         "learning_rate_schedule": schedule["learning_rate"],
         **{n: schedule[n] for n in ("num_steps", "eval_every", "eval_examples", "eval_block")},

@@ -9,7 +9,6 @@ from clu import parameter_overview
 
 from grokjax.experiment import Experiment
 from grokjax.metrics import History, grokking_of_runs, last_evaluations
-from grokjax.pictures import plots
 from grokjax.results import Results
 from grokjax.summary import summarise, summary_text
 
@@ -20,9 +19,9 @@ def introduction(config, experiment: Experiment, step: int) -> str:
     trained = sorted(set(experiment.runs_R.num_train_G.sum(axis=1).tolist()))
     train = " or ".join(f"{n:,}" for n in trained)
     val = " or ".join(f"{num_examples - n:,}" for n in trained)
-    device, labels = jax.devices()[0], experiment.labels
+    device, labels = jax.local_devices()[0], experiment.labels
     lines = [
-        f"device: {jax.device_count()} x {device.device_kind}, jax {jax.__version__}",
+        f"device: {jax.local_device_count()} x {device.device_kind}, jax {jax.__version__}",
         f"task: {facts_of(config.task)}",
         f"data: {train} training and {val} validation examples of {length} tokens",
         f"vocabulary: {experiment.task.num_tokens} tokens, {experiment.task.num_classes} answers",
@@ -44,6 +43,8 @@ def _parameters(experiment):
 
 def conclude(config, results: Results, labels, save_path: str | None) -> str:
     """Writes the summary and the figures of a finished run; returns the summary for people."""
+    from grokjax.pictures import plots  # matplotlib takes a while: not when training starts
+
     with np.load(results.history) as arrays:
         history = History({name: arrays[name] for name in arrays if name != "label"})
     groks = grokking_of_runs(history, **config.grok)
@@ -62,6 +63,16 @@ def conclude(config, results: Results, labels, save_path: str | None) -> str:
         Path(save_path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(results.overview_figure, save_path)
     return f"{text}results are in {results.folder}"
+
+
+def conclude_again(config, experiment, results: Results, start, save_path: str | None) -> None:
+    """Of runs that have been trained to their end: writes what they may have been stopped from."""
+    if not results.is_complete():
+        with results.session(experiment.record, start.step) as session:
+            results.write_history(start.history, experiment.labels)
+            print(conclude(config, results, experiment.labels, save_path))
+            session.end("finished")
+    print(f"{results.folder} is finished at step {start.step:,}; there is nothing left to train")
 
 
 def facts_of(section) -> str:

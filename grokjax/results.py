@@ -162,6 +162,9 @@ class Results:
         with replacing(self.final_metrics) as path:
             path.write_text(summary_text(summary))
 
+    def read_summary(self) -> dict:
+        return _read_json(self.summary)
+
     def cut_log(self, step: int) -> None:
         """Removes what the log says of steps after `step`."""
         if not self.log.exists():
@@ -196,10 +199,10 @@ def _write_json(path, value):
 
 
 def _environment():
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
-        "device": f"{jax.device_count()} x {device.device_kind} ({device.platform})",
+        "device": f"{jax.local_device_count()} x {device.device_kind} ({device.platform})",
         "versions": {"python": platform.python_version(), **versions},
         "git_commit": _git_commit(),
     }

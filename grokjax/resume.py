@@ -22,6 +22,12 @@ class Start(NamedTuple):
     state_R: Any
     history: History
 
+    def arguments(self) -> dict[str, Any]:
+        """For `loop.chunks`; the metrics are those of the last evaluation."""
+        last_R = {name: rows_ExR[-1] for name, rows_ExR in self.history.arrays().items()}
+        metrics_R = {name: x_R for name, x_R in last_R.items() if name != "step"} or None
+        return {"start": self.step, "state_R": self.state_R, "metrics_R": metrics_R}
+
 
 def locate(resume: str, folder: Path) -> tuple[Path, int | None]:
     """The run directory and step that `--resume latest | STEP | PATH` means; None is the newest.

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 HALF = 0.5 - 1e-9  # a product such as 7/8 * 6/7 * 5/6 * 4/5 may miss one half by rounding
 CONFIDENCE = 0.95
@@ -130,13 +129,13 @@ def log_rank(a: Times, b: Times) -> float | None:
     if not a.came_R.any() and not b.came_R.any():
         return None
     with np.errstate(invalid="ignore"):  # 0 / 0
-        p = stats.logrank(_censored(a), _censored(b)).pvalue
+        p = _scipy().logrank(_censored(a), _censored(b)).pvalue
     return float(p) if np.isfinite(p) else 1.0
 
 
 def _kaplan_meier(times):
     """The survival function and its lower and upper limit, at every distinct step."""
-    sf = stats.ecdf(_censored(times)).sf
+    sf = _scipy().ecdf(_censored(times)).sf
     with warnings.catch_warnings():  # of the limits where S is 0 or 1
         warnings.simplefilter("ignore", RuntimeWarning)
         limits = sf.confidence_interval(CONFIDENCE, method="log-log")
@@ -144,7 +143,7 @@ def _kaplan_meier(times):
 
 
 def _censored(times):
-    return stats.CensoredData.right_censored(times.step_R, ~times.came_R)
+    return _scipy().CensoredData.right_censored(times.step_R, ~times.came_R)
 
 
 def _exact_low(times):
@@ -154,3 +153,10 @@ def _exact_low(times):
 
 def _first(step_E, reached_E):
     return float(step_E[np.argmax(reached_E)]) if reached_E.any() else None
+
+
+def _scipy():
+    """SciPy's statistics, which take a while to import: not when training starts."""
+    from scipy import stats
+
+    return stats

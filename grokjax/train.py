@@ -2,10 +2,9 @@
 
 import contextlib
 import functools
-import json
 import sys
 
-from grokjax import command_line, loop, report, request, resume
+from grokjax import command_line, devices, loop, report, request, resume, shares
 from grokjax.checkpoints import Checkpoints
 from grokjax.console import Console
 from grokjax.experiment import Experiment
@@ -14,17 +13,24 @@ from grokjax.journal import Journal
 from grokjax.results import Results
 
 
-def prepare(argv):
+def prepare(_):
     """Checks what was asked for, before anything is written; gives what is to be done."""
-    del argv
+    request.meet_others()
     config = request.config()
     folder, step = request.folder_and_step()
-    command_line.use_compilation_cache()
-    results, experiment = Results(folder), request.experiment(config)
+    experiment = request.experiment(config)
+    mine, n = request.shares(experiment)
+    if n == 1:
+        return begin(config, experiment, Results(folder), step)
+    return functools.partial(shares.in_turn, begin, config, experiment, folder, mine, n)
+
+
+def begin(config, experiment: Experiment, results: Results, step: int | None):
+    """What is to be done in a folder: all of the training, what is left of it, or nothing."""
     start = request.start(experiment, results, step)
-    if request.is_finished(config, start):
-        return functools.partial(finish_again, config, experiment, results, start)
-    return functools.partial(main, config, experiment, results, start)
+    given = config, experiment, results, start
+    again = functools.partial(report.conclude_again, *given, request.SAVE_PATH.value)
+    return again if request.is_finished(config, start) else functools.partial(main, *given)
 
 
 def main(config, experiment: Experiment, results: Results, start: resume.Start) -> None:
@@ -56,8 +62,7 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
             *(experiment.trainer, experiment.runs_R, experiment.table),
             num_steps=schedule.num_steps,
             how=config.lift,
-            state_R=start.state_R,
-            start=start.step,
+            **start.arguments(),
             active=journal.active,
         ):
             if metrics_R is not None:
@@ -66,7 +71,12 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
             signal = interrupts.received
             if signal or finished or checkpoints.is_due(t):
                 journal.catch_up()
-                checkpoints.save(t, state_R, journal.history.arrays(), experiment.record)
+                checkpoints.save(
+                    t,
+                    devices.cut(state_R, len(labels)),
+                    journal.history.arrays(),
+                    experiment.record,
+                )
                 results.write_history(journal.history, labels)
                 session.reached(t)
                 writer.flush()
@@ -75,19 +85,9 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
                 break
         if finished:
             console.say(report.conclude(config, results, labels, request.SAVE_PATH.value))
-            writer.write_summary(json.loads(results.summary.read_text()))
+            writer.write_summary(results.read_summary())
         session.end("finished" if finished else "interrupted")
     return None if finished else signal
-
-
-def finish_again(config, experiment: Experiment, results: Results, start: resume.Start) -> None:
-    """Of a run that has been trained to its end: writes what it may have been stopped from."""
-    if not results.is_complete():
-        with results.session(experiment.record, start.step) as session:
-            results.write_history(start.history, experiment.labels)
-            print(report.conclude(config, results, experiment.labels, request.SAVE_PATH.value))
-            session.end("finished")
-    print(f"{results.folder} is finished at step {start.step:,}; there is nothing left to train")
 
 
 def cli() -> None:

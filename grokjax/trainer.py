@@ -23,6 +23,12 @@ from grokjax.run import Run, streams
 from grokjax.split import Split, draw_split
 from grokjax.table import Table
 
+MATMUL_PRECISIONS = {  # of the network's products, in JAX's words
+    "default": None,  # float32; on recent GPUs the faster TensorFloat-32
+    "highest": "highest",  # float32 everywhere
+    "bfloat16": "BF16_BF16_F32",  # factors rounded to bfloat16, sums in float32
+}
+
 
 class Trainer(NamedTuple):
     """One run as three pure functions."""
@@ -55,6 +61,7 @@ class Recipe(NamedTuple):
     """The static half of an experiment, as a `Run` is the traced half."""
 
     network: nn.Module
+    matmul_precision: str  # a name in `MATMUL_PRECISIONS`
     make_optimizer: Callable[[Mapping], Optimizer]  # from the hyperparameters of a step
     schedule: Callable  # (t, hparams) -> factor of the learning rate
     per_example: Callable  # (logits_BxC, labels_B) -> loss_B
@@ -68,6 +75,7 @@ def make_trainer(
     task: Task,
     *,
     model: Mapping,
+    matmul_precision: str,
     optimizer: Mapping[str, Mapping],
     loss: Mapping,
     batches: str,
@@ -83,6 +91,7 @@ def make_trainer(
     Args:
         task: looked at only for the sizes of its table.
         model: `name` and options of a module of `models/`.
+        matmul_precision: a name in `MATMUL_PRECISIONS`.
         optimizer: options by name of modules of `optimizers/`, a chain in this order.
         loss: `name` in `losses.LOSSES`, its `precision`, and `l1` in `losses.PENALTIES`.
         batches: a name in `batches.BATCHES`.
@@ -93,6 +102,7 @@ def make_trainer(
     """
     recipe = Recipe(
         network=make_model(task, model),
+        matmul_precision=matmul_precision,
         make_optimizer=functools.partial(_chain, optimizer),
         schedule=functools.partial(_factor, learning_rate_schedule, num_steps),
         per_example=losses.in_precision(losses.LOSSES[loss["name"]], loss["precision"]),
@@ -140,9 +150,7 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, table: Table) -> Train
 
     def objective(params):
         params = optimizer_.forward_params(params, state.opt_state, key_forward)
-        logits_BxC = recipe.network.apply(
-            {"params": params}, tree, train=True, rngs={"dropout": key_dropout}
-        )
+        logits_BxC = _logits(recipe, params, tree, train=True, rngs={"dropout": key_dropout})
         loss = batch.weights_B @ recipe.per_example(logits_BxC, labels_B)
         return loss + run.hparams["l1"] * recipe.penalty(params), loss
 
@@ -167,7 +175,7 @@ def _evaluate(recipe: Recipe, state: TrainState, run: Run, table: Table) -> dict
 
     def judge(rows_B):
         tree = table.tree(recipe.network, rows_B, train=False)
-        logits_BxC = recipe.network.apply({"params": params}, tree)
+        logits_BxC = _logits(recipe, params, tree)
         labels_B = state.split.labels_N[rows_B]
         return recipe.per_example(logits_BxC, labels_B), losses.correct(logits_BxC, labels_B)
 
@@ -182,6 +190,11 @@ def _evaluate(recipe: Recipe, state: TrainState, run: Run, table: Table) -> dict
         "weight_norm": optax.tree.norm(params),
         "last_layer_norm": jnp.linalg.norm(recipe.network.last_layer(params), ord=2),
     }
+
+
+def _logits(recipe, params, tree, **options):
+    with jax.default_matmul_precision(MATMUL_PRECISIONS[recipe.matmul_precision]):
+        return recipe.network.apply({"params": params}, tree, **options)
 
 
 def _optimizer_of_step(recipe, run, t):

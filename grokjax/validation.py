@@ -11,6 +11,7 @@ from grokjax.config import base, flat, static
 from grokjax.data import Task
 from grokjax.runs import NOT_HPARAMS, RUNS, expand, typed
 from grokjax.split import find_strata
+from grokjax.trainer import MATMUL_PRECISIONS
 
 READ_BY_TRAINER = (*NOT_HPARAMS, "init_scale", "learning_rate", "l1", "label_noise")
 
@@ -18,6 +19,7 @@ CHOICES = {  # entries that name one of a few things
     "loss.name": losses.LOSSES,
     "loss.precision": losses.PRECISIONS,
     "loss.l1": losses.PENALTIES,
+    "matmul_precision": MATMUL_PRECISIONS,
     "batches": batches.BATCHES,
     "schedule.learning_rate": schedules.SCHEDULES,
     "grok.rule": ("sustained", "s3"),

@@ -1,5 +1,6 @@
 """Benchmarks compare the same function, and run."""
 
+import importlib.util
 import json
 import sys
 
@@ -7,28 +8,39 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import harness, plain_jax, step_time
+import grokjax
+from benchmarks import harness, plain_jax, plain_models, step_time
+from benchmarks.problem import BATCHES, MODELS, make_problem
 from grokjax import Examples, make_table
 from grokjax.config import make_task
 from grokjax.trainer import make_model
 
-activations = pytest.mark.parametrize("activation", plain_jax.ACTIVATIONS)
-
 STEPS = 3
+TOYS = {
+    "transformer": dict(width=12, num_heads=2, ff_width=20),
+    "gpt2": dict(width=12, num_heads=2, ff_width=20),
+    "mlp": dict(embedding_width=12, hidden=(20, 17)),
+    "lstm": dict(width=12),
+}
+models = pytest.mark.parametrize("model", TOYS)
+activations = pytest.mark.parametrize("activation", plain_models.ACTIVATIONS)
 
 
-@pytest.fixture
-def full_batch(toy_config):
-    """A batch is a shuffle of all training rows, so all contenders take the same steps."""
-    toy_config.batch_size = 21  # half of 7 * 6
-    toy_config.runs.eps = (1e-3,)  # else Adam blows up the rounding of gradients that are zero
-    toy_config.runs.warmup = (2.0,)
-    return toy_config
+def make_config(model, **options):
+    """Division mod 7; a batch is a shuffle of all training rows, so all take the same steps."""
+    config = grokjax.base(
+        task=dict(name="modular", op="div", p=7),
+        model=dict(name=model, **TOYS[model], **options),
+    )
+    config.batch_size = 21  # half of 7 * 6
+    config.runs.eps = (1e-3,)  # else Adam blows up the rounding of gradients that are zero
+    config.runs.warmup = (2.0,)
+    return config
 
 
 def moved_problem(config):
     """A problem with its weights moved: norms start at one and biases at zero, which hides much."""
-    problem = step_time.make_problem(config)
+    problem = make_problem(config)
     rng = np.random.default_rng(0)
 
     def moved(x):
@@ -38,12 +50,27 @@ def moved_problem(config):
 
 
 def grokjax_logits(config, problem):
-    """[N, C] of the training examples, computed with shared prefixes."""
+    """[N, C] of the training examples, computed with shared prefixes by a model that can."""
     task = make_task(config)
-    table = make_table(task._replace(examples=Examples(problem.inputs_NxL, problem.labels_N)))
-    tree = table.prefixes.tree(np.arange(len(problem.labels_N)))
-    assert tree.num_shared > 0
-    return jax.jit(make_model(task, config.model).apply)({"params": problem.params}, tree)
+    model = make_model(task, config.model)
+    examples = Examples(problem.inputs_NxL, problem.labels_N)
+    table = make_table(task._replace(examples=examples), causal=model.causal)
+    tree = table.tree(model, np.arange(len(problem.labels_N)), train=False)
+    assert (tree.num_shared > 0) == model.causal
+    return jax.jit(model.apply)({"params": problem.params}, tree)
+
+
+def plain_logits(problem):
+    model = plain_jax.make_model(problem)
+    return jax.jit(model.apply)({"params": plain_jax.weights(problem)}, problem.inputs_NxL)
+
+
+def torch_logits(problem):
+    torch = pytest.importorskip("torch")
+    from benchmarks import torch_reference
+
+    with torch.no_grad(), torch_reference.autocast(problem, torch_reference.where_jax_is()):
+        return torch_reference.make_model(problem)(torch.tensor(problem.inputs_NxL)).float()
 
 
 def grokjax_weights(config, problem):
@@ -52,61 +79,100 @@ def grokjax_weights(config, problem):
     return problem._replace(params=jax.device_get(jax.tree.map(lambda x: x[0], params_R)))
 
 
-def assert_close(given, wanted, atol):
+def torch_weights(problem, **options):
+    """Those of PyTorch after STEPS steps."""
+    pytest.importorskip("torch")
+    from benchmarks import torch_reference
+
+    trained = next(torch_reference.train(problem, STEPS, **options))
+    return {name: x.cpu() for name, x in trained.items()}
+
+
+def assert_close(given, wanted, atol=1e-5):
     """Trees of arrays or tensors."""
     assert jax.tree.structure(given) == jax.tree.structure(wanted)
     for x, y in zip(jax.tree.leaves(given), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(np.asarray(x), np.asarray(y), atol=atol, rtol=0)
 
 
-@activations
-def test_plain_jax_computes_the_same_logits(toy_config, activation):
-    toy_config.model.activation = activation
-    problem = moved_problem(toy_config)
+@models
+def test_plain_jax_computes_the_same_logits(model):
+    config = make_config(model)
+    problem = moved_problem(config)
 
-    model = plain_jax.Model(**problem.architecture)
-    logits_NxC = jax.jit(model.apply)({"params": plain_jax.weights(problem)}, problem.inputs_NxL)
-
-    assert_close(logits_NxC, grokjax_logits(toy_config, problem), atol=1e-5)
+    assert_close(plain_logits(problem), grokjax_logits(config, problem))
 
 
-@pytest.mark.slow
-@activations
-def test_pytorch_computes_the_same_logits(toy_config, activation):
-    torch = pytest.importorskip("torch")
-    from benchmarks import torch_reference
+@models
+def test_pytorch_computes_the_same_logits(model):
+    config = make_config(model)
+    problem = moved_problem(config)
 
-    toy_config.model.activation = activation
-    problem = moved_problem(toy_config)
-
-    with torch.no_grad():
-        logits_NxC = torch_reference.make_model(problem)(torch.tensor(problem.inputs_NxL))
-
-    assert_close(logits_NxC, grokjax_logits(toy_config, problem), atol=1e-5)
+    assert_close(torch_logits(problem), grokjax_logits(config, problem))
 
 
 @pytest.mark.slow
-def test_plain_jax_takes_the_same_steps(full_batch):
-    problem = step_time.make_problem(full_batch)
+@activations
+def test_activations_are_the_same_everywhere(activation):
+    config = make_config("transformer", activation=activation)
+    problem = moved_problem(config)
+
+    wanted = grokjax_logits(config, problem)
+    assert_close(plain_logits(problem), wanted)
+    assert_close(torch_logits(problem), wanted)
+
+
+@models
+@pytest.mark.parametrize("logits_of", [plain_logits, torch_logits])
+def test_bfloat16_gives_the_same_logits_to_two_digits(model, logits_of):
+    problem = moved_problem(make_config(model))
+
+    exact_NxC = np.asarray(logits_of(problem))
+    rounded_NxC = np.asarray(logits_of(problem._replace(precision="bfloat16")))
+
+    error = np.abs(rounded_NxC.astype(np.float32) - exact_NxC).max()
+    assert 1e-4 < error < 0.02 * np.abs(exact_NxC).max()
+
+
+@pytest.mark.slow
+@models
+@pytest.mark.parametrize("batches", BATCHES)
+def test_plain_jax_takes_the_same_steps(model, batches):
+    config = make_config(model)
+    config.batches = batches
+    problem = make_problem(config)
 
     params = next(plain_jax.train(problem, STEPS))
 
-    wanted = plain_jax.weights(grokjax_weights(full_batch, problem))
-    assert_close(params, wanted, atol=1e-5)
+    assert_close(params, plain_jax.weights(grokjax_weights(config, problem)))
     assert np.abs(params["token"] - problem.params["token"]).max() > 1e-3
 
 
 @pytest.mark.slow
-def test_pytorch_takes_the_same_steps(full_batch):
-    pytest.importorskip("torch")
+@models
+@pytest.mark.parametrize("batches", BATCHES)
+def test_pytorch_takes_the_same_steps(model, batches):
+    config = make_config(model)
+    config.batches = batches
+    problem = make_problem(config)
+
+    params = torch_weights(problem)
+
     from benchmarks import torch_reference
 
-    problem = step_time.make_problem(full_batch)
+    assert_close(params, torch_reference.weights(grokjax_weights(config, problem)))
 
-    params = {n: x.cpu() for n, x in next(torch_reference.train(problem, STEPS)).items()}
 
-    wanted = torch_reference.weights(grokjax_weights(full_batch, problem))
-    assert_close(params, wanted, atol=1e-5)
+@models
+def test_a_batch_of_bfloat16_trains_float32_weights(model):
+    problem = make_problem(make_config(model))._replace(precision="bfloat16")
+
+    trained = next(plain_jax.train(problem, STEPS))
+
+    assert {x.dtype.name for x in jax.tree.leaves(trained)} == {"float32"}
+    exact = next(plain_jax.train(problem._replace(precision="default"), STEPS))
+    assert_close(trained, exact, atol=5e-3)
+    assert np.abs(trained["token"] - exact["token"]).max() > 0
 
 
 def test_an_epoch_of_plain_jax_reads_no_row_twice():
@@ -126,7 +192,7 @@ def test_measure_times_every_contender(toy_config):
         *("PyTorch", "PyTorch, compiled"),
     ]
     timed = [row for row in rows.values() if "note" not in row]
-    assert len(timed) >= 3
+    assert len(timed) >= (4 if importlib.util.find_spec("torch") else 3)  # who has a compiler?
     for row in timed:
         assert len(row["ms"]) == 3
         assert 0 < row["best"] <= row["median"]
@@ -147,6 +213,8 @@ def test_without_pytorch_its_rows_say_so(toy_config, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
+        (["--model", "mlpp"], "argument --model: invalid choice: 'mlpp' (choose from"),
+        (["--batches", "512"], "argument --batches: invalid choice: '512' (choose from"),
         (["--rounds", "0"], "argument --rounds: '0'; choose 1 or more"),
         (["--steps", "two"], "argument --steps: 'two'; choose 1 or more"),
         (["--fast"], "unrecognized arguments: --fast"),
@@ -173,6 +241,13 @@ def test_what_the_plain_formulations_do_not_know_is_an_error(toy_config, path, v
         step_time.measure(toy_config)
 
 
+def test_a_model_without_a_plain_formulation_is_an_error(toy_config):
+    toy_config.model = grokjax.base(model="tokenformer").model
+
+    with pytest.raises(ValueError, match="unknown model.name 'tokenformer'; choose from transf"):
+        step_time.measure(toy_config)
+
+
 def test_a_second_learning_rate_is_an_error(toy_config):
     toy_config.runs.learning_rate = (1e-3, 1e-2)
 
@@ -192,3 +267,38 @@ def test_the_command_prints_a_table_and_appends_a_line(tmp_path, monkeypatch, ca
     assert first["rows"] == second["rows"] == {"grokjax, R = 1": row}
     assert set(first) >= {"date", "commit", "device", "versions", "steps", "config"}
     assert "grokjax, R = 1           3.50     3.00             1.00" in capsys.readouterr().out
+
+
+def measured(monkeypatch, tmp_path, *flags):
+    """What the command measures: (model, batches, width of the answers) of every line."""
+    monkeypatch.setattr(step_time, "measure", lambda config, **_: {"config": config.to_dict()})
+    monkeypatch.setattr(harness, "table", lambda rows: "a table")
+    file = tmp_path / "times.jsonl"
+    step_time.main(["--quick", "--json", str(file), *flags])
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_a_choice_makes_the_config(monkeypatch, tmp_path):
+    (line,) = measured(monkeypatch, tmp_path, "--model", "lstm", "--batches", "full")
+
+    assert (line["model"], line["batches"], line["precision"]) == ("lstm", "full", "float32")
+    assert line["config"]["model"]["name"] == "lstm"
+    assert line["config"]["batches"] == "full"
+    assert line["rows"]["config"] == line["config"]
+
+
+def test_all_of_a_choice_is_every_combination_with_those_not_given(monkeypatch, tmp_path, capsys):
+    lines = measured(monkeypatch, tmp_path, "--model", "all", "--precision", "bfloat16")
+
+    assert len(lines) == len({(line["model"], line["batches"]) for line in lines}) == 8
+    assert {line["config"]["matmul_precision"] for line in lines} == {"bfloat16"}
+    assert "\ngpt2, full, bfloat16\na table\n" in capsys.readouterr().out
+
+
+@models
+def test_the_config_of_a_choice_is_covered(model):
+    problem = make_problem(step_time.choose(True, model, "full", "float32"))
+
+    assert problem.model == model
+    assert problem.batch_size is None
+    assert MODELS[model].toy.items() <= problem.architecture.items()

@@ -20,8 +20,8 @@ from grokjax.metrics import History
 from grokjax.pictures import plots
 from grokjax.results import Results
 from grokjax.resume import Start
+from grokjax.shares import folder_of, join, merge
 from grokjax.studies.cluster import Share
-from grokjax.studies.merge import join, merge, share_folder
 
 ROOT = Path(__file__).parent.parent
 STUDY = '''
@@ -127,7 +127,7 @@ def test_shares_make_the_whole_though_they_stopped_at_different_steps(tmp_path, 
     config.schedule.update(num_steps=60, checkpoint_every=60, stop_after_grok=1)
     experiment = setup(config)
     train_in(tmp_path / "whole", config, experiment)
-    parts = [share_folder(tmp_path / "parts", i, 3) for i in (1, 2, 3)]
+    parts = [folder_of(tmp_path / "parts", i, 3) for i in (1, 2, 3)]
     for i, folder in enumerate(parts, start=1):
         assert not merge(config, tmp_path / "parts", 3, 6)
         train_in(folder, config, experiment.share(i, 3))

@@ -11,11 +11,10 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from torch_models import MAKERS
 
 import grokjax
 from benchmarks import torch_reference
-from benchmarks.plain_jax import Problem
+from benchmarks.problem import Problem
 from grokjax import loop
 from grokjax.run import streams
 
@@ -112,6 +111,7 @@ def make_problem(config, experiment, state, run):
         labels_N=state.split.labels_N,
         batch_size=config.batch_size,
         hparams={name: float(value) for name, value in run.hparams.items()},
+        model=config.model.name,
     )
 
 
@@ -200,7 +200,7 @@ def test_twenty_steps_have_the_losses_of_pytorch(model, chain):
     first, rows_TxB, loss_T = train_here(experiment, run)
 
     problem = make_problem(config, experiment, first, run)
-    expected_T = train_there(problem, MAKERS[model](problem), chain, rows_TxB)
+    expected_T = train_there(problem, torch_reference.make_model(problem), chain, rows_TxB)
     np.testing.assert_allclose(loss_T, expected_T, rtol=1e-5)
 
 

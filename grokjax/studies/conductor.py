@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from grokjax import shares
 from grokjax.comparison import analysis, arms
 from grokjax.comparison.rows import rows, write_csv
 from grokjax.config import make_task
@@ -15,7 +16,6 @@ from grokjax.interrupts import Interrupts
 from grokjax.locks import Lock
 from grokjax.results import Results
 from grokjax.runs import count, share
-from grokjax.studies import merge
 from grokjax.studies.process import ArmProcess
 from grokjax.studies.study import Study, differences, part
 from grokjax.validation import check, check_sections
@@ -54,7 +54,7 @@ class Conductor:
             chosen.append(name)
             if not share(count(config.runs), i, n):
                 continue  # there are fewer runs than shares
-            place = merge.share_folder(folder / name, i, n) if chunk else folder / name
+            place = shares.folder_of(folder / name, i, n) if chunk else folder / name
             file = f"{study.file}:{name},{size}"
             self._processes[name] = ArmProcess(file, config, place, flags)
             self._check_same(name, place)
@@ -137,7 +137,7 @@ class Conductor:
     def _is_finished(self, name):
         if self._chunk:
             config = self._arms[name]
-            merge.merge(config, self.folder / name, self._chunk[1], count(config.runs))
+            shares.merge(config, self.folder / name, self._chunk[1], count(config.runs))
         return Results(self.folder / name).is_complete()
 
     def _check_same(self, name, place=None):

@@ -1,21 +1,48 @@
-"""Shares of an arm's runs, trained apart, put together as if they had been trained as one."""
+"""Shares of an experiment's runs, trained apart, put together as if they had been trained as one.
+
+They are trained apart by several processes, or one after the other where the memory is too small
+for all at once.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax import report
+from grokjax.experiment import Experiment
 from grokjax.metrics import History
 from grokjax.results import Results
 from grokjax.runs import share
 
 
-def share_folder(folder: Path, i: int, n: int) -> Path:
-    """Where the i-th of n shares of an arm is trained."""
+def folder_of(folder: Path, i: int, n: int) -> Path:
+    """Where the i-th of n shares is trained."""
     return folder / f"chunk-{i}-of-{n}"
+
+
+def in_turn(begin: Callable, config, experiment: Experiment, folder: Path, mine, n: int) -> None:
+    """Trains some of n shares, one after the other; joins them if all, by whomever, are trained.
+
+    Args:
+        begin: `(config, experiment, results, step) -> work` of `grokjax.train`.
+        config: of the experiment.
+        experiment: all its runs.
+        folder: of the whole.
+        mine: numbers of shares, from 1.
+        n: the number of all shares.
+    """
+    num_runs = len(experiment.labels)
+    for i in filter(lambda i: share(num_runs, i, n), mine):
+        results = Results(folder_of(folder, i, n))
+        if not results.is_complete():
+            begin(config, experiment.share(i, n), results, None)()
+    if merge(config, folder, n, num_runs):
+        print(f"joined all {n} shares in {folder}")
+    else:
+        print(f"not all {n} shares are trained yet; who trains the last one joins them in {folder}")
 
 
 def merge(config: ConfigDict, folder: Path, n: int, num_runs: int) -> bool:
@@ -25,7 +52,7 @@ def merge(config: ConfigDict, folder: Path, n: int, num_runs: int) -> bool:
     stopped early is continued by its last evaluation.
     """
     filled = [i for i in range(1, n + 1) if share(num_runs, i, n)]
-    shares = [Results(share_folder(folder, i, n)) for i in filled]
+    shares = [Results(folder_of(folder, i, n)) for i in filled]
     if not all(results.is_complete() for results in shares):
         return False
     whole = Results(folder)

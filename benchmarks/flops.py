@@ -1,0 +1,135 @@
+"""The arithmetic of a training step: its products as JAX sees them, and counted by hand.
+
+A flop is an addition or a multiplication of floating-point numbers; one of each makes two.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+from jax import Array
+
+from grokjax.decoder import Decoder
+
+
+class Product(NamedTuple):
+    """A product of two arrays over some of their axes."""
+
+    left: jax.ShapeDtypeStruct
+    right: jax.ShapeDtypeStruct
+    options: tuple  # of `lax.dot_general`, as pairs
+
+    @property
+    def flops(self) -> int:
+        (_, summed), (_, batch) = dict(self.options)["dimension_numbers"]
+        common = math.prod(self.right.shape[axis] for axis in (*summed, *batch))
+        return 2 * self.left.size * self.right.size // common
+
+    @property
+    def is_of_matrices(self) -> bool:
+        """Each side has an axis of its own; else it is a weighted sum, or a scaling."""
+        summed, batch = dict(self.options)["dimension_numbers"]
+        axes = zip((self.left, self.right), summed, batch, strict=True)
+        return all(side.ndim > len(s) + len(b) for side, s, b in axes)
+
+    def __str__(self):
+        """Such as `5x[3] [3]x7`: what is summed over stands in brackets."""
+        summed, _ = dict(self.options)["dimension_numbers"]
+        return f"{_sizes(self.left.shape, summed[0])} {_sizes(self.right.shape, summed[1])}"
+
+    def make(self, x: Array, w: Array) -> Array:
+        """The product, as the program that it was found in makes it."""
+        return jax.lax.dot_general(x, w, **dict(self.options))
+
+
+def product(left: tuple[int, ...], right: tuple[int, ...], summed: tuple[int, int]) -> Product:
+    """A product of float32 arrays over one axis of each."""
+    sides = (jax.ShapeDtypeStruct(shape, "float32") for shape in (left, right))
+    axes = tuple((axis,) for axis in summed)
+    return Product(*sides, (("dimension_numbers", (axes, ((), ()))),))
+
+
+def count_products(jaxpr) -> Counter[Product]:
+    """How often a program, with the programs inside it, makes each product of matrices.
+
+    What is in a scan counts as often as it repeats, what is in a `while` once; of the branches
+    of a `cond` the dearest counts.
+    """
+    counted = Counter()
+    for equation in jaxpr.eqns:
+        inner = [count_products(program) for program in _programs(equation)]
+        if equation.primitive.name == "cond":
+            inner = [max(inner, key=dot_flops)]
+        times = equation.params["length"] if equation.primitive.name == "scan" else 1
+        for found in inner:
+            counted.update({product: times * number for product, number in found.items()})
+        if equation.primitive.name == "dot_general":
+            found = _product_of(equation)
+            counted.update([found] if found.is_of_matrices else [])
+    return counted
+
+
+def dot_flops(counted: Mapping[Product, int]) -> int:
+    """Flops of all products together."""
+    return sum(number * product.flops for product, number in counted.items())
+
+
+def count_by_hand(decoder: Decoder, rows_l: Sequence[int]) -> dict[str, int]:
+    """Flops of a decoder's training step: in its `linear` layers, in its `attention`.
+
+    Every block computes keys and values for all rows of the tree; queries, the MLP and what
+    joins the heads too, but the last block does so for the answers alone, as the readout. A row
+    at position l attends to l + 1 keys. A product is made three times: forward, and for the
+    gradient of either side; the first layer is no exception, for its input is trained, too.
+    Not counted are norms, softmax, activations, gathers, the loss and the optimizer.
+
+    Args:
+        decoder: with the attention and the MLP of `Decoder`.
+        rows_l: distinct rows at each position; at the last, as many as there are answers.
+    """
+    rows, answers = sum(rows_l), rows_l[-1]
+    inner = decoder.num_blocks * decoder.block_repeats - 1
+    seen = sum(number * place for place, number in enumerate(rows_l, start=1))
+    return _flops(
+        decoder,
+        keys=(inner + 1) * rows,
+        queries=inner * rows + answers,
+        pairs=inner * seen + len(rows_l) * answers,
+        answers=answers,
+    )
+
+
+def count_plainly(decoder: Decoder, answers: int) -> dict[str, int]:
+    """The same where each example has a row at every position, which attends, masked, to all."""
+    rows = decoder.num_blocks * decoder.block_repeats * decoder.length * answers
+    return _flops(decoder, keys=rows, queries=rows, pairs=decoder.length * rows, answers=answers)
+
+
+def _flops(decoder, keys, queries, pairs, answers):
+    """From sums over the blocks: rows with a key, rows with a query, and how often they meet."""
+    width, heads = decoder.width, decoder.num_heads * decoder.width_of_head
+    linear = 2 * width * heads * (keys + queries)
+    linear += 2 * width * decoder.width_of_mlp * queries
+    linear += width * decoder.num_classes * answers
+    return {"linear": 3 * 2 * linear, "attention": 3 * 2 * (2 * heads * pairs)}
+
+
+def _programs(equation) -> Iterator:
+    """The jaxprs among an equation's parameters."""
+    leaves = jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program)
+    return filter(_is_program, leaves)
+
+
+def _is_program(x):
+    return hasattr(x, "eqns")
+
+
+def _product_of(equation):
+    sides = (jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype) for x in equation.invars)
+    return Product(*sides, tuple(equation.params.items()))
+
+
+def _sizes(shape, summed):
+    return "x".join(f"[{n}]" if axis in summed else str(n) for axis, n in enumerate(shape))

@@ -1,0 +1,83 @@
+"""A training process as its user sees it: when it says what, and what it leaves."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+
+from benchmarks import harness
+from grokjax.results import Results
+
+EVALUATION = re.compile(r"\[step ([\d,]+)\] train loss")
+
+
+class Training(NamedTuple):
+    """What was seen of `python -m grokjax.train`; seconds count from the start of the process."""
+
+    seconds_of_step: dict[int, float]  # when the evaluation after a step was known
+    summary_seconds: float  # when the summary and the figures were written
+    exit_seconds: float
+    summary: dict
+
+
+def train(config: ConfigDict, cache: str) -> Training:
+    """Trains in a process of its own, in a folder that is gone afterwards.
+
+    Args:
+        config: what is trained.
+        cache: folder of compiled programs.
+    """
+    asked = {**config.to_dict(), "log_every": 0}  # every evaluation is a line
+    with TemporaryDirectory() as folder:
+        file, results = Path(folder) / "config.py", Results(Path(folder) / "results")
+        file.write_text(
+            "from ml_collections import ConfigDict\n\n\n"
+            f"def get_config():\n    return ConfigDict({asked!r})\n"
+        )
+        flags = [f"--config={file}", f"--workdir={results.folder}", f"--compilation_cache={cache}"]
+        lines, exit_seconds = listen(["-m", "grokjax.train", *flags])
+        summary = json.loads(results.summary.read_text())
+    found = [(EVALUATION.match(line), seconds) for line, seconds in lines]
+    seconds_of_step = {int(e[1].replace(",", "")): seconds for e, seconds in found if e}
+    return Training(seconds_of_step, lines[-1][1], exit_seconds, summary)
+
+
+def listen(words: Sequence[str]) -> tuple[list[tuple[str, float]], float]:
+    """Runs Python: the lines that it says, each with the second when it came, and that of its end.
+
+    Raises:
+        RuntimeError: if it fails, with the last of its lines.
+    """
+    began, lines = time.perf_counter(), []
+    process = subprocess.Popen(
+        [sys.executable, "-u", *words],  # it is heard while it speaks
+        cwd=harness.ROOT,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        for line in process.stdout:
+            lines.append((line.rstrip(), time.perf_counter() - began))
+    if process.returncode:
+        last = lines[-1][0] if lines else "nothing said"
+        raise RuntimeError(f"{' '.join(words)} exited with {process.returncode}: {last}")
+    return lines, time.perf_counter() - began
+
+
+def _environment():
+    """Ours, but the cache is the one that is named, and most of a GPU's memory is taken by us."""
+    ours = {
+        name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"
+    }
+    return ours | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}

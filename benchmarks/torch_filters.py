@@ -1,0 +1,112 @@
+"""Grokfast's filters in PyTorch, between the gradient and AdamW.
+
+The exponential mean is the dictionary of running means that anybody would write. The moving
+average is the one that users of the method have: a deque of the last gradients of every
+parameter, which are all summed again at each step.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import nn
+
+from benchmarks import torch_reference
+from benchmarks.problem import Problem
+
+
+class Ema:
+    """Adds `lamb` times the running mean of the gradient, which begins with the first one."""
+
+    def __init__(self, hparams: Mapping[str, float]):
+        self.alpha, self.lamb = hparams["alpha"], hparams["lamb"]
+        self.slow = {}
+
+    def __call__(self, model: nn.Module) -> None:
+        for name, parameter in model.named_parameters():
+            if name not in self.slow:
+                self.slow[name] = parameter.grad.clone()
+            slow = self.slow[name].lerp_(parameter.grad, 1 - self.alpha)
+            parameter.grad.add_(slow, alpha=self.lamb)
+
+    def fill(self, model: nn.Module) -> None:
+        """Begins with zeros instead."""
+        self.slow = {name: _zeros(x) for name, x in model.named_parameters()}
+
+    def nbytes(self) -> int:
+        return sum(x.nbytes for x in self.slow.values())
+
+
+class Ma:
+    """Adds `lamb` times the mean of the last `window` gradients, once there are as many."""
+
+    def __init__(self, hparams: Mapping[str, float], window: int):
+        self.lamb, self.window = hparams["lamb"], window
+        self.recent = {}
+
+    def __call__(self, model: nn.Module) -> None:
+        for name, parameter in model.named_parameters():
+            recent = self.recent.setdefault(name, deque(maxlen=self.window))
+            recent.append(parameter.grad)
+            if len(recent) == self.window:  # not in place: the deque keeps the gradient as it was
+                parameter.grad = parameter.grad + sum(recent) / len(recent) * self.lamb
+
+    def fill(self, model: nn.Module) -> None:
+        """Begins with a window of zeros: before it is full, the filter costs next to nothing."""
+        for name, x in model.named_parameters():
+            self.recent[name] = deque((_zeros(x) for _ in range(self.window)), self.window)
+
+    def nbytes(self) -> int:
+        return sum(x.nbytes for recent in self.recent.values() for x in recent)
+
+
+FILTERS = {"grokfast_ema": Ema, "grokfast_ma": Ma}  # by their names in grokjax
+
+
+def train(problem: Problem, filters: Mapping[str, Mapping], steps: int) -> Iterator[Mapping]:
+    """Trains `steps` further steps at every `next`, waits for the last, yields the weights.
+
+    Args:
+        problem: what is trained.
+        filters: options by name in `FILTERS`; their windows are full from the start.
+        steps: of every `next`.
+    """
+    device = torch_reference.where_jax_is()
+    model = torch_reference.make_model(problem).to(device)
+    optimizer, schedule = torch_reference.adamw(model, problem.hparams)
+    chain = _filled(problem, model, filters)
+    inputs_NxL = torch.tensor(problem.inputs_NxL, dtype=torch.long, device=device)
+    labels_N = torch.tensor(problem.labels_N, dtype=torch.long, device=device)
+
+    stream = torch_reference.batches(problem.batch_size, len(labels_N), device)
+    while True:
+        for rows_B in itertools.islice(stream, steps):
+            loss = torch_reference.loss_of(model, inputs_NxL[rows_B], labels_N[rows_B])
+            optimizer.zero_grad()  # makes new gradients, so what a deque keeps stays as it is
+            loss.backward()
+            for filter_ in chain:
+                filter_(model)
+            optimizer.step()
+            schedule.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        yield model.state_dict()
+
+
+def nbytes(problem: Problem, filters: Mapping[str, Mapping]) -> int:
+    """What full filters keep, counted without any memory for it."""
+    model = torch_reference.make_model(problem).to("meta")
+    return sum(filter_.nbytes() for filter_ in _filled(problem, model, filters))
+
+
+def _filled(problem, model, filters):
+    chain = [FILTERS[name](problem.hparams, **options) for name, options in filters.items()]
+    for filter_ in chain:
+        filter_.fill(model)
+    return chain
+
+
+def _zeros(x):
+    """Written zeros: those of `zeros_like` may be memory that is not there before it is touched."""
+    return torch.full_like(x, 0.0, requires_grad=False)

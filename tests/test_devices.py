@@ -1,0 +1,134 @@
+"""Runs on many devices, simulated: the same runs, and not a word between the devices."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from conftest import toy
+
+import grokjax
+from grokjax import devices, grid, loop
+
+TESTS = Path(__file__).parent
+SCRIPT = """
+import json, sys
+import jax, numpy as np
+from test_devices import eleven, program, trained
+assert jax.local_device_count() == 8
+state_R, arrays = trained(eleven(), sys.argv[1])
+print(json.dumps({
+    "val_loss": np.asarray(arrays["val_loss"], float).tolist(),
+    "readout": np.asarray(state_R.params["readout"]["kernel"], float).tolist(),
+    "program": program(eleven(), sys.argv[1]),
+}))
+"""
+
+
+def eleven():
+    """Eleven runs: a prime, and more than eight devices."""
+    config = toy()
+    config.runs = grid(config.runs, seed=range(11), learning_rate=1e-2)
+    return config
+
+
+def third_rests(t):
+    """Of every three runs the last one rests from step 10 on, the second from step 15."""
+    place_R = np.arange(11) % 3
+    return (place_R == 0) | ((place_R == 1) & (t < 15)) | (t < 10)
+
+
+def trained(config, how):
+    """States [R, ...] and the history [E, R] of runs of which some rest."""
+    experiment = grokjax.setup(config)
+    given = (experiment.trainer, experiment.runs_R, experiment.table)
+    history = grokjax.History()
+    for t, state_R, metrics_R in loop.chunks(*given, num_steps=20, how=how, active=third_rests):
+        if metrics_R is not None:
+            history.append(t, metrics_R)
+        last_R = state_R
+    return jax.device_get(devices.cut(last_R, 11)), history.arrays()
+
+
+def program(config, how):
+    """The compiled program of all devices, some runs not aboard, as text."""
+    experiment, mesh = grokjax.setup(config), devices.mesh()
+    runs_R = devices.share_out(experiment.runs_R, mesh)
+    table = experiment.table
+    state_R = loop.init(experiment.trainer, runs_R, table, how=how, mesh=mesh)
+    metrics_R = loop.no_metrics(experiment.trainer, state_R, runs_R, table, how=how)
+    active_R = devices.fill_up(np.arange(11) < 3, 11, mesh)
+    aboard_A = devices.aboard(active_R, mesh)
+    given = (state_R, metrics_R, 0, 4, runs_R, table, active_R, aboard_A)
+    return loop.make_advance(experiment.trainer, how, mesh).lower(*given).compile().as_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["map", "vmap", "2"])
+def test_eight_devices_train_the_same_runs_as_one_and_send_nothing(how):
+    flags = "--xla_force_host_platform_device_count=8"
+    paths = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, how],
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    on_eight = json.loads(done.stdout)
+    state_R, alone = trained(eleven(), how)
+
+    assert np.shape(on_eight["val_loss"]) == (4, 11)
+    np.testing.assert_allclose(on_eight["val_loss"], alone["val_loss"], rtol=1e-4)
+    kernel_RxDxC = state_R.params["readout"]["kernel"]
+    np.testing.assert_allclose(on_eight["readout"], kernel_RxDxC, atol=1e-4)
+    words = r"all-reduce|all-gather|all-to-all|collective|reduce-scatter|send|recv"
+    assert "num_partitions=8" in on_eight["program"]
+    assert not re.search(words, on_eight["program"])
+
+
+@pytest.mark.parametrize("how", ["vmap", "2"])
+def test_a_sweep_that_thins_out_trains_those_that_are_left_as_before(how):
+    """Of eleven runs eight go on, then four: there are places for all, then for six."""
+    config = eleven()
+    state_R, history = trained(config, "map")
+    thinned_R, of_thinned = trained(config, how)
+
+    for name in ("val_loss", "train_accuracy", "grad_norm"):
+        np.testing.assert_allclose(of_thinned[name], history[name], rtol=1e-3)
+    kernels = (x_R.params["readout"]["kernel"] for x_R in (thinned_R, state_R))
+    np.testing.assert_allclose(*kernels, atol=1e-5)
+    assert (of_thinned["val_loss"][-1, 2::3] == of_thinned["val_loss"][1, 2::3]).all()
+    assert (of_thinned["val_loss"][-1, ::3] != of_thinned["val_loss"][1, ::3]).all()
+
+
+class Two:
+    """A mesh of two devices, as far as numbers go."""
+
+    size = 2
+
+
+def test_places_are_halved_as_often_as_all_who_train_still_fit():
+    def aboard(*active):
+        found = devices.aboard(np.array(active, bool), Two)
+        return None if found is None else found.tolist()
+
+    assert aboard(1, 0, 0, 1, 0, *(0, 0, 0, 1, 0)) == [0, 3, 3, 0]
+    assert aboard(1, 0, 1, 1, 0, *(0, 0, 0, 0, 0)) == [0, 2, 3, 0, 1, 2]
+    assert aboard(1, 1, 1, 1, 0, *(0, 0, 0, 0, 0)) is None
+    assert aboard(0, 0, 0, 0, 0, *(0, 0, 0, 0, 0)) == [0, 0]
+    assert devices.aboard(None, Two) is None
+
+
+def test_what_fills_up_the_devices_does_not_train():
+    filled = devices.fill_up(None, 3, Two)
+
+    assert filled.tolist() == [True, True, True, False]
+    active_R = devices.fill_up(np.array([False, True, True]), 3, Two)
+    assert active_R.tolist() == [False, True, True, False]
+    assert devices.fill_up(None, 4, Two) is None

@@ -1,0 +1,83 @@
+"""What training needs, estimated from its jaxpr, beside what XLA plans."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import grokjax
+from grokjax import grid, loop, memory
+
+KILO = jax.ShapeDtypeStruct((250,), "float32")  # 1,000 bytes
+
+
+def test_the_peak_is_where_most_arrays_are_alive():
+    def two_then_one(x):
+        a, b = jnp.sin(x), jnp.cos(x)  # x, a and b: 3,000
+        c = a * b  # a, b and c: 3,000; x has been read for the last time
+        return c.sum()
+
+    def three(x):
+        return jnp.sin(x) * jnp.cos(x) * x
+
+    assert memory.peak_bytes(two_then_one, KILO) == 3000
+    assert memory.peak_bytes(three, KILO) == 4000
+
+
+def test_the_body_of_a_loop_counts_once_however_often_it_runs():
+    def body(_, x):
+        return jnp.sin(x) * jnp.cos(x)
+
+    peaks = [
+        memory.peak_bytes(lambda x, n=n: jax.lax.fori_loop(0, n, body, x), KILO) for n in (2, 200)
+    ]
+
+    assert peaks[0] == peaks[1]
+    assert 3000 <= peaks[0] <= 6100
+
+
+def test_runs_side_by_side_work_at_once_and_others_one_after_another():
+    need = memory.Need(table=100, state=10, work=7)
+
+    assert need.of(5, "vmap") == 100 + 5 * 10 + 5 * 7
+    assert need.of(5, "map") == 100 + 2 * 5 * 10 + 7
+    assert need.of(5, "3") == 100 + 2 * 5 * 10 + 3 * 7
+    assert need.of(2, "3") == 100 + 2 * 10 + 2 * 7
+    assert need.most_runs(need.of(5, "vmap"), "vmap", wanted=9) == 5
+    assert need.most_runs(need.of(9, "vmap"), "vmap", wanted=7) == 7
+    assert need.most_runs(0, "vmap", wanted=7) == 1
+
+
+def test_a_device_has_a_gigabyte_or_more():
+    assert memory.bytes_there(jax.local_devices()[0]) > 1e9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["vmap", "map"])
+@pytest.mark.parametrize("model", ["transformer", "mlp", "lstm"])
+def test_the_estimate_is_near_what_xla_plans(model, how):
+    """At sizes where activations weigh more than weights; with Grokfast-MA states weigh most."""
+    config = grokjax.base(
+        task=dict(name="modular", op="add", p=31),
+        model=model,
+        optimizer=dict(grokfast_ma=dict(window=5), adamw={}),
+    )
+    config.batch_size = 256
+    config.runs = grid(config.runs, seed=range(6))
+    experiment = grokjax.setup(config)
+    given = (experiment.runs_R, experiment.table)
+    state_R = jax.eval_shape(lambda: loop.init(experiment.trainer, *given, how=how))
+    metrics_R = loop.no_metrics(experiment.trainer, state_R, *given, how=how)
+    program = loop.make_advance(experiment.trainer, how).lower(state_R, metrics_R, 0, 4, *given)
+    plan = program.compile().memory_analysis()
+    planned = (
+        plan.argument_size_in_bytes
+        + plan.output_size_in_bytes
+        + plan.temp_size_in_bytes
+        - plan.alias_size_in_bytes
+    )
+
+    estimated = memory.need(experiment.trainer, *given).of(6, how)
+
+    assert 0.7 < estimated / planned < 2.5
+    assert np.isfinite(estimated)
