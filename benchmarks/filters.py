@@ -23,7 +23,7 @@ from benchmarks.harness import Contender
 from benchmarks.one_step import one_step
 from benchmarks.problem import Problem, make_problem
 from benchmarks.step_time import grokjax_runs
-from benchmarks.sweep_throughput import memory
+from grokjax.memory import bytes_there
 
 STEPS = 20  # of one turn
 ROUNDS = 7
@@ -116,8 +116,9 @@ def _torch_filters():
 def _contender(way, steps):
     def start():
         takes = AT_ONCE * way.filter_bytes()
-        if takes > memory():
-            raise MemoryError(f"takes {takes / 1e9:.1g} GB at once, there are {memory() / 1e9:.1g}")
+        there = bytes_there(jax.local_devices()[0])
+        if takes > there:
+            raise MemoryError(f"takes {takes / 1e9:.1g} GB at once, there are {there / 1e9:.1g}")
         return way.train(steps)
 
     return Contender(start, may_fail=bool(way.filters))

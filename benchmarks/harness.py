@@ -48,9 +48,8 @@ def compare(contenders: Mapping[str, Contender], steps: int, rounds: int) -> dic
     for name, seconds in _time_in_turns(turns, rounds).items():
         ms = [1e3 * s / steps / contenders[name].num_runs for s in seconds]
         rows[name] = {"ms": ms, "median": median(ms), "best": min(ms)}
-    first = next(iter(rows.values()))
     for row in rows.values():
-        row["ratio"] = first["best"] / row["best"]
+        row["ratio"] = next(iter(rows.values()))["best"] / row["best"]
     return {name: rows.get(name) or {"note": notes[name]} for name in contenders}
 
 

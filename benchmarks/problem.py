@@ -71,7 +71,7 @@ def make_problem(config: ConfigDict) -> Problem:
         batch_size=None if config.batches == "full" else config.batch_size,
         hparams={name: float(value) for name, value in run.hparams.items()},
         model=config.model.name,
-        precision=config.get("matmul_precision", "default"),
+        precision=config.matmul_precision,
     )
 
 
@@ -91,7 +91,7 @@ def _check_covered(config):
     """The plain formulations know some models, one optimizer, some ways to draw batches."""
     check_choice("model.name", config.model.name, MODELS)
     check_choice("batches", config.batches, BATCHES)
-    check_choice("matmul_precision", config.get("matmul_precision", "default"), PRECISIONS)
+    check_choice("matmul_precision", config.matmul_precision, PRECISIONS)
     free = (*MODELS[config.model.name].options, "initializer")  # they get grokjax's initial weights
     usual = grokjax.base(model=config.model.name)
     covered = [

@@ -1,7 +1,7 @@
 """Milliseconds of one training step of modular arithmetic: grokjax, plain JAX, PyTorch.
 
     python -m benchmarks.step_time
-    python -m benchmarks.step_time --model mlp --batches full --precision bfloat16
+    python -m benchmarks.step_time --model mlp --batches full
     python -m benchmarks.step_time --model all --rounds 3
     python -m benchmarks.step_time --quick --json step_time.jsonl
 
@@ -31,6 +31,7 @@ from grokjax import loop
 STEPS = 9  # of one turn: an epoch of division mod 97
 ROUNDS = 7
 RUNS = (1, 4, 16)
+PRECISIONS = ("float32",) if jax.default_backend() == "cpu" else ("float32", "bfloat16")
 NO_EVALUATION = 2**31 - 1  # steps until the first
 
 
@@ -69,10 +70,13 @@ def grokjax_runs(config: ConfigDict, num_runs: int, steps: int) -> Iterator[Mapp
     trainer = experiment.trainer._replace(eval_every=NO_EVALUATION)
     given = (experiment.runs_R, experiment.table)
     state_R = loop.init(trainer, *given, how=config.lift)
-    advance = loop.compile_advance(trainer, state_R, *given, how=config.lift)
+    metrics_R = loop.no_metrics(trainer, state_R, *given, how=config.lift)
+    program = loop.make_advance(trainer, config.lift)
+    advance = program.lower(state_R, metrics_R, 0, steps, *given).compile()
     t = 0
     while True:
-        state_R, _ = jax.block_until_ready(advance(state_R, t, t + steps))
+        trained = advance(state_R, metrics_R, t, t + steps, *given)
+        state_R, metrics_R = jax.block_until_ready(trained)
         t += steps
         yield state_R.params
 
@@ -121,7 +125,7 @@ COMMAND = harness.Command(
     choices={
         "model": (tuple(MODELS), "what is trained"),
         "batches": (BATCHES, "512 examples a step, or all"),
-        "precision": (("float32", "bfloat16"), "of matrix products"),
+        "precision": (PRECISIONS, "of matrix products; a CPU has one"),
     },
     steps=(STEPS, "training steps of one turn"),
     rounds=(ROUNDS, "turns of each contender"),

@@ -96,14 +96,6 @@ def _if(condition, compute, otherwise):
     return jax.lax.cond(condition, compute, lambda: otherwise)
 
 
-def compile_advance(trainer, state_R, runs_R, table, *, how="auto"):
-    """`make_advance` compiled for some runs that never rest: `advance(state_R, start, stop)`."""
-    given = (runs_R, table)
-    metrics_R = no_metrics(trainer, state_R, *given, how=how)
-    compiled = make_advance(trainer, how).lower(state_R, metrics_R, 0, 0, *given).compile()
-    return lambda state_R, start, stop: compiled(state_R, metrics_R, start, stop, *given)
-
-
 def no_metrics(trainer, state_R, runs_R, table, *, how="auto"):
     """Metrics of R runs that nobody has computed yet: zeros."""
     evaluate = functools.partial(trainer.evaluate, table=table)

@@ -169,6 +169,8 @@ BAD = [
     ("split.proportional", True, "split.proportional = True is for mixtures"),
     ("split.held_out", (7,), "split.held_out has 7; choose labels from 0 to 6"),
     ("split.held_out", tuple(range(7)), "trains on 0 of 42 examples"),
+    ("matmul_precision", "half", "unknown matmul_precision 'half'; choose from default"),
+    ("matmul_precision", "bfloat16", "matmul_precision = 'bfloat16' changes nothing on a CPU"),
     ("loss.precision", "bfloat16", "unknown loss.precision 'bfloat16'; choose from float16"),
     ("runs.alpha", (1.5,), "runs.alpha has 1.5; choose 0 to below 1"),
     ("runs.alpha", (0.5,), "runs.alpha = .* is read by nothing .* belongs to grokfast_ema"),

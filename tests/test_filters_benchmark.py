@@ -22,7 +22,7 @@ def rows():
     with pytest.MonkeyPatch.context() as patch:
         patch.delitem(sys.modules, "benchmarks.torch_filters", raising=False)
         patch.setitem(sys.modules, "torch", None)
-        patch.setattr(filters, "memory", lambda: 10**6)
+        patch.setattr(filters, "bytes_there", lambda _: 10**6)
         return filters.measure(toy(), steps=2, rounds=3, windows=(2, 1000))
 
 

@@ -118,7 +118,7 @@ def test_the_house_stays_small():
     lines = {path: len(path.read_text().splitlines()) for path in MODULES}
     plug_ins = [p for p in MODULES if p.parent.name in ("tasks", "models", "optimizers")]
 
-    assert sum(lines[path] for path in MODULES if path.parent == PACKAGE) < 5000
+    assert sum(lines[path] for path in MODULES if path.parent == PACKAGE) < 5500
     assert max(lines[path] for path in plug_ins) <= 150
     assert max(lines.values()) <= 260
     assert len((PACKAGE / "train.py").read_text().splitlines()) < 100
