@@ -88,6 +88,8 @@ def test_every_command_of_the_readme_works(tmp_path):
     commands = trainings(README)
     assert len(commands) >= 7
     for arguments in commands:
+        if "--chunk" in arguments:  # needs others to be complete, as in test_shares.py
+            continue
         started = arguments.replace(" --resume latest", "")  # what a resume goes on with
         fresh = tmp_path / str(commands.index(started))
         done = run(arguments, fresh)

@@ -1,0 +1,115 @@
+"""Runs trained in shares, for want of memory or by several processes, are the runs of one."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CACHE = f"--compilation_cache={Path('~/.cache/grokjax/tests').expanduser()}"
+CONFIG = """
+from grokjax import base, grid
+
+def get_config():
+    config = base(task=dict(name="modular", op="add", p=7), model=dict(name="mlp", hidden=(13,)))
+    config.batch_size = 11
+    config.schedule.update(num_steps=20, eval_every=5, checkpoint_every=10)
+    config.runs = grid(config.runs, seed=range(5))
+    return config
+"""
+
+
+def start(folder, *words):
+    (folder / "config.py").write_text(CONFIG)
+    command = [sys.executable, "-m", "grokjax.train", "--config=config.py", CACHE, *words]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def train(folder, *words):
+    process = start(folder, *words)
+    out, err = process.communicate()
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """All five runs trained at once: the arrays of their history."""
+    folder = tmp_path_factory.mktemp("whole")
+    code, _, err = train(folder, "--workdir=all")
+    assert code == 0, err
+    return arrays(folder / "all")
+
+
+def arrays(folder):
+    return dict(np.load(folder / "history.npz"))
+
+
+def assert_same(found, whole):
+    """Every array, bit for bit."""
+    assert found.keys() == whole.keys()
+    for name, array in whole.items():
+        assert found[name].tobytes() == array.tobytes(), name
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_is_trained_in_shares_one_after_the_other(tmp_path, whole):
+    """Afterwards one share and the whole lose their summaries, and are made again."""
+    code, out, err = train(tmp_path, "--workdir=all", "--memory=0.00065")
+
+    assert code == 0, err
+    shares = sorted(path.name for path in (tmp_path / "all").glob("chunk-*"))
+    assert len(shares) == 3  # of one, two and two runs
+    assert f"joined all {len(shares)} shares" in out
+    assert "5 runs take about" in err
+    assert f"training {len(shares)} shares" in err
+    assert_same(arrays(tmp_path / "all"), whole)
+
+    (tmp_path / "all" / shares[1] / "summary.json").unlink()
+    (tmp_path / "all/summary.json").unlink()
+    code, out, err = train(tmp_path, "--workdir=all", "--memory=0.00065", "--resume=latest")
+    assert code == 0, err
+    assert out.count("there is nothing left to train") == 1
+    assert_same(arrays(tmp_path / "all"), whole)
+
+
+@pytest.mark.slow
+def test_processes_that_meet_train_a_share_each_and_the_last_joins_them(tmp_path, whole):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        where = f"--coordinator=localhost:{free.getsockname()[1]}"
+    both = [start(tmp_path, "--workdir=all", where, f"--chunk={i}/2") for i in (1, 2)]
+    said = [process.communicate() for process in both]
+
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum("joined all 2 shares" in out for out, _ in said) in (1, 2)
+    assert_same(arrays(tmp_path / "all"), whole)
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--coordinator=localhost:1"], "choose auto on a cluster, or HOST:PORT with --chunk I/N"),
+        (["--coordinator=here", "--chunk=1/2"], "--coordinator here; choose auto on a cluster"),
+        (["--coordinator=auto", "--chunk=1/2"], "--coordinator auto; choose auto on a cluster"),
+        (["--join"], "--join is for shares of the runs; choose one with --chunk"),
+        (["--chunk=1/2", "--memory=0.0001"], "choose --chunk with 2 times as many shares"),
+    ],
+)
+def test_what_cannot_be_shared_is_one_line_and_exit_2(tmp_path, flags, complaint):
+    code, _, err = train(tmp_path, *flags)
+
+    assert code == 2
+    assert complaint in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "results").exists()
