@@ -6,7 +6,7 @@ two, three and four numbers mod 11 by a transformer of width 64. The first
 three are drawn from one seed each in https://github.com/Noaillesss/grokking; in steps, its
 transformer needs 3,630, 2,328, 1,270, 1,032, 767, 615 and 629 from 30 % to 90 %.
 Expected (transformer, 8 seeds): median steps 2,400, 1,800, 1,500, 700, 500, 400 and 500. Takes 65
-minutes for the transformer on one busy core; the others have not been run.
+minutes for the transformer on one core; the others have not been run.
 """
 
 from grokjax import Study, base, conduct, grid

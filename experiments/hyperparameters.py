@@ -6,7 +6,7 @@
   256 (the last with 8 heads and 4 blocks).
 
 Expected (`phase`, 3 seeds a cell, 2,500 steps): decay 1 groks at rates .001 (step 2,300) and .003
-(step 700), nothing else does. Takes 30 minutes for `phase` on one busy core; `sizes` has not been
+(step 700), nothing else does. Takes 30 minutes for `phase` on one core; `sizes` has not been
 run.
 """
 

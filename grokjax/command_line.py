@@ -19,6 +19,7 @@ CACHE = flags.DEFINE_string(
 
 SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
 CHUNK = flags.DEFINE_string("chunk", None, "I/N: only the I-th of N shares of the runs, from 1.")
+JOIN = flags.DEFINE_bool("join", False, "With --chunk: who trains the last share joins them all.")
 
 
 def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = False) -> None:
@@ -33,7 +34,7 @@ def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = Fa
         try:
             work = prepare(argv)
         except ValueError as error:
-            _fail(error)
+            fail(error)
         work()
 
     app.run(main, flags_parser=functools.partial(_parse, arguments=arguments))
@@ -80,6 +81,18 @@ def chunk() -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
+def words_without(*names: str) -> list[str]:
+    """The words of this command, but for some flags and their values."""
+    words, kept = iter(sys.argv[1:]), []
+    for word in words:
+        name, equals, _ = word.lstrip("-").partition("=")
+        if not word.startswith("-") or name not in names:
+            kept.append(word)
+        elif not equals and not flags.FLAGS[name].boolean:
+            next(words, None)  # its value
+    return kept
+
+
 def use_compilation_cache() -> None:
     """Keeps compiled programs between processes, in the folder that the flag names."""
     import jax
@@ -106,11 +119,11 @@ def _parse(argv, arguments):
     try:
         left = flags.FLAGS(argv)
     except Exception as error:  # of the flags library, or whatever a config file can raise
-        _fail(_unknown_entry(argv) or error)
+        fail(_unknown_entry(argv) or error)
     if flags.FLAGS["verbosity"].using_default_value:
         logging.set_verbosity(logging.ERROR)  # orbax reports every file it writes
     if len(left) > 1 and not arguments:
-        _fail(f"cannot understand {left[1]!r}; flags start with --, see --help")
+        fail(f"cannot understand {left[1]!r}; flags start with --, see --help")
     return left
 
 
@@ -141,7 +154,8 @@ def _unknown_entry(argv):
     return None
 
 
-def _fail(error):
+def fail(error: Exception) -> None:
+    """Says in one line what the user got wrong, and exits with 2."""
     line = " ".join(str(error).split())
     warn(f"error: {line}")
     sys.exit(2)

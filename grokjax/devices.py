@@ -34,8 +34,8 @@ def share_out(tree_R, mesh: Mesh):
     """[R, ...] -> [R', ...] on all devices, R' the next multiple of their number."""
 
     def filled(x_R):
-        missing = -len(x_R) % mesh.size
-        return jnp.concatenate([x_R, jnp.repeat(x_R[:1], missing, axis=0)]) if missing else x_R
+        missing, xp = -len(x_R) % mesh.size, np if isinstance(x_R, np.ndarray) else jnp
+        return xp.concatenate([x_R, xp.repeat(x_R[:1], missing, axis=0)]) if missing else x_R
 
     return put(jax.tree.map(filled, tree_R), mesh, OVER_RUNS)
 

@@ -41,6 +41,11 @@ def setup(config: ConfigDict) -> Experiment:
     check_sections(config)
     task = config_lib.make_task(config)
     check(config, task)
+    if config.matmul_precision == "bfloat16" and jax.default_backend() == "cpu":
+        raise ValueError(
+            "matmul_precision = 'bfloat16' changes nothing on a CPU, whose products are float32; "
+            "choose default"
+        )
     if config.loss.precision == "float64":
         jax.config.update("jax_enable_x64", True)  # for the rest of the process
     runs_R, labels = expand(config, task)

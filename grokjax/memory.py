@@ -2,6 +2,7 @@
 
 import math
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from grokjax import loop
 from grokjax.trainer import Trainer
 
+CONTAINER = Path("/sys/fs/cgroup/memory.max")
 USABLE = 0.9  # of a device's memory: allocators cut pieces that do not fit together
 
 
@@ -20,20 +22,15 @@ class Need(NamedTuple):
     state: int  # of each run
     work: int  # in progress, of each run that is computed at this moment
 
-    def of(self, num_runs: int, how: str) -> int:
+    def of(self, num_runs: int, how: str, may_rest: bool = False) -> int:
         """Of so many runs: all are computed side by side under `vmap`, one under `map`, or K.
 
-        Where not all are, XLA keeps the new states apart from the old ones.
+        Where not all are, or some may rest, XLA keeps the new states apart from the old ones.
         """
         how = loop.resolve(how)
         at_once = {"vmap": num_runs, "map": 1}.get(how) or min(int(how), num_runs)
-        copies = 1 if at_once == num_runs else 2
+        copies = 1 if at_once == num_runs and not may_rest else 2
         return self.table + copies * num_runs * self.state + at_once * self.work
-
-    def most_runs(self, there: int, how: str, wanted: int) -> int:
-        """The largest number of runs, up to those wanted, that fits; 1 if none does."""
-        fits = (runs for runs in range(wanted, 1, -1) if self.of(runs, how) <= there)
-        return next(fits, 1)
 
 
 def need(trainer: Trainer, runs_R, table) -> Need:
@@ -48,11 +45,14 @@ def need(trainer: Trainer, runs_R, table) -> Need:
 
 
 def bytes_there(device: jax.Device) -> int:
-    """What training may use of a device; a CPU has the machine's memory."""
+    """What training may use of a device; CPUs share the memory of the machine or container."""
     known = device.memory_stats() or {}
     if "bytes_limit" in known:
         return int(USABLE * known["bytes_limit"])
-    return int(USABLE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if CONTAINER.is_file() and (limit := CONTAINER.read_text().strip()).isdigit():
+        there = min(there, int(limit))
+    return int(USABLE * there / jax.local_device_count())
 
 
 def size(tree) -> int:

@@ -65,7 +65,7 @@ def find_start(results: Results, step: int | None, experiment: Experiment, warn:
     )
     for candidate in present[::-1] if step is None else [step]:
         try:
-            _check_same(checkpoints.read_config(folder, candidate), experiment)
+            check_same(checkpoints.read_config(folder, candidate), experiment)
             restored = checkpoints.restore(folder, candidate, like_state_R)
             return Start(restored.step, restored.state_R, History(restored.history))
         except checkpoints.Damaged as damage:
@@ -79,7 +79,8 @@ def rewind(results: Results, step: int) -> None:
     results.cut_log(step)
 
 
-def _check_same(stored, experiment):
+def check_same(stored: dict, experiment: Experiment) -> None:
+    """Raises a ValueError if a stored config is not that of an experiment."""
     stored, config = dict(flat(stored)), dict(flat(experiment.record))
     may_change = set(MAY_CHANGE)
     if len(experiment.labels) == 1:  # of several runs, some may be resting already

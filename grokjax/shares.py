@@ -5,16 +5,15 @@ for all at once.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax import report
-from grokjax.experiment import Experiment
 from grokjax.metrics import History
-from grokjax.results import Results
+from grokjax.results import Busy, Results
 from grokjax.runs import share
 
 
@@ -23,29 +22,9 @@ def folder_of(folder: Path, i: int, n: int) -> Path:
     return folder / f"chunk-{i}-of-{n}"
 
 
-def in_turn(begin: Callable, config, experiment: Experiment, folder: Path, mine, n: int) -> None:
-    """Trains some of n shares, one after the other; joins them if all, by whomever, are trained.
-
-    Args:
-        begin: `(config, experiment, results, step) -> work` of `grokjax.train`.
-        config: of the experiment.
-        experiment: all its runs.
-        folder: of the whole.
-        mine: numbers of shares, from 1.
-        n: the number of all shares.
-    """
-    num_runs = len(experiment.labels)
-    for i in filter(lambda i: share(num_runs, i, n), mine):
-        results = Results(folder_of(folder, i, n))
-        if not results.is_complete():
-            begin(config, experiment.share(i, n), results, None)()
-    if merge(config, folder, n, num_runs):
-        print(f"joined all {n} shares in {folder}")
-    else:
-        print(f"not all {n} shares are trained yet; who trains the last one joins them in {folder}")
-
-
-def merge(config: ConfigDict, folder: Path, n: int, num_runs: int) -> bool:
+def merge(
+    config: ConfigDict, folder: Path, n: int, num_runs: int, save_path: str | None = None
+) -> bool:
     """Writes into `folder` what training all its runs at once would have; are all shares there?
 
     Under `map` that is the same bit for bit. Runs that rest keep their metrics, so a share that
@@ -56,22 +35,26 @@ def merge(config: ConfigDict, folder: Path, n: int, num_runs: int) -> bool:
     if not all(results.is_complete() for results in shares):
         return False
     whole = Results(folder)
-    whole.lock.take(wait=600)  # another process may be doing the same
-    if not whole.is_complete():
-        _write(config, whole, shares)
-    whole.lock.give()
+    if not whole.lock.take(wait=600):  # another process may be doing the same
+        raise Busy(f"{str(folder)!r} is being written by another process; try again later")
+    try:
+        if not whole.is_complete():
+            _write(config, whole, shares, save_path)
+    finally:
+        whole.lock.give()
     return True
 
 
-def _write(config, whole, shares):
+def _write(config, whole, shares, save_path):
     labels, history = join([dict(np.load(results.history)) for results in shares])
     record = json.loads(shares[0].config.read_text())
     del record["chunk"]
+    whole.metadata.unlink(missing_ok=True)  # of an attempt that was stopped
     before = [session for results in shares for session in results.sessions()]
     with whole.session(record, 0, before) as session:
         whole.write_history(history, labels)
         session.reached(int(history["step"][-1]))
-        report.conclude(config, whole, labels, None)
+        report.conclude(config, whole, labels, save_path)
         session.end("finished")
 
 

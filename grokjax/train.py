@@ -4,7 +4,7 @@ import contextlib
 import functools
 import sys
 
-from grokjax import command_line, devices, loop, report, request, resume, shares
+from grokjax import command_line, devices, loop, meeting, report, request, resume, turns
 from grokjax.checkpoints import Checkpoints
 from grokjax.console import Console
 from grokjax.experiment import Experiment
@@ -15,35 +15,36 @@ from grokjax.results import Results
 
 def prepare(_):
     """Checks what was asked for, before anything is written; gives what is to be done."""
-    request.meet_others()
-    config = request.config()
-    folder, step = request.folder_and_step()
+    meeting.meet_others()
+    config, (folder, step) = request.config(), request.folder_and_step()
     experiment = request.experiment(config)
-    mine, n = request.shares(experiment)
+    mine, n = turns.plan(experiment)
     if n == 1:
         return begin(config, experiment, Results(folder), step)
-    return functools.partial(shares.in_turn, begin, config, experiment, folder, mine, n)
+    return turns.prepare(begin, config, experiment, folder, mine, n)
 
 
-def begin(config, experiment: Experiment, results: Results, step: int | None):
+def begin(config, experiment: Experiment, results: Results, step: int | None, one_of_many=False):
     """What is to be done in a folder: all of the training, what is left of it, or nothing."""
-    start = request.start(experiment, results, step)
+    start = request.start(experiment, results, step, one_of_many)
     given = config, experiment, results, start
-    again = functools.partial(report.conclude_again, *given, request.SAVE_PATH.value)
-    return again if request.is_finished(config, start) else functools.partial(main, *given)
+    if request.is_finished(config, start):
+        return functools.partial(report.conclude_again, *given, request.SAVE_PATH.value)
+    return functools.partial(main, *given)
 
 
-def main(config, experiment: Experiment, results: Results, start: resume.Start) -> None:
-    """Trains; says how to go on if something came between."""
+def main(config, experiment: Experiment, results: Results, start: resume.Start) -> int | None:
+    """Trains; says how to go on if something came between. A late signal is returned."""
     request.make_room(results, start)
     try:
         signal = train(config, experiment, results, start)
     except BaseException:
         command_line.warn(f"failed; {request.how_to_go_on(results)}")
         raise
-    if signal:
+    if signal and not results.is_complete():
         print(f"stopped by a signal; {request.how_to_go_on(results)}")
         sys.exit(128 + signal)
+    return signal
 
 
 def train(config, experiment: Experiment, results: Results, start: resume.Start) -> int | None:
@@ -87,12 +88,10 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
             console.say(report.conclude(config, results, labels, request.SAVE_PATH.value))
             writer.write_summary(results.read_summary())
         session.end("finished" if finished else "interrupted")
-    return None if finished else signal
+    return signal
 
 
-def cli() -> None:
-    """`grokjax-train`, the same command without `python -m`."""
-    command_line.run(prepare)
+cli = functools.partial(command_line.run, prepare)  # `grokjax-train`, without `python -m`
 
 
 if __name__ == "__main__":

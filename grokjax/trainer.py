@@ -23,7 +23,7 @@ from grokjax.run import Run, streams
 from grokjax.split import Split, draw_split
 from grokjax.table import Table
 
-MATMUL_PRECISIONS = {  # of the network's products, in JAX's words
+MATMUL_PRECISIONS = {  # of the network's products alone, in JAX's words
     "default": None,  # float32; on recent GPUs the faster TensorFloat-32
     "highest": "highest",  # float32 everywhere
     "bfloat16": "BF16_BF16_F32",  # factors rounded to bfloat16, sums in float32

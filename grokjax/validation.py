@@ -2,7 +2,6 @@
 
 import re
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -47,11 +46,6 @@ def check(config: ConfigDict, task: Task) -> None:
     if config.lift not in ("auto", "vmap", "map") and not re.fullmatch(r"[1-9]\d*", config.lift):
         raise ValueError(
             f"lift = {config.lift!r}; choose auto, vmap, map or a number of runs at a time"
-        )
-    if config.matmul_precision == "bfloat16" and jax.default_backend() == "cpu":
-        raise ValueError(
-            "matmul_precision = 'bfloat16' changes nothing on a CPU, whose products are float32; "
-            "choose default"
         )
     _check_schedule(config.schedule)
     if config.log_every % config.schedule.eval_every:

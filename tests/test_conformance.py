@@ -104,9 +104,12 @@ def experiment_of(choice):
 def three_steps(experiment, advance, start_R, rows=slice(None)):
     """Final state and metrics of some of the runs."""
     state_R, runs_R = jax.tree.map(lambda x: jnp.array(x[rows]), (start_R, experiment.runs_R))
+    given = (runs_R, experiment.table)
+    metrics_R = loop.no_metrics(experiment.trainer, state_R, *given)
+    metrics_R = jax.tree.map(jnp.array, metrics_R)
     for t in range(3):
         times = jnp.int32(t), jnp.int32(t + 1)
-        state_R, metrics_R = advance(state_R, *times, runs_R, experiment.table)
+        state_R, metrics_R = advance(state_R, metrics_R, *times, *given)
     return jax.tree.map(np.asarray, (state_R, metrics_R))
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -105,6 +106,23 @@ def test_a_sweep_that_thins_out_trains_those_that_are_left_as_before(how):
     np.testing.assert_allclose(*kernels, atol=1e-5)
     assert (of_thinned["val_loss"][-1, 2::3] == of_thinned["val_loss"][1, 2::3]).all()
     assert (of_thinned["val_loss"][-1, ::3] != of_thinned["val_loss"][1, ::3]).all()
+
+
+@pytest.mark.parametrize("how", ["map", "vmap"])
+def test_a_sweep_that_has_thinned_out_goes_on_from_where_it_was_bit_for_bit(how):
+    experiment = grokjax.setup(eleven())
+    given = (experiment.trainer, experiment.runs_R, experiment.table)
+
+    def last(steps, **start):
+        *_, end = loop.chunks(*given, num_steps=steps, how=how, active=third_rests, **start)
+        return jax.device_get(end)
+
+    _, whole_R, wanted_R = last(20)
+    _, state_R, metrics_R = last(15)
+    _, again_R, found_R = last(20, start=15, state_R=state_R, metrics_R=metrics_R)
+
+    chex.assert_trees_all_equal(again_R, whole_R)
+    chex.assert_trees_all_equal(found_R, wanted_R)
 
 
 class Two:

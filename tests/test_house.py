@@ -40,7 +40,8 @@ LAYERS = [  # each may import the layers above it, and in its own row only what 
     {"results", "command_line"},
     {"journal", "resume", "report", "comparison", "inspection"},
     {"shares"},
-    {"request", "tally", "downloads", "studies"},
+    {"request", "meeting", "tally", "downloads", "studies"},
+    {"turns"},
     {"train", "datasets", "analyze", "checkpoint_tool"},
 ]
 ROOMS_OF_SEVERAL = {

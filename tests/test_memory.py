@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 import grokjax
@@ -43,9 +42,7 @@ def test_runs_side_by_side_work_at_once_and_others_one_after_another():
     assert need.of(5, "map") == 100 + 2 * 5 * 10 + 7
     assert need.of(5, "3") == 100 + 2 * 5 * 10 + 3 * 7
     assert need.of(2, "3") == 100 + 2 * 10 + 2 * 7
-    assert need.most_runs(need.of(5, "vmap"), "vmap", wanted=9) == 5
-    assert need.most_runs(need.of(9, "vmap"), "vmap", wanted=7) == 7
-    assert need.most_runs(0, "vmap", wanted=7) == 1
+    assert need.of(5, "vmap", may_rest=True) == 100 + 2 * 5 * 10 + 5 * 7
 
 
 def test_a_device_has_a_gigabyte_or_more():
@@ -53,9 +50,9 @@ def test_a_device_has_a_gigabyte_or_more():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["vmap", "map"])
-@pytest.mark.parametrize("model", ["transformer", "mlp", "lstm"])
-def test_the_estimate_is_near_what_xla_plans(model, how):
+@pytest.mark.parametrize(("how", "may_rest"), [("vmap", False), ("vmap", True), ("map", True)])
+@pytest.mark.parametrize("model", ["transformer", "mlp"])
+def test_the_estimate_is_near_what_xla_plans(model, how, may_rest):
     """At sizes where activations weigh more than weights; with Grokfast-MA states weigh most."""
     config = grokjax.base(
         task=dict(name="modular", op="add", p=31),
@@ -68,7 +65,9 @@ def test_the_estimate_is_near_what_xla_plans(model, how):
     given = (experiment.runs_R, experiment.table)
     state_R = jax.eval_shape(lambda: loop.init(experiment.trainer, *given, how=how))
     metrics_R = loop.no_metrics(experiment.trainer, state_R, *given, how=how)
-    program = loop.make_advance(experiment.trainer, how).lower(state_R, metrics_R, 0, 4, *given)
+    program = loop.make_advance(experiment.trainer, how)
+    active_R = jnp.ones(6, bool) if may_rest else None
+    program = program.lower(state_R, metrics_R, 0, 4, *given, active_R)
     plan = program.compile().memory_analysis()
     planned = (
         plan.argument_size_in_bytes
@@ -77,7 +76,6 @@ def test_the_estimate_is_near_what_xla_plans(model, how):
         - plan.alias_size_in_bytes
     )
 
-    estimated = memory.need(experiment.trainer, *given).of(6, how)
+    estimated = memory.need(experiment.trainer, *given).of(6, how, may_rest)
 
     assert 0.7 < estimated / planned < 2.5
-    assert np.isfinite(estimated)

@@ -1,4 +1,4 @@
-"""The softmax's precision: what more digits see, and that they stay within the loss."""
+"""Precision: of the softmax, whose digits stay within the loss, and of matrix products."""
 
 import subprocess
 import sys
@@ -6,7 +6,9 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from conftest import toy
 
+import grokjax
 from grokjax.losses import LOSSES, in_precision
 
 PROGRAM = """
@@ -70,3 +72,26 @@ def test_double_precision_of_the_loss_leaves_all_else_in_single(how):
     )
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"), [("highest", "HIGHEST"), ("bfloat16", "BF16_BF16_F32")]
+)
+def test_a_matmul_precision_is_that_of_every_product_of_the_network(monkeypatch, name, precision):
+    """Forward and in both gradients; the loss and the optimizer have their own."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # a CPU refuses bfloat16
+    texts = []
+    for chosen in ("default", name):
+        config = toy()
+        config.matmul_precision = chosen
+        experiment = grokjax.setup(config)
+        run = jax.tree.map(lambda x_R: x_R[0], experiment.runs_R)
+        state = jax.eval_shape(experiment.trainer.init, run, experiment.table)
+        step = jax.make_jaxpr(experiment.trainer.step)(state, 0, run, experiment.table)
+        texts.append(str(step))
+
+    default, precise = (text.split("dot_general[")[1:] for text in texts)
+    plain = [i for i, product in enumerate(default) if "precision" not in product[:150]]
+    assert len(plain) > 10
+    assert len(precise) == len(default)
+    assert sum(precision not in precise[i][:150] for i in plain) <= 2  # of the mean loss

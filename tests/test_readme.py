@@ -88,13 +88,15 @@ def test_every_command_of_the_readme_works(tmp_path):
     commands = trainings(README)
     assert len(commands) >= 7
     for arguments in commands:
-        if "--chunk" in arguments:  # needs others to be complete, as in test_shares.py
+        if "--coordinator" in arguments:  # waits for others, as in test_shares.py
             continue
         started = arguments.replace(" --resume latest", "")  # what a resume goes on with
         fresh = tmp_path / str(commands.index(started))
         done = run(arguments, fresh)
         assert done.returncode == 0, (arguments, done.stderr)
         assert "64 runs" in done.stdout or "--seeds 64" not in arguments
+        if "--join" in arguments:
+            assert run(arguments.replace("--chunk 1/2", "--chunk 2/2"), fresh).returncode == 0
         assert (fresh / "summary.json").exists()
 
 

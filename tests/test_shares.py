@@ -1,6 +1,8 @@
 """Runs trained in shares, for want of memory or by several processes, are the runs of one."""
 
+import concurrent.futures
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -84,12 +86,39 @@ def test_what_does_not_fit_is_trained_in_shares_one_after_the_other(tmp_path, wh
 
 
 @pytest.mark.slow
+def test_shares_go_on_after_a_signal_and_never_with_another_config(tmp_path, whole):
+    few = ("--workdir=all", "--memory=0.00065")
+    process = start(tmp_path, *few, "--config.log_every=5")
+    for line in process.stdout:
+        if "step 5]" in line:  # of the first share
+            process.send_signal(signal.SIGTERM)
+    assert process.wait() == 128 + signal.SIGTERM
+    assert not (tmp_path / "all/summary.json").exists()
+    again = train(tmp_path, *few)
+    other = train(tmp_path, *few, "--resume=latest", "--config.runs.learning_rate=(0.1,)")
+    fewer = train(tmp_path, "--workdir=all", "--memory=0.0004", "--resume=latest")
+    code, _, err = train(tmp_path, *few, "--resume=latest", "--save_path=figure.png")
+
+    assert (again[0], other[0], fewer[0]) == (2, 2, 2)
+    assert "choose --resume latest, --overwrite or another --workdir" in again[2]
+    assert (
+        "cannot resume under another config: runs.learning_rate was [0.001], is [0.1]" in other[2]
+    )
+    assert "chunk-1-of-3, and this would be one of 5" in fewer[2]
+    assert code == 0, err
+    assert_same(arrays(tmp_path / "all"), whole)
+    figure = (tmp_path / "figure.png").read_bytes()
+    assert figure == (tmp_path / "all/overview.png").read_bytes()
+
+
+@pytest.mark.slow
 def test_processes_that_meet_train_a_share_each_and_the_last_joins_them(tmp_path, whole):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         where = f"--coordinator=localhost:{free.getsockname()[1]}"
     both = [start(tmp_path, "--workdir=all", where, f"--chunk={i}/2") for i in (1, 2)]
-    said = [process.communicate() for process in both]
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # each is heard while the other speaks
+        said = list(pool.map(subprocess.Popen.communicate, both))
 
     assert [process.returncode for process in both] == [0, 0], said
     assert sum("joined all 2 shares" in out for out, _ in said) in (1, 2)
@@ -102,6 +131,7 @@ def test_processes_that_meet_train_a_share_each_and_the_last_joins_them(tmp_path
         (["--coordinator=localhost:1"], "choose auto on a cluster, or HOST:PORT with --chunk I/N"),
         (["--coordinator=here", "--chunk=1/2"], "--coordinator here; choose auto on a cluster"),
         (["--coordinator=auto", "--chunk=1/2"], "--coordinator auto; choose auto on a cluster"),
+        (["--memory=0"], "--memory 0.0; choose above 0, in GB"),
         (["--join"], "--join is for shares of the runs; choose one with --chunk"),
         (["--chunk=1/2", "--memory=0.0001"], "choose --chunk with 2 times as many shares"),
     ],

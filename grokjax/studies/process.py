@@ -103,4 +103,6 @@ class ArmProcess:
         folder = self.results.checkpoints
         if any(checkpoints.is_readable(folder, step) for step in checkpoints.steps(folder)):
             return ["--resume=latest"]
+        if any(self.results.folder.glob("chunk-*-of-*")):  # it did not fit at once
+            return ["--resume=latest"]
         return ["--overwrite"] if self.results.status() else []
