@@ -30,16 +30,19 @@ def trained(config, how, runs_R=None, steps=20, active=None):
     return jax.tree.map(np.asarray, state_R), history.arrays()
 
 
+SOME = [0, 3, 6]  # of eight runs: each seed, decay and fraction once at least
+
+
 @pytest.fixture(scope="module")
 def eight():
-    """Two seeds, two decays and two fractions with Grokfast-MA, and the runs one by one."""
+    """Two seeds, two decays and two fractions with Grokfast-MA, and three of the runs alone."""
     config = toy(optimizer=dict(grokfast_ma=dict(window=3), adamw={}))
     config.runs = grid(
         config.runs, seed=(0, 1), weight_decay=(0.0, 1.0), train_fraction=(0.4, 0.6), l1=0.01
     )
     runs_R = grokjax.setup(config).runs_R
     alone = [
-        trained(config, "map", jax.tree.map(lambda x, r=r: x[r : r + 1], runs_R)) for r in range(8)
+        trained(config, "map", jax.tree.map(lambda x, r=r: x[r : r + 1], runs_R)) for r in SOME
     ]
     return config, jax.tree.map(lambda *rows: np.concatenate(rows), *(s for s, _ in alone))
 
@@ -48,7 +51,7 @@ def test_a_grid_equals_each_run_alone_bit_for_bit_with_map(eight):
     config, alone_R = eight
     together_R, _ = trained(config, "map")
 
-    chex.assert_trees_all_equal(together_R, alone_R)
+    chex.assert_trees_all_equal(jax.tree.map(lambda x_R: x_R[SOME], together_R), alone_R)
     assert len(np.unique(together_R.params["readout"]["kernel"][:, 0, 0])) == 8
 
 
@@ -57,7 +60,8 @@ def test_a_grid_equals_each_run_alone_within_rounding_when_batched(eight, how):
     config, alone_R = eight
     together_R, _ = trained(config, how)
 
-    chex.assert_trees_all_close(together_R.params, alone_R.params, atol=1e-5)
+    some_R = jax.tree.map(lambda x_R: x_R[SOME], together_R.params)
+    chex.assert_trees_all_close(some_R, alone_R.params, atol=1e-5)
 
 
 @pytest.mark.parametrize("how", ["map", "vmap"])
