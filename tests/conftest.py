@@ -1,6 +1,7 @@
 """Settings and examples that the tests share."""
 
 import functools
+import gc
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -13,15 +14,34 @@ import grokjax
 jax.config.update("jax_compilation_cache_dir", os.path.expanduser("~/.cache/grokjax/tests"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+gc.freeze()  # as in grokjax.command_line
+gc.set_threshold(50_000)
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # in the processes that tests start
+
+
+@pytest.fixture(autouse=True)
+def optimizations(request):
+    """A toy takes longer to compile than to run; where bits are compared, it is as for users."""
+    off = request.node.get_closest_marker("optimized") is None
+    jax.config.update("jax_disable_most_optimizations", off)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)  # for what modules share
 
 
 def toy(optimizer="adamw", **model):
     """A config that trains in a second: division mod 7, sizes all different."""
-    config = grokjax.base(
-        task=dict(name="modular", op="div", p=7),
-        model=dict(name="transformer", width=12, num_heads=2, ff_width=20, **model),
-        optimizer=optimizer,
-    )
+    sizes = dict(num_blocks=1, width=12, num_heads=2, ff_width=20)
+    return _toy(optimizer, dict(name="transformer") | sizes | model)
+
+
+def toy_mlp(optimizer="adamw"):
+    """One that compiles in half the time, where it does not matter which model is trained."""
+    return _toy(optimizer, dict(name="mlp", embedding_width=5, hidden=(11,)))
+
+
+def _toy(optimizer, model):
+    task = dict(name="modular", op="div", p=7)
+    config = grokjax.base(task=task, model=model, optimizer=optimizer)
     config.batch_size = 11
     config.schedule.update(num_steps=20, eval_every=5, checkpoint_every=10, eval_block=13)
     return config

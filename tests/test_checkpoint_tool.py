@@ -194,7 +194,7 @@ def test_inspect_tells_where_and_how_well_training_went(three, capsys):
     assert "versions: python 3.14" in lines
     for seed in range(3):
         assert any(f"seed={seed}: training {accuracy_R[seed]:.2%}" in line for line in lines)
-    assert any(line.startswith("parameters: 2,608 a run, 10.4 kB") for line in lines)
+    assert any(line.startswith("parameters: 1,436 a run, 5.74 kB") for line in lines)
     assert "  model.ff_width = 20" in lines
     assert "  runs.seed = (0, 1, 2)" in lines
 

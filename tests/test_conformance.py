@@ -116,13 +116,13 @@ def three_steps(experiment, advance, start_R, rows=slice(None)):
 @pytest.mark.parametrize(
     "choice",
     [
-        pytest.param(choice, marks=() if choice in QUICK else pytest.mark.slow)
+        pytest.param(choice, marks=pytest.mark.optimized if choice in QUICK else pytest.mark.slow)
         for choice in [f"model={name}" for name in lookup.names("model")]
         + [f"optimizer={chain}" for chain in CHAINS.values()]
     ],
 )
 def test_every_plug_in_trains_runs_side_by_side_as_alone_and_compiles_once(choice):
-    """Bit for bit with map, within rounding with vmap."""
+    """Bit for bit with map, within rounding with vmap; a few of them as users compile them."""
     experiment = experiment_of(choice)
     start_R = loop.init(experiment.trainer, experiment.runs_R, experiment.table, how="map")
     side_by_side, alone, batched = (

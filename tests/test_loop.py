@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import toy
+from conftest import toy, toy_mlp
 
 import grokjax
 from grokjax import grid, loop
@@ -47,6 +47,7 @@ def eight():
     return config, jax.tree.map(lambda *rows: np.concatenate(rows), *(s for s, _ in alone))
 
 
+@pytest.mark.optimized
 def test_a_grid_equals_each_run_alone_bit_for_bit_with_map(eight):
     config, alone_R = eight
     together_R, _ = trained(config, "map")
@@ -64,10 +65,11 @@ def test_a_grid_equals_each_run_alone_within_rounding_when_batched(eight, how):
     chex.assert_trees_all_close(some_R, alone_R.params, atol=1e-5)
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize("how", ["map", "vmap"])
 def test_a_run_that_rests_keeps_its_state_and_its_metrics_while_others_train_on(how):
     """Of four runs the second and the last rest from step 10 on."""
-    config = toy()
+    config = toy_mlp()
     config.runs = grid(config.runs, seed=range(4))
     whole_R, whole = trained(config, how, active=lambda t: np.ones(4, bool))
     halves = np.array([True, False, True, False])
@@ -87,9 +89,10 @@ def a_mask(x_R):
     return np.array([True, False, True, False]).reshape((4,) + (1,) * (x_R.ndim - 1))
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize("how", ["map", "vmap"])
 def test_where_chunks_end_changes_no_bit(monkeypatch, how):
-    config = toy()
+    config = toy_mlp()
     config.runs = grid(config.runs, seed=(0, 1))
     monkeypatch.setattr(loop, "TRIAL_STEPS", 5)
     whole = trained(config, how)
@@ -117,7 +120,7 @@ def test_chunks_end_at_every_evaluation_and_only_there_have_metrics(monkeypatch,
 
 @pytest.mark.parametrize("how", ["map", "vmap"])
 def test_a_run_that_diverges_leaves_its_neighbours_alone(how):
-    config = toy()
+    config = toy_mlp()
     config.runs = grid(config.runs, learning_rate=(1e-3, 1e30))
     together_R, history = trained(config, how)
     config.runs = grid(config.runs, learning_rate=1e-3)

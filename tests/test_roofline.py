@@ -81,7 +81,7 @@ def test_a_weighted_sum_and_a_scaling_are_no_products_of_matrices():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, dict(block_repeats=2), dict(head_width=5), dict(tied_readout=True), dict(num_blocks=1)],
+    [{}, dict(block_repeats=2), dict(head_width=5), dict(tied_readout=True), dict(num_blocks=2)],
 )
 def test_the_count_by_hand_is_that_of_the_steps_products(options):
     """Attention to few keys multiplies and sums, and so is not among the products."""
@@ -91,7 +91,7 @@ def test_the_count_by_hand_is_that_of_the_steps_products(options):
 
 
 def test_the_count_by_hand_is_that_of_attention_too_once_it_makes_products(monkeypatch):
-    config = toy()
+    config = toy(num_blocks=2)
     linear = flops.dot_flops(counted_in_step(config))
     monkeypatch.setattr(attention, "FEW_KEYS", 0)
     found = flops.dot_flops(counted_in_step(config)) - linear
