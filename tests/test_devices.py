@@ -11,7 +11,7 @@ import chex
 import jax
 import numpy as np
 import pytest
-from conftest import toy, toy_mlp
+from conftest import toy_mlp
 
 import grokjax
 from grokjax import devices, grid, loop
@@ -20,20 +20,20 @@ TESTS = Path(__file__).parent
 SCRIPT = """
 import json, sys
 import jax, numpy as np
-from conftest import toy
 from test_devices import eleven, program, trained
 assert jax.local_device_count() == 8
-state_R, arrays = trained(eleven(toy()), sys.argv[1])
+state_R, arrays = trained(eleven(), sys.argv[1])
 print(json.dumps({
     "val_loss": np.asarray(arrays["val_loss"], float).tolist(),
     "readout": np.asarray(state_R.params["readout"]["kernel"], float).tolist(),
-    "program": program(eleven(toy()), sys.argv[1]),
+    "program": program(eleven(), sys.argv[1]),
 }))
 """
 
 
-def eleven(config):
+def eleven():
     """Eleven runs: a prime, and more than eight devices."""
+    config = toy_mlp()
     config.runs = grid(config.runs, seed=range(11), learning_rate=1e-2)
     return config
 
@@ -82,7 +82,7 @@ def test_eight_devices_train_the_same_runs_as_one_and_send_nothing(how):
     )
     assert done.returncode == 0, done.stderr
     on_eight = json.loads(done.stdout)
-    state_R, alone = trained(eleven(toy()), how)
+    state_R, alone = trained(eleven(), how)
 
     assert np.shape(on_eight["val_loss"]) == (4, 11)
     np.testing.assert_allclose(on_eight["val_loss"], alone["val_loss"], rtol=1e-4)
@@ -96,7 +96,7 @@ def test_eight_devices_train_the_same_runs_as_one_and_send_nothing(how):
 @pytest.mark.parametrize("how", ["vmap", "2"])
 def test_a_sweep_that_thins_out_trains_those_that_are_left_as_before(how):
     """Of eleven runs eight go on, then four: there are places for all, then for six."""
-    config = eleven(toy_mlp())
+    config = eleven()
     state_R, history = trained(config, "map")
     thinned_R, of_thinned = trained(config, how)
 
@@ -111,7 +111,7 @@ def test_a_sweep_that_thins_out_trains_those_that_are_left_as_before(how):
 @pytest.mark.optimized
 @pytest.mark.parametrize("how", ["map", "vmap"])
 def test_a_sweep_that_has_thinned_out_goes_on_from_where_it_was_bit_for_bit(how):
-    experiment = grokjax.setup(eleven(toy_mlp()))
+    experiment = grokjax.setup(eleven())
     given = (experiment.trainer, experiment.runs_R, experiment.table)
 
     def last(steps, **start):

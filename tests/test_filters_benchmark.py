@@ -5,7 +5,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from conftest import toy
+from conftest import toy, toy_mlp
 
 from benchmarks import filters
 from benchmarks.problem import make_problem
@@ -23,7 +23,7 @@ def rows():
         patch.delitem(sys.modules, "benchmarks.torch_filters", raising=False)
         patch.setitem(sys.modules, "torch", None)
         patch.setattr(filters, "bytes_there", lambda _: 10**6)
-        return filters.measure(toy(), steps=2, rounds=3, windows=(2, 1000))
+        return filters.measure(toy_mlp(), steps=2, rounds=3, windows=(2, 1000))
 
 
 def made_gradients():

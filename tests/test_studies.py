@@ -147,7 +147,7 @@ def test_arms_that_differ_in_traced_values_are_one_compiled_program(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("whole_group", [False, True], ids=["the study", "all its processes"])
 def test_a_study_killed_at_any_moment_ends_in_the_same_summary(tmp_path, whole_group):
-    path = toy(tmp_path, num_steps=30_000)
+    path = toy(tmp_path, num_steps=15_000)
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     assert conduct(path, undisturbed, "--only=with").returncode == 0
     process = subprocess.Popen(

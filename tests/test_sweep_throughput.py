@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from conftest import toy_mlp
 
 from benchmarks import harness, sweep_throughput
 from benchmarks.sweep_throughput import measure
@@ -91,11 +92,11 @@ def test_without_pytorch_there_are_no_ratios(asked, toy_config):
 
 
 @pytest.mark.slow
-def test_every_lift_trains(toy_config, monkeypatch):
+def test_every_lift_trains(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "benchmarks.torch_reference", raising=False)
 
-    rows = measure(toy_config, turn=2, rounds=2, most=16)
+    rows = measure(toy_mlp(), turn=2, rounds=2, most=16)
 
     notes = {name: row["note"] for name, row in rows.items() if "note" in row}
     assert notes == dict.fromkeys((f"R = {R}, PyTorch" for R in (1, 4, 16)), "not installed")

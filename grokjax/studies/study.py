@@ -18,6 +18,7 @@ TOY = {  # whichever of these a config has
     "task.length": 2,
     "task.lines": 40,
     "task.samples": 40,
+    "model.num_blocks": 1,
     "model.width": 8,
     "model.num_heads": 2,
     "model.embedding_width": 5,
