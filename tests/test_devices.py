@@ -93,7 +93,7 @@ def test_eight_devices_train_the_same_runs_as_one_and_send_nothing(how):
     assert not re.search(words, on_eight["program"])
 
 
-@pytest.mark.parametrize("how", ["vmap", "2"])
+@pytest.mark.parametrize("how", ["vmap", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_sweep_that_thins_out_trains_those_that_are_left_as_before(how):
     """Of eleven runs eight go on, then four: there are places for all, then for six."""
     config = eleven()
@@ -109,7 +109,7 @@ def test_a_sweep_that_thins_out_trains_those_that_are_left_as_before(how):
 
 
 @pytest.mark.optimized
-@pytest.mark.parametrize("how", ["map", "vmap"])
+@pytest.mark.parametrize("how", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_a_sweep_that_has_thinned_out_goes_on_from_where_it_was_bit_for_bit(how):
     experiment = grokjax.setup(eleven())
     given = (experiment.trainer, experiment.runs_R, experiment.table)

@@ -56,7 +56,7 @@ def test_a_grid_equals_each_run_alone_bit_for_bit_with_map(eight):
     assert len(np.unique(together_R.params["readout"]["kernel"][:, 0, 0])) == 8
 
 
-@pytest.mark.parametrize("how", ["vmap", "3"])
+@pytest.mark.parametrize("how", ["vmap", pytest.param("3", marks=pytest.mark.slow)])
 def test_a_grid_equals_each_run_alone_within_rounding_when_batched(eight, how):
     config, alone_R = eight
     together_R, _ = trained(config, how)
@@ -66,7 +66,7 @@ def test_a_grid_equals_each_run_alone_within_rounding_when_batched(eight, how):
 
 
 @pytest.mark.optimized
-@pytest.mark.parametrize("how", ["map", "vmap"])
+@pytest.mark.parametrize("how", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_a_run_that_rests_keeps_its_state_and_its_metrics_while_others_train_on(how):
     """Of four runs the second and the last rest from step 10 on."""
     config = toy_mlp()
@@ -90,7 +90,7 @@ def a_mask(x_R):
 
 
 @pytest.mark.optimized
-@pytest.mark.parametrize("how", ["map", "vmap"])
+@pytest.mark.parametrize("how", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_where_chunks_end_changes_no_bit(monkeypatch, how):
     config = toy_mlp()
     config.runs = grid(config.runs, seed=(0, 1))
@@ -163,7 +163,7 @@ def test_training_learns_and_metrics_mean_what_they_say():
 
 def test_a_batch_of_everything_and_sampled_batches_train_too():
     for batches in ("full", "sampled"):
-        config = toy()
+        config = toy_mlp()
         config.batches = batches
         config.runs = grid(config.runs, train_fraction=(0.3, 0.6))
         _, history = trained(config, "map")

@@ -71,7 +71,9 @@ VARIANTS = [
     dict(name="gpt2", positions="rotary"),
     dict(name="gpt2", positions="alibi"),
     dict(name="gpt2_resv", variant="svformer"),
-    dict(name="gpt2_meta", frames=2, positions="alibi"),
+]
+SLOW = [
+    pytest.param(dict(name="gpt2_meta", frames=2, positions="alibi"), marks=pytest.mark.slow),
 ]
 
 
@@ -79,7 +81,7 @@ def named(model):
     return " ".join(map(str, model.values()))
 
 
-@pytest.mark.parametrize("model", CAUSAL + VARIANTS, ids=named)
+@pytest.mark.parametrize("model", CAUSAL + VARIANTS + SLOW, ids=named)
 def test_sharing_is_exact_for_modular_tasks(model):
     """Batches of 101 examples over 31 first numbers."""
     task = modular.make(op="div", p=31)
@@ -149,7 +151,7 @@ def test_dropout_turns_sharing_off_in_training_and_leaves_it_on_in_evaluation(mo
     assert seen == ["plain", "tree"]
 
 
-@pytest.mark.parametrize("model", [m for m in CAUSAL + VARIANTS if "name" in m], ids=named)
+@pytest.mark.parametrize("model", [m for m in CAUSAL + VARIANTS if "name" in m] + SLOW, ids=named)
 def test_nothing_flows_from_later_tokens_to_earlier_rows(model):
     """By exactly zero: the gradient of the rows of a block reaches the tokens up to their own.
 
