@@ -31,7 +31,7 @@ def arms(size):
         configs[f"random/{precision}"] = config = network(num_steps, SEEDS)
         config.loss.precision = precision
     for name, answers in HELD_OUT.items():
-        configs[f"held_out/{name}"] = config = network(num_steps // 4, SEEDS)
+        configs[f"held_out/{name}"] = config = network(num_steps, SEEDS)
         config.split.held_out = answers
         config.runs.train_fraction = (1.0,)
     for name, factor in {"baseline": 1.0, "doubled": 2.0, "fourfold": 4.0}.items():
