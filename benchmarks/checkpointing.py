@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from unittest import mock
 
 import jax
-from absl import flags
+from absl import flags, logging
 from ml_collections import ConfigDict
 
 from benchmarks import harness, seconds
@@ -50,6 +50,7 @@ def measure(
     config = ConfigDict(config.to_dict())
     config.schedule.update(num_steps=steps, stop_after_grok=0)
     flags.FLAGS.mark_as_parsed()  # `grokjax.train` looks at its own
+    logging.set_verbosity(logging.ERROR)  # as there
     command_line.use_compilation_cache()  # every turn makes its programs anew
     rows = {}
     for num_runs in runs:

@@ -219,6 +219,8 @@ class Command:
         around = {"benchmark": self.name, **environment(), **options}
         versions = ", ".join(f"{name} {v or '-'}" for name, v in around["versions"].items())
         print(f"{around['device']}; {versions}")
+        if args.quick:
+            print("a toy: it shows that all this works, not what it takes")
         for names, chosen in combinations:
             rows = measure(chosen, **options)
             print("", *([", ".join(names.values())] if names else []), table(rows), sep="\n")

@@ -7,8 +7,8 @@ https://arxiv.org/abs/2405.20233; and with both. The claim is that of https://gi
 from one seed. Nanda et al., 2023, https://arxiv.org/abs/2301.05217, report that an L1 term in place
 of weight decay never groks; here it comes on top of weight decay 1.
 Expected (division, 8 seeds): median steps 2,200 for the baseline, 1,200 with L1, 3,500 with EMA,
-2,000 with MA, 1,700 with L1 and EMA, 800 with L1 and MA; (S_5, 3 seeds) 6,000, 3,000, none by 8,000,
-6,800, none, 2,100. Takes 104 minutes for division and 70 for S_5 on one core.
+2,000 with MA, 1,700 with L1 and EMA, 800 with L1 and MA; on S_5, 3 seeds, 6,000, 3,000, none by
+8,000, 6,800, none, 2,100. Takes 104 minutes for division and 70 for S_5 on one core.
 """
 
 from grokjax import Study, base, conduct, grid

@@ -95,7 +95,7 @@ def facts(config, summary) -> dict[str, str]:
         "weight decay": _values(runs.weight_decay),
         "runs": str(overall["runs"]),
         "grokked": f"{overall['grokked']} of {overall['runs']}",
-        "median grok step": str(overall["median_grok_step"] or "never"),
+        "median grok step": str(overall["median_grok_step"] or "not reached"),
     }
     if runs.mix:
         shown["mix"] = ", ".join(runs.mix)

@@ -118,4 +118,4 @@ def _percent(number):
 
 
 def _steps(number):
-    return "never" if number is None else f"{number:,}"
+    return "not reached" if number is None else f"{number:,}"

@@ -43,13 +43,17 @@ def plan(experiment: Experiment) -> tuple[range, int]:
 
 def _turns(experiment, num_runs):
     """How often a device has to be filled to train so many runs on it, and why."""
-    if num_runs == 1:
-        return 1, ""
+    if num_runs == 1 and MEMORY.value is None:
+        return 1, ""  # whatever it takes
     there = int((MEMORY.value or 0) * 1e9) or memory.bytes_there(jax.local_devices()[0])
     need = memory.need(experiment.trainer, experiment.runs_R, experiment.table)
     padded = len(experiment.labels) % jax.local_device_count() > 0
     may_rest = padded or experiment.record["schedule"]["stop_after_grok"] > 0
     of = functools.partial(need.of, how=experiment.record["lift"], may_rest=may_rest)
+    if MEMORY.value is not None and of(1) > there:
+        raise ValueError(
+            f"--memory {MEMORY.value}: one run takes about {of(1) / 1e9:.3g} GB; choose more"
+        )
     most = next((runs for runs in range(num_runs, 1, -1) if of(runs) <= there), 1)
     text = f"{num_runs:,} runs take about {of(num_runs) / 1e9:.3g} GB of a device that has"
     return -(-num_runs // most), f"{text} {there / 1e9:.3g}"

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import flags
 from made_results import change, grid_labels, leave
@@ -111,6 +112,16 @@ def test_settings_are_compared_at_the_best_of_each_folder(tmp_path):
     assert [line.split("|")[1].strip() for line in best.splitlines()[4:]] == [
         arm.name for arm in comparison.best_of_families(arms)
     ]
+
+
+def test_where_no_setting_groks_the_most_accurate_one_is_the_best(tmp_path):
+    labels = grid_labels(weight_decay=(0, 1, 3))
+    folder = leave(tmp_path / "none", [None] * 3, runs={"weight_decay": [0, 1, 3]}, labels=labels)
+    rises = np.array([0.0, 0.4, 0.2])
+    change(folder, val_accuracy=lambda arrays: arrays["val_accuracy"] + rises)
+
+    best = comparison.best_of_families(read_all([folder]))
+    assert [arm.values for arm in best] == [{"weight_decay": 1}]
 
 
 def test_a_share_of_the_examples_is_never_chosen_as_a_setting(tmp_path):

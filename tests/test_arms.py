@@ -106,6 +106,13 @@ def test_a_folder_without_an_evaluation_says_how_it_stands(tmp_path):
     assert "no evaluation yet (status running); wait or choose another" in error_of(folder)
 
 
+def test_a_finished_folder_without_its_history_is_not_waited_for(tmp_path):
+    folder = leave(tmp_path / "half", [300])
+    (folder / "history.npz").unlink()
+
+    assert "is finished and has no history.npz; train again or choose" in error_of(folder)
+
+
 def test_an_empty_folder_holds_no_results(tmp_path):
     assert "holds no results; choose a folder that grokjax.train has written" in error_of(tmp_path)
 
@@ -185,7 +192,8 @@ def test_results_are_found_beneath_but_not_within_results(tmp_path):
 
 
 def test_folders_that_have_not_come_to_an_evaluation_are_left_out(tmp_path):
-    done, waiting = leave(tmp_path / "done", [300]), leave(tmp_path / "waiting", [300])
+    done = leave(tmp_path / "done", [300])
+    waiting = leave(tmp_path / "waiting", [300], status="running")
     (waiting / "history.npz").unlink()
 
     assert find(tmp_path) == [done]

@@ -133,7 +133,8 @@ def test_processes_that_meet_train_a_share_each_and_the_last_joins_them(tmp_path
         (["--coordinator=auto", "--chunk=1/2"], "--coordinator auto; choose auto on a cluster"),
         (["--memory=0"], "--memory 0.0; choose above 0, in GB"),
         (["--join"], "--join is for shares of the runs; choose one with --chunk"),
-        (["--chunk=1/2", "--memory=0.0001"], "choose --chunk with 2 times as many shares"),
+        (["--memory=0.0001"], "--memory 0.0001: one run takes about 0.0002"),
+        (["--chunk=1/2", "--memory=0.0004"], "choose --chunk with 2 times as many shares"),
     ],
 )
 def test_what_cannot_be_shared_is_one_line_and_exit_2(tmp_path, flags, complaint):

@@ -194,6 +194,8 @@ def _no_history(folder):
     metadata = Results(folder).metadata
     if metadata.is_file():
         status = _json(metadata).get("status", "unknown")
+        if status == "finished":
+            return f"{folder} is finished and has no history.npz; {REMEDY}"
         return f"{folder} has no evaluation yet (status {status}); wait or choose another folder"
     return f"{folder} holds no results; choose a folder that grokjax.train has written"
 

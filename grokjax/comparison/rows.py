@@ -75,11 +75,12 @@ def _is_alike(a, b):
 
 
 def best_of_families(arms: Sequence[Arm]) -> list[Arm]:
-    """Of each family the arm with the smallest median, or if none is reached the largest share."""
+    """Of each family the arm with the smallest median, then largest share, then best accuracy."""
 
     def rank(arm):
         median = median_time(arm.times).median
-        return (np.inf if median is None else median), -arm.times.came_R.mean()
+        accuracy = _median(arm.history["val_accuracy"][-1]) or 0.0
+        return (np.inf if median is None else median), -arm.times.came_R.mean(), -accuracy
 
     families = dict.fromkeys(arm.family for arm in arms)
     return [min((a for a in arms if a.family == family), key=rank) for family in families]
