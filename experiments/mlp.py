@@ -13,7 +13,7 @@ Sparsity, norms and the size of the updates over time are in the figures `weight
 leaves of the accuracy shows `python -m grokjax.checkpoint_tool prune results/mlp/random/float32`.
 The slingshot of the last layer's norm: Thilak et al., 2022, https://arxiv.org/abs/2206.04817.
 Expected: memorised at step 1,500; `random` groks at step 33,500 in float32 and 26,000 in float64 (5
-of 5 seeds each); `held_out` stays at 0 %; `raised` delays grokking. Takes 55 minutes on one
+of 5 seeds each); `held_out` stays at 0 %; `raised` delays grokking. Takes 70 minutes on one
 core.
 """
 
