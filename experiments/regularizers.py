@@ -7,7 +7,7 @@ AdamW with weight decay 1, and the same with dropout .1, for a transformer of wi
 seed each, and took SGD's decay of 1 from AdamW, which holds SGD at zero; here SGD has a rate of its
 own and no decay.
 Expected (3 seeds, 2,000 steps): AdamW with dropout generalises from 30 % on, AdamW from 50 %, SGD
-with momentum from 70 %; Adam stays below 18 %, SGD below 11 %. Takes 21 minutes on one core.
+with momentum from 70 %; Adam comes to 18 %, SGD to 11 %. Takes 21 minutes on one core.
 """
 
 from grokjax import Study, base, conduct, grid
