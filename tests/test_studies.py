@@ -11,10 +11,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from made_results import leave
 
 import grokjax
 from grokjax import loop
 from grokjax.config import make_task
+from grokjax.studies.process import ArmProcess
 from grokjax.studies.study import claims, read
 from grokjax.validation import check, check_sections
 
@@ -252,6 +254,16 @@ def test_shares_of_the_runs_merge_to_what_one_process_gives(tmp_path):
 
 
 @pytest.mark.slow
+def test_an_arm_trained_in_shares_says_how_many_are_finished(tmp_path):
+    arm = ArmProcess("toy.py:with,quick", grokjax.base(), tmp_path / "with", [])
+    assert arm.progress().status == "waiting"
+    leave(tmp_path / "with/chunk-1-of-3", [300])
+    (tmp_path / "with/chunk-1-of-3/summary.json").touch()
+    leave(tmp_path / "with/chunk-3-of-3", [None], status="running")
+
+    assert arm.progress().status == "1 of 3 shares"
+
+
 def test_another_size_in_the_same_folder_is_refused(tmp_path):
     path, results = toy(tmp_path), tmp_path / "results"
     assert conduct(path, results, "--only=with").returncode == 0

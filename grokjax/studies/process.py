@@ -24,7 +24,7 @@ POLL = 0.1  # seconds between looks at the process
 class Progress(NamedTuple):
     """How far an arm has come."""
 
-    status: str  # waiting, running, finished, interrupted, failed
+    status: str  # waiting, running, finished, interrupted, failed; or how many of its shares are
     step: int
     runs: int
     grokked: int
@@ -63,7 +63,7 @@ class ArmProcess:
 
     def progress(self) -> Progress:
         """What the folder shows at this moment; nothing in it is changed."""
-        results, status = self.results, self.results.status() or "waiting"
+        results, status = self.results, self.results.status() or self._shares() or "waiting"
         if status == "running" and not results.lock.is_taken():  # its process is gone
             status = "interrupted"
         try:
@@ -75,6 +75,12 @@ class ArmProcess:
         grokked = sum(grok.grok_step is not None for grok in groks)
         step = int(history["step"][-1])
         return Progress(status, step, len(groks), grokked, results.seconds())
+
+    def _shares(self):
+        """Where the runs are trained apart: how many shares of how many are finished."""
+        folders = list(self.results.folder.glob("chunk-*-of-*"))
+        finished = sum(Results(folder).is_complete() for folder in folders)
+        return folders and f"{finished} of {folders[0].name.rpartition('-')[2]} shares"
 
     def last_lines(self, count: int = 12) -> str:
         """The end of what the process said."""
