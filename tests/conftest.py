@@ -14,6 +14,7 @@ import grokjax
 jax.config.update("jax_compilation_cache_dir", os.path.expanduser("~/.cache/grokjax/tests"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+jax.config.update("jax_disable_most_optimizations", False)  # workers inherit what is set below
 gc.freeze()  # as in grokjax.command_line
 gc.set_threshold(50_000)
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # in the processes that tests start

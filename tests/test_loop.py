@@ -36,7 +36,7 @@ SOME = [0, 3, 6]  # of eight runs: each seed, decay and fraction once at least
 @pytest.fixture(scope="module")
 def eight():
     """Two seeds, two decays and two fractions with Grokfast-MA, and three of the runs alone."""
-    config = toy(optimizer=dict(grokfast_ma=dict(window=3), adamw={}))
+    config = toy(optimizer=dict(grokfast_ma=dict(window=3), adamw={}), num_blocks=2)
     config.runs = grid(
         config.runs, seed=(0, 1), weight_decay=(0.0, 1.0), train_fraction=(0.4, 0.6), l1=0.01
     )

@@ -253,7 +253,6 @@ def test_shares_of_the_runs_merge_to_what_one_process_gives(tmp_path):
     assert rows(shares / "toy") == rows(whole / "toy")
 
 
-@pytest.mark.slow
 def test_an_arm_trained_in_shares_says_how_many_are_finished(tmp_path):
     arm = ArmProcess("toy.py:with,quick", grokjax.base(), tmp_path / "with", [])
     assert arm.progress().status == "waiting"
@@ -264,6 +263,7 @@ def test_an_arm_trained_in_shares_says_how_many_are_finished(tmp_path):
     assert arm.progress().status == "1 of 3 shares"
 
 
+@pytest.mark.slow
 def test_another_size_in_the_same_folder_is_refused(tmp_path):
     path, results = toy(tmp_path), tmp_path / "results"
     assert conduct(path, results, "--only=with").returncode == 0

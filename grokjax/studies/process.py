@@ -80,7 +80,7 @@ class ArmProcess:
         """Where the runs are trained apart: how many shares of how many are finished."""
         folders = list(self.results.folder.glob("chunk-*-of-*"))
         finished = sum(Results(folder).is_complete() for folder in folders)
-        return folders and f"{finished} of {folders[0].name.rpartition('-')[2]} shares"
+        return f"{finished} of {folders[0].name.rpartition('-')[2]} shares" if folders else None
 
     def last_lines(self, count: int = 12) -> str:
         """The end of what the process said."""
