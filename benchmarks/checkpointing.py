@@ -24,11 +24,14 @@ from absl import flags, logging
 from ml_collections import ConfigDict
 
 from benchmarks import harness, seconds
-from grokjax import checkpoints, command_line, devices, loop, train
-from grokjax.experiment import Experiment
-from grokjax.metrics import History
-from grokjax.results import Results
-from grokjax.resume import Start
+from grokjax import train
+from grokjax.config.experiment import Experiment
+from grokjax.core import devices, loop
+from grokjax.recording import checkpoints
+from grokjax.recording.history import History
+from grokjax.recording.results import Results
+from grokjax.recording.resume import Start
+from grokjax.running import command_line
 
 STEPS = 1000  # with ten evaluations and a checkpoint, by default
 ROUNDS = 3

@@ -23,7 +23,7 @@ from benchmarks.harness import Contender
 from benchmarks.one_step import one_step
 from benchmarks.problem import Problem, make_problem
 from benchmarks.step_time import grokjax_runs
-from grokjax.memory import bytes_there
+from grokjax.running.memory import bytes_there
 
 STEPS = 20  # of one turn
 ROUNDS = 7

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 from jax import Array
 
-from grokjax.decoder import Decoder
+from grokjax.models._decoder import Decoder
 
 
 class Product(NamedTuple):

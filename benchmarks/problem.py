@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 
 import grokjax
 from benchmarks import harness
-from grokjax import loop
-from grokjax.checks import check_choice
+from grokjax.core import loop
+from grokjax.core.checks import check_choice
 
 
 class Covered(NamedTuple):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from benchmarks import harness
-from grokjax.results import Results
+from grokjax.recording.results import Results
 
 EVALUATION = re.compile(r"\[step ([\d,]+)\] train loss")
 

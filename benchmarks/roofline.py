@@ -24,7 +24,7 @@ from benchmarks.flops import Product
 from benchmarks.harness import Contender
 from benchmarks.one_step import one_step
 from benchmarks.step_time import grokjax_runs
-from grokjax.trainer import make_model
+from grokjax.core.trainer import make_model
 
 STEPS = 9  # of one turn: an epoch of division mod 97
 ROUNDS = 7

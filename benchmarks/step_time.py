@@ -26,7 +26,7 @@ import grokjax
 from benchmarks import harness, plain_jax
 from benchmarks.harness import Contender
 from benchmarks.problem import BATCHES, MODELS, Problem, make_problem
-from grokjax import loop
+from grokjax.core import loop
 
 STEPS = 9  # of one turn: an epoch of division mod 97
 ROUNDS = 7

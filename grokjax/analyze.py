@@ -13,10 +13,10 @@ from pathlib import Path
 
 from absl import flags
 
-from grokjax import command_line
-from grokjax.comparison.analysis import write
-from grokjax.comparison.arms import read_all, without_history
-from grokjax.results import check_writable
+from grokjax.reading.arms import read_all, without_history
+from grokjax.reading.comparison import write
+from grokjax.recording.results import check_writable
+from grokjax.running import command_line
 
 OUTPUT = flags.DEFINE_string("output", "analysis", "Folder for the table and the figures.")
 

@@ -19,14 +19,14 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from grokjax import command_line
-from grokjax.checkpoints import Damaged
-from grokjax.inspection import findings, pruning
-from grokjax.inspection import inspected as inspection
-from grokjax.inspection.reconstruction import Rebuilt, evaluated, rebuild
-from grokjax.pictures import embeddings, style
-from grokjax.results import Results
-from grokjax.weights import SMALL
+from grokjax.core.weight_stats import SMALL
+from grokjax.reading import findings, pruning
+from grokjax.reading import inspected as inspection
+from grokjax.reading.pictures import embeddings, style
+from grokjax.reading.rebuild import Rebuilt, evaluated, rebuild
+from grokjax.recording.checkpoints import Damaged
+from grokjax.recording.results import Results
+from grokjax.running import command_line
 
 THRESHOLD = flags.DEFINE_list("threshold", [str(SMALL)], "Weights below are set to 0; or several.")
 METHOD = flags.DEFINE_enum("method", "pca", embeddings.METHODS, "How embeddings get flat.")

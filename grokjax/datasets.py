@@ -18,18 +18,21 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import flags
 
-from grokjax import arithmetic, command_line, lookup, tally
-from grokjax.checks import check_choice
-from grokjax.data import Task
-from grokjax.downloads import fetch, prepared
-from grokjax.experiment import setup
+from grokjax import tally
+from grokjax.config import registry
+from grokjax.config.experiment import setup
+from grokjax.core.checks import check_choice
+from grokjax.core.data import Task
+from grokjax.running import command_line
+from grokjax.tasks import _arithmetic
+from grokjax.tasks._downloads import fetch, prepared
 from grokjax.tasks.images import FETCHED
 
 DATA_DIR = flags.DEFINE_string("data_dir", "~/tensorflow_datasets", "Folder for prepared tables.")
 
 SETTINGS = {  # task -> setting -> options of its `make`
     "modular": {
-        f"{op}_p{p}": {"op": op, "p": p} for op in arithmetic.MODULAR for p in (11, 97, 113)
+        f"{op}_p{p}": {"op": op, "p": p} for op in _arithmetic.MODULAR for p in (11, 97, 113)
     },
     "permutation": {f"s{k}": {"k": k} for k in (3, 4, 5)}
     | {f"s{k}_{op}": {"op": op, "k": k} for op in ("conjugate", "aba") for k in (3, 4, 5)},
@@ -64,7 +67,7 @@ class TableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         length = task.examples.inputs_NxL.shape[1]
         return tfds.core.DatasetInfo(
             builder=self,
-            description=lookup.find("task", self.TASK).__doc__,
+            description=registry.find("task", self.TASK).__doc__,
             features=tfds.features.FeaturesDict(
                 {
                     "inputs": tfds.features.Tensor(shape=(length,), dtype=np.int32),
@@ -149,7 +152,7 @@ def names() -> list[str]:
 def task_of(name: str) -> Task:
     """The task whose table goes by a name of `names`."""
     task, setting = name.split("/")
-    return lookup.find("task", task).make(**SETTINGS[task][setting])
+    return registry.find("task", task).make(**SETTINGS[task][setting])
 
 
 def prepare(name: str, data_dir: str | Path) -> tfds.core.DatasetBuilder:

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokjax.batches import BATCHES
-from grokjax.data import Task
-from grokjax.experiment import Experiment
-from grokjax.run import streams
-from grokjax.split import draw_split
+from grokjax.config.experiment import Experiment
+from grokjax.core.batches import BATCHES
+from grokjax.core.data import Task
+from grokjax.core.run import streams
+from grokjax.core.split import draw_split
 
 MOST = 2000  # batches that are drawn
 

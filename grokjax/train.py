@@ -4,13 +4,15 @@ import contextlib
 import functools
 import sys
 
-from grokjax import command_line, devices, loop, meeting, report, request, resume, turns
-from grokjax.checkpoints import Checkpoints
-from grokjax.console import Console
-from grokjax.experiment import Experiment
-from grokjax.interrupts import Interrupts
-from grokjax.journal import Journal
-from grokjax.results import Results
+from grokjax.config.experiment import Experiment
+from grokjax.core import devices, loop
+from grokjax.recording import resume
+from grokjax.recording.checkpoints import Checkpoints
+from grokjax.recording.console import Console
+from grokjax.recording.journal import Journal
+from grokjax.recording.results import Results
+from grokjax.running import command_line, meeting, report, request, turns
+from grokjax.running.signals import Interrupts
 
 
 def prepare(_):

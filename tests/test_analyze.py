@@ -11,9 +11,8 @@ from made_results import change, grid_labels, leave
 from matplotlib.figure import Figure
 
 from grokjax import analyze
-from grokjax.comparison import analysis
-from grokjax.comparison import rows as comparison
-from grokjax.comparison.arms import read_all
+from grokjax.reading import comparison
+from grokjax.reading.arms import read_all
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,7 +27,7 @@ def grid(folder, **values):
 def pictures(*folders):
     """The names of the pictures of some folders."""
     arms = read_all(folders)
-    found = dict(analysis.figures(arms, analysis.rows(arms)))
+    found = dict(comparison.figures(arms, comparison.rows(arms)))
     assert all(isinstance(figure, Figure) for figure in found.values())
     return set(found)
 
@@ -41,7 +40,7 @@ def test_a_table_and_two_pictures_are_always_written(tmp_path):
         [leave(tmp_path / "a", [300, None]), leave(tmp_path / "b", [400, 500], last=700)]
     )
     output = tmp_path / "out/deeper"
-    text = analysis.write(arms, output, title="Two arms")
+    text = comparison.write(arms, output, title="Two arms")
 
     assert {path.name for path in output.iterdir()} == ALWAYS | {"summary.csv", "summary.md"}
     written = (output / "summary.md").read_text()
@@ -105,7 +104,7 @@ def test_settings_are_compared_at_the_best_of_each_folder(tmp_path):
     """Decay 3 is the best of both: its runs grok at the step of the table's last rows."""
     folders = [grid(tmp_path / name, weight_decay=(0, 1, 3)) for name in "ab"]
     arms = read_all(folders)
-    text = analysis.write(arms, tmp_path / "out")
+    text = comparison.write(arms, tmp_path / "out")
     best = text.partition("Each at its best setting")[2]
 
     assert best
@@ -130,10 +129,11 @@ def test_a_share_of_the_examples_is_never_chosen_as_a_setting(tmp_path):
     plain = leave(tmp_path / "plain", [300], runs={"train_fraction": [0.5], "seed": [0]})
     arms = read_all([curve, plain])
     shown = {
-        text.get_text() for text in analysis.charts.comparison(analysis._few(arms)).axes[3].texts
+        text.get_text()
+        for text in comparison.charts.comparison(comparison._few(arms)).axes[3].texts
     }
 
-    assert "at its best" not in analysis.write(arms, tmp_path / "out")
+    assert "at its best" not in comparison.write(arms, tmp_path / "out")
     assert {"curve train_fraction=0.5", "plain"} <= shown
     assert "curve train_fraction=0.7" not in shown
 
@@ -151,12 +151,12 @@ def test_nothing_that_grokked_and_one_run_give_a_table_all_the_same(tmp_path):
         [leave(tmp_path / "never", [None, None]), leave(tmp_path / "one", [300], last=500)]
     )
 
-    assert "> 1,000" in analysis.write(arms, tmp_path / "out")
+    assert "> 1,000" in comparison.write(arms, tmp_path / "out")
 
 
 def test_no_arms_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no arms to compare; choose one folder"):
-        analysis.write([], tmp_path / "out")
+        comparison.write([], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

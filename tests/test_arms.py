@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from made_results import change, diverge, leave, save
 
-from grokjax.comparison import arms
-from grokjax.comparison.arms import find, names, read, read_all
-from grokjax.files import replacing
-from grokjax.metrics import Grokking
+from grokjax.reading import arms
+from grokjax.reading.arms import find, names, read, read_all
+from grokjax.recording.files import replacing
+from grokjax.recording.history import Grokking
 
 LABELS = ["seed=0 lamb=0", "seed=0 lamb=2", "seed=1 lamb=0", "seed=1 lamb=2"]
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from grokjax.batches import full_batch, permuted, round_keys, sampled_batch, shuffled_batch
-from grokjax.split import Split, is_train
+from grokjax.core.batches import full_batch, permuted, round_keys, sampled_batch, shuffled_batch
+from grokjax.core.split import Split, is_train
 
 permuted_all = jax.jit(jax.vmap(permuted, (None, 0, None)))
 

@@ -12,8 +12,8 @@ import grokjax
 from benchmarks import harness, plain_jax, plain_models, step_time
 from benchmarks.problem import BATCHES, MODELS, make_problem
 from grokjax import Examples, make_table
-from grokjax.config import make_task
-from grokjax.trainer import make_model
+from grokjax.config.config import make_task
+from grokjax.core.trainer import make_model
 
 STEPS = 3
 TOYS = {

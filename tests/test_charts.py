@@ -9,10 +9,10 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation
 
-from grokjax import statistics
-from grokjax.metrics import History
-from grokjax.pictures import charts, grids, style
-from grokjax.statistics import Times
+from grokjax.reading import survival
+from grokjax.reading.pictures import charts, grids, style
+from grokjax.reading.survival import Times
+from grokjax.recording.history import History
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -30,7 +30,7 @@ def make_arm(name, groks, step_E=(100, 500, 700), values=None, **metrics):
     shape, rng = (len(step_E), len(groks)), np.random.default_rng(len(name))
     names = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
     arrays = {metric: rng.uniform(0.1, 0.9, shape) for metric in names} | metrics
-    times = statistics.times_until(groks, step_E[-1])
+    times = survival.times_until(groks, step_E[-1])
     history = History({"step": np.array(step_E)} | arrays)
     return Arm(name, name.split()[0], values or {}, history, times)
 
@@ -98,7 +98,7 @@ def test_where_nothing_grokked_there_is_neither_a_dot_nor_a_median():
 
 
 def test_the_median_has_whiskers_to_the_ends_of_its_interval(monkeypatch):
-    monkeypatch.setattr(statistics, "median_time", lambda _: statistics.Median(500, 300, 600))
+    monkeypatch.setattr(charts, "median_time", lambda _: survival.Median(500, 300, 600))
 
     axes = charts.comparison([make_arm("div", [100, 500, 700])]).axes[3]
 
@@ -108,7 +108,7 @@ def test_the_median_has_whiskers_to_the_ends_of_its_interval(monkeypatch):
 
 
 def test_an_interval_without_an_upper_bound_goes_on_from_the_last_step_as_an_arrow(monkeypatch):
-    monkeypatch.setattr(statistics, "median_time", lambda _: statistics.Median(500, 300, None))
+    monkeypatch.setattr(charts, "median_time", lambda _: survival.Median(500, 300, None))
 
     axes = charts.comparison([make_arm("div", [500, None])]).axes[3]
 
@@ -119,7 +119,7 @@ def test_an_interval_without_an_upper_bound_goes_on_from_the_last_step_as_an_arr
 
 
 def test_a_median_that_was_not_reached_has_no_mark(monkeypatch):
-    monkeypatch.setattr(statistics, "median_time", lambda _: statistics.Median(None, 300, None))
+    monkeypatch.setattr(charts, "median_time", lambda _: survival.Median(None, 300, None))
 
     axes = charts.comparison([make_arm("div", [500, None, None])]).axes[3]
 
@@ -348,7 +348,7 @@ def test_a_point_that_was_not_reached_is_an_open_triangle_with_an_arrow_and_brea
 
 
 def test_a_curve_shows_the_interval_of_each_median(monkeypatch):
-    monkeypatch.setattr(statistics, "median_time", lambda _: statistics.Median(500, 300, 600))
+    monkeypatch.setattr(charts, "median_time", lambda _: survival.Median(500, 300, 600))
 
     axes = grids.curve([fraction_arm("div", 0.3, [500])], "train_fraction").axes[0]
 

@@ -13,14 +13,16 @@ from absl.testing import flagsaver
 from conftest import toy
 from PIL import Image
 
-from grokjax import checkpoint_tool, checkpoints, grid, loop
-from grokjax import config as config_lib
-from grokjax.checkpoints import Checkpoints
-from grokjax.experiment import setup
-from grokjax.inspection import inspected as inspection
-from grokjax.inspection import reconstruction
-from grokjax.metrics import History
-from grokjax.results import Results
+from grokjax import checkpoint_tool, grid
+from grokjax.config import config as config_lib
+from grokjax.config.experiment import setup
+from grokjax.core import loop
+from grokjax.reading import inspected as inspection
+from grokjax.reading import rebuild
+from grokjax.recording import checkpoints
+from grokjax.recording.checkpoints import Checkpoints
+from grokjax.recording.history import History
+from grokjax.recording.results import Results
 
 ROOT = Path(__file__).parent.parent
 
@@ -122,7 +124,7 @@ def test_a_config_comes_back_from_its_record():
     config.runs = grid(config.runs, weight_decay=(0.1, 1.0), seed=range(3))
     config.split.held_out = (2, 5)
     record = config_lib.plain(config)
-    again = reconstruction.config_of(json.loads(json.dumps(record)))
+    again = rebuild.config_of(json.loads(json.dumps(record)))
 
     assert config_lib.plain(again) == record
     assert again.runs.weight_decay == (0.1, 1.0)
@@ -134,7 +136,7 @@ def test_a_config_comes_back_from_its_record():
 def test_every_named_config_comes_back_from_its_record(path):
     config = config_lib.load(str(path))
 
-    again = reconstruction.config_of(config_lib.plain(config))
+    again = rebuild.config_of(config_lib.plain(config))
     assert again.to_dict() == config.to_dict()
 
 
@@ -316,7 +318,7 @@ def test_another_table_than_was_trained_on_is_an_error(copy):
     (copy / "config.json").write_text(json.dumps(record | {"table_checksum": 17}))
 
     with pytest.raises(ValueError, match="has checksum .* but 17 when these weights were trained"):
-        reconstruction.rebuild(Results(copy))
+        rebuild.rebuild(Results(copy))
 
 
 def test_embeddings_are_drawn_and_animated(three, capsys):
@@ -337,7 +339,7 @@ def test_a_single_checkpoint_makes_no_film(averaged, capsys):
 
 
 def test_embeddings_are_those_that_are_evaluated(averaged):
-    rebuilt = reconstruction.rebuild(Results(averaged))
+    rebuilt = rebuild.rebuild(Results(averaged))
     state = rebuilt.restore(20).state_R
     tables = checkpoint_tool._tables(rebuilt, [20], 0)
 
@@ -368,7 +370,7 @@ def test_a_config_file_that_training_did_not_write_is_an_error(copy):
     for content in ("{}", "{"):
         (copy / "config.json").write_text(content)
         with pytest.raises(ValueError, match="is not what training wrote"):
-            reconstruction.rebuild(Results(copy))
+            rebuild.rebuild(Results(copy))
 
 
 @pytest.mark.slow

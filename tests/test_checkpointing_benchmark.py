@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import checkpointing
-from grokjax import loop
+from grokjax.core import loop
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from grokjax import checkpoints
-from grokjax.checkpoints import Checkpoints, Damaged
+from grokjax.recording import checkpoints
+from grokjax.recording.checkpoints import Checkpoints, Damaged
 
 SCHEDULE = dict(checkpoint_every=10, num_steps=300, keep=2)
 

@@ -16,11 +16,11 @@ from absl import flags
 from conftest import toy
 
 from grokjax import grid, setup, train
-from grokjax.metrics import History
-from grokjax.pictures import plots
-from grokjax.results import Results
-from grokjax.resume import Start
-from grokjax.shares import folder_of, join, merge
+from grokjax.reading.pictures import plots
+from grokjax.recording.history import History
+from grokjax.recording.results import Results
+from grokjax.recording.resume import Start
+from grokjax.running.shares import folder_of, join, merge
 from grokjax.studies.cluster import Share
 
 ROOT = Path(__file__).parent.parent

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from made_results import change, diverge, grid_labels, leave
 
-from grokjax.comparison.arms import read
-from grokjax.comparison.rows import COLUMNS, markdown, rows, write_csv
-from grokjax.statistics import log_rank
+from grokjax.reading.arms import read
+from grokjax.reading.rows import COLUMNS, markdown, rows, write_csv
+from grokjax.reading.survival import log_rank
 
 
 def table(*folders):

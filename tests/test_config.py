@@ -7,11 +7,12 @@ import pytest
 from conftest import toy
 
 import grokjax
-from grokjax import base, grid, lookup
-from grokjax.config import load, plain
-from grokjax.runs import RUNS, expand
+from grokjax import base, grid
+from grokjax.config import registry
+from grokjax.config.config import load, plain
+from grokjax.config.grid import RUNS, expand
+from grokjax.config.rules import hint
 from grokjax.tasks import mixture, modular
-from grokjax.validation import hint
 
 CONFIGS = sorted(Path(__file__).parent.parent.glob("configs/*.py"))
 
@@ -114,8 +115,8 @@ def test_a_choice_replaces_plug_ins_and_gives_their_options():
 
 CHAINS = {
     name: f"{name}+adamw" if not reads_rate else name
-    for name in lookup.names("optimizer")
-    for reads_rate in ["learning_rate" in lookup.hparams("optimizer", name)]
+    for name in registry.names("optimizer")
+    for reads_rate in ["learning_rate" in registry.hparams("optimizer", name)]
 } | {
     name: f"adamw+{name}" for name in ("hold_norm", "update_noise", "grokfast_rate", "raise_layer")
 }
@@ -123,8 +124,8 @@ CHAINS = {
 
 @pytest.mark.parametrize(
     "choice",
-    [f"task={name}" for name in lookup.names("task") if name != "images"]
-    + [f"model={name}" for name in lookup.names("model")]
+    [f"task={name}" for name in registry.names("task") if name != "images"]
+    + [f"model={name}" for name in registry.names("model")]
     + [f"optimizer={chain}" for chain in CHAINS.values()],
 )
 def test_everything_can_be_chosen_by_a_flag_alone(choice):

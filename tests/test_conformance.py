@@ -11,10 +11,12 @@ from test_config import CHAINS
 from test_images import fetch_digits
 
 import grokjax
-from grokjax import base, grid, lookup, loop
-from grokjax.prefixes import plain
+from grokjax import base, grid
+from grokjax.config import registry
+from grokjax.core import loop
+from grokjax.core.prefixes import plain
+from grokjax.core.trainer import make_model
 from grokjax.tasks import modular
-from grokjax.trainer import make_model
 
 SMALL = dict(width=8, num_heads=2, num_blocks=1, num_layers=1, ff_width=12, hidden=(8,))
 SMALL |= dict(embedding_width=5)
@@ -23,19 +25,19 @@ QUICK = "optimizer=adamw"  # the others compile for minutes
 
 def small(name):
     """The section of a model, a few numbers wide."""
-    known = lookup.options("model", name)
+    known = registry.options("model", name)
     blocks = dict(num_blocks=2) if name == "gpt2_resv" else {}  # its first is gpt2's
     return base(
         model={"name": name} | {o: x for o, x in SMALL.items() if o in known} | blocks
     ).model
 
 
-@pytest.fixture(params=lookup.names("task"))
+@pytest.fixture(params=registry.names("task"))
 def make_task(request, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     if request.param == "images":  # the default is 2,000 of the digits in ~/tensorflow_datasets
         fetch_digits(tmp_path / "server", tmp_path / "tensorflow_datasets", 2003, 17)
-    return lookup.find("task", request.param).make
+    return registry.find("task", request.param).make
 
 
 def test_every_task_is_the_same_again_and_has_distinct_examples_and_labels_in_range(make_task):
@@ -49,7 +51,7 @@ def test_every_task_is_the_same_again_and_has_distinct_examples_and_labels_in_ra
     assert set(table.labels_N) == set(range(task.num_classes))
 
 
-@pytest.mark.parametrize("name", lookup.names("model"))
+@pytest.mark.parametrize("name", registry.names("model"))
 def test_every_model_answers_each_sequence_of_a_batch_on_its_own(name):
     task = modular.make(p=7)
     network = make_model(task, small(name))
@@ -64,7 +66,7 @@ def test_every_model_answers_each_sequence_of_a_batch_on_its_own(name):
     np.testing.assert_allclose(apply(inputs_BxL[::-1]), logits_BxC[::-1], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", lookup.names("model"))
+@pytest.mark.parametrize("name", registry.names("model"))
 def test_every_model_begins_alike_with_equal_keys_and_only_then(name):
     task = modular.make(p=7)
     network, tree = make_model(task, small(name)), plain(task.examples.inputs_NxL[:1])
@@ -77,7 +79,7 @@ def test_every_model_begins_alike_with_equal_keys_and_only_then(name):
     assert (network.last_layer(begin(0)) != network.last_layer(begin(1))).any()
 
 
-@pytest.mark.parametrize("name", lookup.names("model"))
+@pytest.mark.parametrize("name", registry.names("model"))
 def test_every_model_stays_in_single_precision_where_the_loss_is_in_double(name):
     network = make_model(modular.make(p=7), dict(name=name))
     tree = plain(jnp.zeros((5, 4), jnp.int32))
@@ -117,7 +119,7 @@ def three_steps(experiment, advance, start_R, rows=slice(None)):
     "choice",
     [
         pytest.param(choice, marks=pytest.mark.optimized if choice == QUICK else pytest.mark.slow)
-        for choice in [f"model={name}" for name in lookup.names("model")]
+        for choice in [f"model={name}" for name in registry.names("model")]
         + [f"optimizer={chain}" for chain in CHAINS.values()]
     ],
 )
@@ -142,6 +144,6 @@ def test_every_plug_in_trains_runs_side_by_side_as_alone_and_compiles_once(choic
 def test_no_option_has_a_name_that_its_section_of_a_config_uses_itself():
     """`--config.model.values=...` would meet the method `values`."""
     taken = set(dir(ConfigDict))
-    for kind in lookup.KINDS:
-        for name in lookup.names(kind):
-            assert not taken & set(lookup.options(kind, name)), name
+    for kind in registry.KINDS:
+        for name in registry.names(kind):
+            assert not taken & set(registry.options(kind, name)), name

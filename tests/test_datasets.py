@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grokjax import datasets, lookup
+from grokjax import datasets
+from grokjax.config import registry
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,7 +30,7 @@ def rows_of(builder):
 )
 def test_prepared_rows_are_the_rows_of_the_task(name, tmp_path):
     task, setting = name.split("/")
-    table = lookup.find("task", task).make(**datasets.SETTINGS[task][setting]).examples
+    table = registry.find("task", task).make(**datasets.SETTINGS[task][setting]).examples
     builder = datasets.prepare(name, tmp_path)
     inputs_NxL, labels_N = rows_of(builder)
 
@@ -39,7 +40,7 @@ def test_prepared_rows_are_the_rows_of_the_task(name, tmp_path):
 
 
 def test_every_task_but_images_is_published():
-    assert set(datasets.SETTINGS) == set(lookup.names("task")) - {"images"}
+    assert set(datasets.SETTINGS) == set(registry.names("task")) - {"images"}
 
 
 def test_every_task_that_is_published_has_a_builder_for_each_of_its_settings():

@@ -14,7 +14,8 @@ import pytest
 from conftest import toy_mlp
 
 import grokjax
-from grokjax import devices, grid, loop
+from grokjax import grid
+from grokjax.core import devices, loop
 
 TESTS = Path(__file__).parent
 SCRIPT = """

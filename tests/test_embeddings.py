@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from grokjax.pictures import embeddings
-from grokjax.pictures.embeddings import Projection
+from grokjax.reading.pictures import embeddings
+from grokjax.reading.pictures.embeddings import Projection
 
 V, D = 13, 7
 

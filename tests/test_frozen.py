@@ -97,8 +97,11 @@ def _digest(tree, path=""):
 
 def machine():
     """Where bits are comparable."""
-    (model,) = {line for line in open("/proc/cpuinfo") if line.startswith("model name")}
-    return f"{model.split(':')[1].strip()}, jaxlib {jaxlib.__version__}, {platform.python_version()}"
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next(line for line in lines if line.startswith("model name"))
+    return (
+        f"{model.split(':')[1].strip()}, jaxlib {jaxlib.__version__}, {platform.python_version()}"
+    )
 
 
 @pytest.mark.slow

@@ -16,8 +16,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
 import grokjax
-from grokjax import downloads
-from grokjax.tasks import images
+from grokjax.tasks import _downloads, images
 
 ROOT = Path(__file__).parent.parent
 
@@ -55,8 +54,8 @@ def fetch_digits(folder, data_dir, num_train, num_test):
         (folder / f"{split}-labels-idx1-ubyte.gz").write_bytes(packed(labels))
     with served(folder) as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("NO_PROXY", "127.0.0.1")
-        patch.setattr(downloads.FETCHERS["mnist"], "URL", url)
-        return downloads.fetch("mnist", data_dir)
+        patch.setattr(_downloads.FETCHERS["mnist"], "URL", url)
+        return _downloads.fetch("mnist", data_dir)
 
 
 class TinyPictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -121,9 +120,9 @@ def test_a_file_that_is_not_there_or_another_is_an_error_of_the_network(tmp_path
     """An OSError, of which the command line makes one line."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with served(tmp_path) as url:
-        monkeypatch.setattr(downloads.FETCHERS["mnist"], "URL", url)
+        monkeypatch.setattr(_downloads.FETCHERS["mnist"], "URL", url)
         with pytest.raises(OSError, match="HTTP code: 404"):
-            downloads.fetch("mnist", tmp_path / "data")
+            _downloads.fetch("mnist", tmp_path / "data")
         promised = UrlInfo(size=3, checksum="0" * 64, filename="another")
         infos = {}
         for name in (
@@ -134,9 +133,9 @@ def test_a_file_that_is_not_there_or_another_is_an_error_of_the_network(tmp_path
         ):
             (tmp_path / f"{name}-ubyte.gz").write_bytes(b"abc")
             infos[f"{url}{name}-ubyte.gz"] = promised
-        monkeypatch.setattr(downloads.FETCHERS["mnist"], "url_infos", infos)
+        monkeypatch.setattr(_downloads.FETCHERS["mnist"], "url_infos", infos)
         with pytest.raises(OSError, match="checksum"):
-            downloads.fetch("mnist", tmp_path / "data")
+            _downloads.fetch("mnist", tmp_path / "data")
 
 
 def test_pixels_stand_row_by_row_and_channel_by_channel(data_dir):

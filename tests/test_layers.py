@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from conftest import initial
 
-from grokjax.attention import attend
-from grokjax.layers import ACTIVATIONS, BitLinear, eight_bits, ternary
+from grokjax.core.prefixes import plain
 from grokjax.models import transformer
+from grokjax.models._attention import attend
+from grokjax.models._layers import ACTIVATIONS, BitLinear, eight_bits, ternary
+from grokjax.models._positions import rotate, slopes
 from grokjax.models.tokenformer import Pattention
-from grokjax.positions import rotate, slopes
-from grokjax.prefixes import plain
 
 
 def normal(seed, *shape):
@@ -76,7 +76,7 @@ def test_the_first_pair_of_rotary_turns_by_one_radian_a_position():
 @pytest.mark.parametrize("few_keys", [0, 8], ids=["product", "sum"])
 def test_alibi_costs_each_head_its_slope_times_the_distance(few_keys, monkeypatch):
     """With queries of zero the scores are the costs: weights 2^-8d and so on, up to their sum."""
-    monkeypatch.setattr("grokjax.attention.FEW_KEYS", few_keys)
+    monkeypatch.setattr("grokjax.models._attention.FEW_KEYS", few_keys)
     assert slopes(4).tolist() == [1 / 4, 1 / 16, 1 / 64, 1 / 256]
     q_U = [jnp.zeros((1, 2, 1))]
     v_S = [jnp.full((1, 2, 1), value) for value in (0.0, 0.0, 1.0)]

@@ -9,8 +9,9 @@ import pytest
 from conftest import toy, toy_mlp
 
 import grokjax
-from grokjax import grid, loop
-from grokjax.prefixes import plain
+from grokjax import grid
+from grokjax.core import loop
+from grokjax.core.prefixes import plain
 
 
 def trained(config, how, runs_R=None, steps=20, active=None):

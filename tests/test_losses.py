@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from grokjax.losses import (
+from grokjax.core.losses import (
     LOSSES,
     correct,
     cross_entropy,

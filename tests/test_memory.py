@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import pytest
 
 import grokjax
-from grokjax import grid, loop, memory
+from grokjax import grid
+from grokjax.core import loop
+from grokjax.running import memory
 
 KILO = jax.ShapeDtypeStruct((250,), "float32")  # 1,000 bytes
 

@@ -5,8 +5,9 @@ import pytest
 from conftest import toy_mlp
 
 import grokjax
-from grokjax import grid, loop, tally
-from grokjax.summary import summarise, summary_text
+from grokjax import grid, tally
+from grokjax.core import loop
+from grokjax.recording.summary import summarise, summary_text
 from grokjax.tasks import mixture, modular
 
 

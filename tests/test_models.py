@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from conftest import initial
 
-from grokjax.data import Examples, Task
-from grokjax.layers import INITS
-from grokjax.prefixes import plain
+from grokjax.core.data import Examples, Task
+from grokjax.core.prefixes import plain
+from grokjax.core.trainer import make_model
+from grokjax.models._layers import INITS
 from grokjax.tasks import modular
-from grokjax.trainer import make_model
 
 
 @pytest.mark.parametrize(

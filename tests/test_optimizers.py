@@ -7,10 +7,11 @@ import numpy as np
 import optax
 import pytest
 
-from grokjax import base, grid, grokfast_ema, grokfast_ma, lookup, validation
-from grokjax.config import RUNS, make_task
-from grokjax.optimizer import chain
-from grokjax.schedules import SCHEDULES
+from grokjax import base, grid, grokfast_ema, grokfast_ma
+from grokjax.config import registry, rules
+from grokjax.config.config import RUNS, make_task
+from grokjax.core.schedules import SCHEDULES
+from grokjax.optimizers._base import chain
 
 
 def outputs(transform, grads, shared_t=True):
@@ -62,7 +63,7 @@ def test_filters_that_start_apart_run_side_by_side(name, options):
     grads_T = jnp.array([1.0, 3.0, -2.0, 5.0, 4.0])
 
     def filtered(start):
-        make = lookup.find("optimizer", name).make
+        make = registry.find("optimizer", name).make
         optimizer = make(**{**hparams_of(name), "filter_start": start}, **options)
 
         def step(state, slot):
@@ -116,7 +117,7 @@ def test_the_running_sum_does_not_drift():
 )
 def test_an_option_that_cannot_be_meant_is_refused_in_one_line(name, options, words):
     with pytest.raises(ValueError, match=words) as caught:
-        lookup.find("optimizer", name).make(**hparams_of(name), **options)
+        registry.find("optimizer", name).make(**hparams_of(name), **options)
     assert "\n" not in str(caught.value)
 
 
@@ -128,7 +129,7 @@ def test_a_filter_cannot_start_before_the_first_step(transform):
 
 def hparams_of(name, options=None):
     """A plug-in's hyperparameters at their defaults."""
-    return {h: RUNS[h].default[0] for h in lookup.hparams("optimizer", name, options)}
+    return {h: RUNS[h].default[0] for h in registry.hparams("optimizer", name, options)}
 
 
 def steps_of(name, hparams, equation, shape=(2, 2), rtol=1e-5, **options):
@@ -136,7 +137,7 @@ def steps_of(name, hparams, equation, shape=(2, 2), rtol=1e-5, **options):
 
     Returns what is evaluated in the end, and what the equation has remembered.
     """
-    optimizer = lookup.find("optimizer", name).make(**hparams, **options)
+    optimizer = registry.find("optimizer", name).make(**hparams, **options)
     theirs = np.array([[1.0, -2.0, 0.2], [3.0, 0.5, -0.7]])[: shape[0], : shape[1]]
     ours, memory = jnp.float32(theirs), {"start": theirs}
     state = optimizer.init(ours)
@@ -151,7 +152,7 @@ def steps_of(name, hparams, equation, shape=(2, 2), rtol=1e-5, **options):
 def one_step(name, params, grads, /, t=0, key=0, hparams=None, **options):
     """The first step of an optimizer, at the defaults of `config.runs`."""
     hparams = {**hparams_of(name, options), **(hparams or {})}
-    optimizer = lookup.find("optimizer", name).make(**hparams, **options)
+    optimizer = registry.find("optimizer", name).make(**hparams, **options)
     state = optimizer.init(params)
     return optimizer.update(grads, state, params, t=t, key=jax.random.key(key))[0]
 
@@ -210,7 +211,7 @@ def test_lion_moves_by_the_sign_of_a_mean():
 
 def test_orthograd_turns_and_does_not_scale():
     """g = (3, 4) along w = (0, 2) loses the 4, and the 3 is stretched to the norm of g."""
-    optimizer = lookup.find("optimizer", "orthograd").make()
+    optimizer = registry.find("optimizer", "orthograd").make()
     params, grad = jnp.array([0.0, 2.0]), jnp.array([3.0, 4.0])
     update, _ = optimizer.update(grad, optimizer.init(params), params, t=0, key=None)
 
@@ -218,7 +219,7 @@ def test_orthograd_turns_and_does_not_scale():
 
 
 def test_clipping_shortens_long_gradients_only():
-    optimizer = lookup.find("optimizer", "clip").make(1.0)
+    optimizer = registry.find("optimizer", "clip").make(1.0)
     for grad, expected in ([3.0, 4.0], [0.6, 0.8]), ([0.3, 0.4], [0.3, 0.4]):
         update, _ = optimizer.update(jnp.array(grad), optimizer.init(0), None, t=0, key=None)
         assert update.tolist() == pytest.approx(expected)
@@ -232,8 +233,8 @@ def test_adamw_is_its_equation_for_three_steps():
 
 
 def test_a_chain_filters_before_it_steps():
-    filtered = lookup.find("optimizer", "grokfast_ema").make(0.0, 2.0, 0)
-    sgd = lookup.find("optimizer", "grokfast_ema").make(0.0, 1.0, 0)  # doubles what it gets
+    filtered = registry.find("optimizer", "grokfast_ema").make(0.0, 2.0, 0)
+    sgd = registry.find("optimizer", "grokfast_ema").make(0.0, 1.0, 0)  # doubles what it gets
     both = chain(filtered, sgd)
     params = jnp.zeros(())
     update, _ = both.update(jnp.float32(1.0), both.init(params), params, t=0, key=None)
@@ -379,7 +380,7 @@ def splus_kernel(rates_R, num_steps, inverse_every, t_axis=None):
     start, grads_T = random_like((3, 5)), random_like((num_steps, 3, 5))
 
     def step(w, state, rate, g, t):
-        splus = lookup.find("optimizer", "splus").make(
+        splus = registry.find("optimizer", "splus").make(
             **{**hparams, "learning_rate": rate}, inverse_every=inverse_every
         )
         state = splus.init(w) if state is None else state
@@ -431,8 +432,8 @@ def test_schedule_free_trains_between_its_steps_and_their_average(b1):
 def test_splus_averages_the_weights_that_what_follows_has_made_of_its_steps():
     """Here hold_norm, which halves the norm after the first step."""
     splus = {**hparams_of("splus"), "learning_rate": 20.0, "ema_rate": 0.5}
-    hold = lookup.find("optimizer", "hold_norm").make(0.5)
-    both = chain(lookup.find("optimizer", "splus").make(**splus), hold)
+    hold = registry.find("optimizer", "hold_norm").make(0.5)
+    both = chain(registry.find("optimizer", "splus").make(**splus), hold)
     w = random_like((2, 3))
     past, state = [w], both.init(w)
     for t, g in enumerate(random_like((3, 2, 3))):
@@ -448,7 +449,7 @@ def test_splus_averages_the_weights_that_what_follows_has_made_of_its_steps():
 
 def test_schedule_free_is_optax_also_while_the_rate_rises():
     hparams = dict(weight_decay=0.5, **BETAS)
-    make, theirs = lookup.find("optimizer", "schedule_free").make, optax.contrib
+    make, theirs = registry.find("optimizer", "schedule_free").make, optax.contrib
     ours_w = theirs_w = random_like((2, 3))
     ours, other = make(0.1, **hparams).init(ours_w), theirs.schedule_free_adamw(0.1).init(ours_w)
     for t, rate in enumerate([0.1, 0.3, 0.2]):
@@ -462,7 +463,7 @@ def test_schedule_free_is_optax_also_while_the_rate_rises():
     np.testing.assert_allclose(make(0.1, **hparams).eval_params(ours_w, ours), expected, rtol=1e-4)
 
 
-FROM_OPTAX = lookup.find("optimizer", "from_optax")
+FROM_OPTAX = registry.find("optimizer", "from_optax")
 
 
 @pytest.mark.parametrize("name", FROM_OPTAX.names())
@@ -540,7 +541,7 @@ def test_which_entries_from_optax_reads_depends_on_the_name():
         *((name, decayed) for name in ("acprop", "adan", "novograd", "dowg", "adadelta")),
         *((name, ["learning_rate"]) for name in ("adabelief", "yogi", "adagrad")),
     ):
-        assert lookup.hparams("optimizer", "from_optax", dict(name=name)) == entries, name
+        assert registry.hparams("optimizer", "from_optax", dict(name=name)) == entries, name
 
 
 def test_the_kin_of_adam_have_its_entries():
@@ -580,7 +581,7 @@ def test_update_noise_is_normal_and_scaled_by_the_learning_rate():
 
 def test_weight_noise_is_seen_by_the_gradient_alone():
     params = dict(kernel=jnp.ones((101, 97)), bias=jnp.ones(89))
-    optimizer = lookup.find("optimizer", "weight_noise").make(0.5)
+    optimizer = registry.find("optimizer", "weight_noise").make(0.5)
     state = optimizer.init(params)
     noisy = optimizer.forward_params(params, state, jax.random.key(0))
     updates, _ = optimizer.update(params, state, params, t=0, key=jax.random.key(0))
@@ -594,7 +595,7 @@ def test_weight_noise_is_seen_by_the_gradient_alone():
 
 def test_hold_norm_keeps_all_weights_on_one_sphere():
     """||w_0|| is 5, so the weights go to norm 2 along (3, 4), (0, 4), ..."""
-    hold = lookup.find("optimizer", "hold_norm").make(0.4)
+    hold = registry.find("optimizer", "hold_norm").make(0.4)
     params = dict(kernel=jnp.array([[3.0]]), bias=jnp.array([4.0]))
     state = hold.init(params)
     for step, expected in ((0.0, (1.2, 1.6)), (-1.2, (0.0, 2.0)), (2.0, (2**0.5, 2**0.5))):
@@ -607,7 +608,7 @@ def test_hold_norm_keeps_all_weights_on_one_sphere():
 
 def test_raise_layer_multiplies_one_layer_once():
     """Steps of 1 from 5: 6, then after step 1 three times 7, then 22; the other layer goes on."""
-    raise_ = lookup.find("optimizer", "raise_layer").make(1, 3.0)
+    raise_ = registry.find("optimizer", "raise_layer").make(1, 3.0)
     params = {"readout": {"kernel": jnp.array([[5.0]])}, "token": jnp.array([[5.0]])}
     state, seen = raise_.init(params), []
     for t in range(3):
@@ -620,7 +621,7 @@ def test_raise_layer_multiplies_one_layer_once():
 
 
 def test_raise_layer_names_the_layers_that_there_are():
-    raise_ = lookup.find("optimizer", "raise_layer").make(1, 3.0)
+    raise_ = registry.find("optimizer", "raise_layer").make(1, 3.0)
 
     with pytest.raises(ValueError, match="no layer 'readout'; choose from block, token"):
         raise_.init({"block": jnp.ones(3), "token": jnp.ones(5)})
@@ -628,8 +629,8 @@ def test_raise_layer_names_the_layers_that_there_are():
 
 def test_grokfast_rate_takes_the_gain_of_a_constant_gradient_out():
     """SGD on (1 + 2) g, decay included, comes out as SGD on g with a third of the decay."""
-    makers = {name: lookup.find("optimizer", name).make for name in ("sgd", "grokfast_rate")}
-    filtered = lookup.find("optimizer", "grokfast_ema").make(0.5, 2.0, 0)
+    makers = {name: registry.find("optimizer", name).make for name in ("sgd", "grokfast_rate")}
+    filtered = registry.find("optimizer", "grokfast_ema").make(0.5, 2.0, 0)
     both = chain(filtered, makers["sgd"](0.1, 0.75), makers["grokfast_rate"](2.0))
     params, g = jnp.array([[4.0]]), jnp.array([[7.0]])
     update, _ = both.update(g, both.init(params), params, t=0, key=None)
@@ -661,7 +662,7 @@ def test_grokfast_rate_takes_the_gain_of_a_constant_gradient_out():
 def test_a_chain_that_cannot_be_meant_is_refused(chain_, words):
     config = base(task=dict(name="modular", p=7), optimizer=chain_)
     with pytest.raises(ValueError, match=words):
-        validation.check(config, make_task(config))
+        rules.check(config, make_task(config))
 
 
 @pytest.mark.parametrize(
@@ -677,17 +678,17 @@ def test_a_chain_that_cannot_be_meant_is_refused(chain_, words):
 def test_a_chain_in_order_is_taken(chain_):
     config = base(task=dict(name="modular", p=7), optimizer=chain_)
     config.batch_size = 11
-    validation.check(config, make_task(config))
+    rules.check(config, make_task(config))
 
 
 def test_an_entry_that_the_chosen_optimizer_of_optax_does_not_read_is_refused():
     config = base(task=dict(name="modular", p=7), optimizer=dict(from_optax=dict(name="nadamw")))
     config.batch_size, config.runs = 11, grid(config.runs, b2=0.9)
-    validation.check(config, make_task(config))
+    rules.check(config, make_task(config))
 
     config.optimizer.from_optax.name = "sgd"
     with pytest.raises(ValueError, match="b2 = .* read by nothing .* belongs to adam, adamw, lion"):
-        validation.check(config, make_task(config))
+        rules.check(config, make_task(config))
 
 
 def test_warmup_does_not_lose_its_first_step():
@@ -704,9 +705,9 @@ def test_the_cosine_falls_from_the_end_of_warmup_to_zero():
 
 
 @pytest.mark.parametrize("x64", [False, True], ids=["float32", "beside float64"])
-@pytest.mark.parametrize("name", lookup.names("optimizer"))
+@pytest.mark.parametrize("name", registry.names("optimizer"))
 def test_every_optimizer_keeps_shapes_and_a_structure_that_no_value_changes(name, x64):
-    make = lookup.find("optimizer", name).make
+    make = registry.find("optimizer", name).make
 
     @jax.jit
     def step(hparams, params, state, t):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from grokjax.pictures import plots
+from grokjax.reading.pictures import plots
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import toy
 
 import grokjax
-from grokjax.losses import LOSSES, in_precision
+from grokjax.core.losses import LOSSES, in_precision
 
 PROGRAM = """
 import sys

@@ -9,13 +9,13 @@ import pytest
 from conftest import initial, toy
 
 import grokjax
-from grokjax import lookup
-from grokjax.decoder import Block
+from grokjax.config import registry
+from grokjax.core.prefixes import Prefixes, find_prefixes, plain
+from grokjax.core.trainer import make_model
 from grokjax.models import transformer
-from grokjax.positions import POSITIONS
-from grokjax.prefixes import Prefixes, find_prefixes, plain
+from grokjax.models._decoder import Block
+from grokjax.models._positions import POSITIONS
 from grokjax.tasks import modular, permutation, sums
-from grokjax.trainer import make_model
 
 
 def test_the_prefixes_of_a_small_table():
@@ -60,7 +60,7 @@ def difference(task, rows_B, shared=2, **model):
 
 
 CAUSAL = [
-    dict(name=name) for name in lookup.names("model") if lookup.find("model", name).Model.causal
+    dict(name=name) for name in registry.names("model") if registry.find("model", name).Model.causal
 ]
 VARIANTS = [
     dict(norm="post", activation="relu", initializer="torch"),
@@ -158,7 +158,7 @@ def test_nothing_flows_from_later_tokens_to_earlier_rows(model):
     The same holds for what blocks hand on beside them: frames, the first block's values.
     """
     options = model | dict(width=12, num_heads=2, num_blocks=3)
-    network = lookup.find("model", options.pop("name", "transformer")).Model(11, 5, 4, **options)
+    network = registry.find("model", options.pop("name", "transformer")).Model(11, 5, 4, **options)
     tree = plain(jnp.array([[7, 3, 10, 8]]))
     params = initial(network, tree)
 
@@ -184,7 +184,7 @@ def test_longer_sequences_take_the_product_and_agree_with_the_sum(positions, mon
     params = initial(network, plain(inputs_BxL))
 
     def logits_with(few_keys):
-        monkeypatch.setattr("grokjax.attention.FEW_KEYS", few_keys)
+        monkeypatch.setattr("grokjax.models._attention.FEW_KEYS", few_keys)
         return jax.jit(lambda: network.apply({"params": params}, plain(inputs_BxL)))()
 
     chex.assert_trees_all_close(logits_with(8), logits_with(11), atol=1e-5)

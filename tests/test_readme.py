@@ -10,8 +10,8 @@ import pytest
 from test_images import fetch_digits
 
 import grokjax
-from grokjax import lookup
-from grokjax.config import flat
+from grokjax.config import registry
+from grokjax.config.config import flat
 from grokjax.studies.study import TOY
 
 ROOT = Path(__file__).parent.parent
@@ -130,8 +130,8 @@ def test_the_command_of_every_config_works(path, tmp_path):
 
 def test_the_readme_names_every_config_and_every_plug_in():
     assert all(f"`{path.name}`" in README for path in CONFIGS)
-    assert all(f"`{name}`" in README for kind in lookup.KINDS for name in lookup.names(kind))
-    assert all(f"{folder}/" in README for folder in lookup.KINDS.values())
+    assert all(f"`{name}`" in README for kind in registry.KINDS for name in registry.names(kind))
+    assert all(f"{folder}/" in README for folder in registry.KINDS.values())
 
 
 @pytest.mark.parametrize("page", ["README.md", "benchmarks/README.md"])

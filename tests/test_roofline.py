@@ -12,8 +12,8 @@ from conftest import toy
 import grokjax
 from benchmarks import flops, harness, plain_models, roofline
 from benchmarks.one_step import one_step
-from grokjax import attention
-from grokjax.trainer import make_model
+from grokjax.core.trainer import make_model
+from grokjax.models import _attention
 
 ROWS = [7, 7, 11, 11]  # of the toy: 7 first tokens, of which each has one second, then the batch
 
@@ -93,7 +93,7 @@ def test_the_count_by_hand_is_that_of_the_steps_products(options):
 def test_the_count_by_hand_is_that_of_attention_too_once_it_makes_products(monkeypatch):
     config = toy(num_blocks=2)
     linear = flops.dot_flops(counted_in_step(config))
-    monkeypatch.setattr(attention, "FEW_KEYS", 0)
+    monkeypatch.setattr(_attention, "FEW_KEYS", 0)
     found = flops.dot_flops(counted_in_step(config)) - linear
 
     masked = 11  # of block 0: the product meets the third of four tokens with the fourth, too

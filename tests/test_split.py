@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from grokjax.data import Examples, Group, Task
-from grokjax.run import Run
-from grokjax.split import draw_split, find_strata, is_train
+from grokjax.core.data import Examples, Group, Task
+from grokjax.core.run import Run
+from grokjax.core.split import draw_split, find_strata, is_train
 from grokjax.tasks import mixture, modular, sums
 
 drawn = jax.jit(draw_split)

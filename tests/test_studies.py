@@ -14,11 +14,11 @@ import pytest
 from made_results import leave
 
 import grokjax
-from grokjax import loop
-from grokjax.config import make_task
+from grokjax.config.config import make_task
+from grokjax.config.rules import check, check_sections
+from grokjax.core import loop
 from grokjax.studies.process import ArmProcess
 from grokjax.studies.study import claims, read
-from grokjax.validation import check, check_sections
 
 ROOT = Path(__file__).parent.parent
 STUDIES = sorted(claims(ROOT / "experiments"))

@@ -8,7 +8,7 @@ from conftest import toy_mlp
 
 from benchmarks import harness, sweep_throughput
 from benchmarks.sweep_throughput import measure
-from grokjax.memory import Need
+from grokjax.running.memory import Need
 
 PYTORCH, GROKJAX = 2.0, 0.5  # milliseconds of a step of a run, in the comparisons made up here
 

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from grokjax.arithmetic import MODULAR, is_prime, permutations
 from grokjax.tasks import binding, modular, parity, permutation, sums
+from grokjax.tasks._arithmetic import MODULAR, is_prime, permutations
 
 
 def equation(task, a, b):

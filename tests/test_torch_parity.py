@@ -15,8 +15,8 @@ import torch
 import grokjax
 from benchmarks import torch_reference
 from benchmarks.problem import Problem
-from grokjax import loop
-from grokjax.run import streams
+from grokjax.core import loop
+from grokjax.core.run import streams
 
 STEPS, WINDOW = 20, 5  # Grokfast-MA waits for a full window
 ARCHITECTURES = {

@@ -157,7 +157,7 @@ def assert_same_run(left, right):
 
 
 def final_checksums(workdir):
-    from grokjax import checkpoints
+    from grokjax.recording import checkpoints
 
     folder = workdir / "checkpoints"
     return checkpoints._read_meta(folder, checkpoints.steps(folder)[-1])["crc"]

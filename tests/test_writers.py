@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grokjax.statistics import finite_median, finite_quantiles
-from grokjax.writers import MANY, TensorBoard, WeightsAndBiases, Writers, check_wandb
+from grokjax.recording.history import finite_median, finite_quantiles
+from grokjax.recording.writers import MANY, TensorBoard, WeightsAndBiases, Writers, check_wandb
 
 ROOT = Path(__file__).parent.parent
 CONFIG = """

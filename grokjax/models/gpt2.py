@@ -6,7 +6,7 @@ Initial weights are normal with deviation .02, those of the layers that end a re
 divided by the root of the number of branches; the authors' code draws positions with .01.
 """
 
-from grokjax.decoder import Gpt2
+from grokjax.models._decoder import Gpt2
 
 
 class Model(Gpt2):

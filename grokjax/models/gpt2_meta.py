@@ -13,11 +13,11 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax.numpy as jnp
 
-from grokjax.attention import Attention
-from grokjax.checks import check_at_least
-from grokjax.decoder import Block, Gpt2
-from grokjax.layers import INITS
-from grokjax.prefixes import Tree
+from grokjax.core.checks import check_at_least
+from grokjax.core.prefixes import Tree
+from grokjax.models._attention import Attention
+from grokjax.models._decoder import Block, Gpt2
+from grokjax.models._layers import INITS
 
 
 class Model(Gpt2):

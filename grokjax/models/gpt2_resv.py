@@ -8,9 +8,9 @@ import functools
 import flax.linen as nn
 import jax.numpy as jnp
 
-from grokjax import attention
-from grokjax.checks import check_choice
-from grokjax.decoder import Gpt2
+from grokjax.core.checks import check_choice
+from grokjax.models import _attention
+from grokjax.models._decoder import Gpt2
 
 VARIANTS = ("resformer", "svformer")
 
@@ -38,7 +38,7 @@ class Model(Gpt2):
         return functools.partial(FirstValues if number == 0 else kind, **self.heads())
 
 
-class FirstValues(attention.Attention):
+class FirstValues(_attention.Attention):
     """Attention with its own values, which it hands on unless it was handed some."""
 
     def values(self, x_MxD, first_MxHxK):
@@ -47,7 +47,7 @@ class FirstValues(attention.Attention):
         return v_MxHxK, v_MxHxK if first_MxHxK is None else first_MxHxK
 
 
-class MixedValues(attention.Attention):
+class MixedValues(_attention.Attention):
     """Attention with a learned mixture of its own values and the first block's."""
 
     def values(self, x_MxD, first_MxHxK):
@@ -56,7 +56,7 @@ class MixedValues(attention.Attention):
         return own * self.heads(x_MxD, "value") + first * first_MxHxK, first_MxHxK
 
 
-class SharedValues(attention.Attention):
+class SharedValues(_attention.Attention):
     """Attention with the first block's values."""
 
     def values(self, x_MxD, first_MxHxK):

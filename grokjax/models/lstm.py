@@ -7,9 +7,9 @@ https://doi.org/10.1162/neco.1997.9.8.1735; as a model that groks: two layers, 1
 import flax.linen as nn
 import jax.numpy as jnp
 
-from grokjax.checks import check_at_least, check_choice, check_dropout
-from grokjax.layers import INITS, Linear
-from grokjax.prefixes import Tree
+from grokjax.core.checks import check_at_least, check_choice, check_dropout
+from grokjax.core.prefixes import Tree
+from grokjax.models._layers import INITS, Linear
 
 
 class Model(nn.Module):

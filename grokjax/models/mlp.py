@@ -12,9 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from grokjax.checks import check_at_least, check_choice, check_dropout, check_whole
-from grokjax.layers import ACTIVATIONS, INITS, Linear
-from grokjax.prefixes import Tree
+from grokjax.core.checks import check_at_least, check_choice, check_dropout, check_whole
+from grokjax.core.prefixes import Tree
+from grokjax.models._layers import ACTIVATIONS, INITS, Linear
 
 CODES = ("embedding", "one_hot", "pixels")
 

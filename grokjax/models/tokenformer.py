@@ -10,9 +10,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from grokjax.checks import check_at_least
-from grokjax.decoder import RESIDUAL, Decoder
-from grokjax.layers import ACTIVATIONS, INITS
+from grokjax.core.checks import check_at_least
+from grokjax.models._decoder import RESIDUAL, Decoder
+from grokjax.models._layers import ACTIVATIONS, INITS
 
 
 class Model(Decoder):

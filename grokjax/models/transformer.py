@@ -13,7 +13,7 @@ By their options, the transformers of
       today
 """
 
-from grokjax.decoder import Decoder
+from grokjax.models._decoder import Decoder
 
 
 class Model(Decoder):

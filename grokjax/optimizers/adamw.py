@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.checks import check_choice
-from grokjax.optimizer import Optimizer, from_transform
+from grokjax.core.checks import check_choice
+from grokjax.optimizers._base import Optimizer, from_transform
 
 DECAYS = ("zero", "initial", "jiggle")
 

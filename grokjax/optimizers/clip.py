@@ -6,7 +6,7 @@ https://arxiv.org/abs/1211.5063
 
 import optax
 
-from grokjax.optimizer import Optimizer, from_transform
+from grokjax.optimizers._base import Optimizer, from_transform
 
 
 def make(max_norm) -> Optimizer:

@@ -11,8 +11,8 @@ from types import FunctionType
 import optax
 import optax.contrib
 
-from grokjax.checks import check_choice
-from grokjax.optimizer import Optimizer, from_transform
+from grokjax.core.checks import check_choice
+from grokjax.optimizers._base import Optimizer, from_transform
 
 OURS = ("learning_rate", "weight_decay", "momentum")
 BETAS = ("b1", "b2", "eps")  # read where they mean what they mean to Adam and want its sizes

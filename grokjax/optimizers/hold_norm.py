@@ -7,7 +7,7 @@ https://arxiv.org/abs/2210.01117
 import jax
 import optax
 
-from grokjax.optimizer import Optimizer, from_transform
+from grokjax.optimizers._base import Optimizer, from_transform
 
 AFTER_STEP = True
 LAST = True  # a step changed after it would leave the sphere

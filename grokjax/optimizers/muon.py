@@ -8,7 +8,7 @@ import jax
 import optax
 from optax.contrib import MuonDimensionNumbers
 
-from grokjax.optimizer import Optimizer, from_transform
+from grokjax.optimizers._base import Optimizer, from_transform
 
 BY_ADAMW = {"token", "position", "frames", "readout"}  # rows are looked up, or are answers
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.optimizer import Optimizer, from_transform
+from grokjax.optimizers._base import Optimizer, from_transform
 
 AFTER_STEP = True
 LAST = True  # what came after it would not be raised

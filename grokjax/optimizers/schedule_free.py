@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.optimizer import Optimizer
+from grokjax.optimizers._base import Optimizer
 
 LAST = True  # z and x would not follow a step changed after it
 

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.checks import check_at_least
-from grokjax.optimizer import Optimizer
+from grokjax.core.checks import check_at_least
+from grokjax.optimizers._base import Optimizer
 
 VECTOR_SCALE = 1e-3  # the authors' for what is not whitened on both sides
 

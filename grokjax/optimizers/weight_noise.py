@@ -7,7 +7,7 @@ https://arxiv.org/abs/2201.02177, figure 2.
 import jax
 import optax
 
-from grokjax.optimizer import Optimizer, from_transform
+from grokjax.optimizers._base import Optimizer, from_transform
 
 
 def make(weight_noise) -> Optimizer:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from absl import flags
 
-from grokjax import command_line
+from grokjax.running import command_line
 
 SUBMIT = flags.DEFINE_enum("submit", None, ("slurm", "local"), "Train in jobs: on SLURM, or here.")
 JOBS = flags.DEFINE_integer("jobs", None, "With --submit or --status: the number of jobs.")

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from absl import flags
 
-from grokjax import command_line, writers
-from grokjax.interrupts import Interrupts
-from grokjax.results import check_writable
-from grokjax.runs import count
+from grokjax.config.grid import count
+from grokjax.recording import writers
+from grokjax.recording.results import check_writable
+from grokjax.running import command_line
+from grokjax.running.signals import Interrupts
 from grokjax.studies import cluster
-from grokjax.studies.conductor import Conductor, show
+from grokjax.studies.runner import Conductor, show
 from grokjax.studies.study import SIZES, Study, claims, read
 
 RESULTS = flags.DEFINE_string("results", "results", "Folder in which each study has a folder.")

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from grokjax import checkpoints
-from grokjax.interrupts import Interrupts
-from grokjax.locks import Lock
-from grokjax.metrics import History, grokking_of_runs
-from grokjax.results import Results
+from grokjax.recording import checkpoints
+from grokjax.recording.history import History, grokking_of_runs
+from grokjax.recording.locks import Lock
+from grokjax.recording.results import Results
+from grokjax.running.signals import Interrupts
 
 POLL = 0.1  # seconds between looks at the process
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from grokjax.checks import check_choice, did_you_mean
-from grokjax.config import flat, plain
+from grokjax.config.config import flat, plain
+from grokjax.core.checks import check_choice, did_you_mean
 
 SIZES = ("quick", "desk", "paper")
 TOY = {  # whichever of these a config has

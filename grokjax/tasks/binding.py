@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from grokjax.checks import check_at_least
-from grokjax.data import Examples, Task
+from grokjax.core.checks import check_at_least
+from grokjax.core.data import Examples, Task
 
 DIGITS = 10
 NONE = -1  # the value of a variable that has none yet

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from grokjax.checks import check_at_least
-from grokjax.data import Examples, Task
+from grokjax.core.checks import check_at_least
+from grokjax.core.data import Examples, Task
 
 FETCHED = ("mnist", "fashion_mnist", "kmnist")  # what `python -m grokjax.datasets fetch` knows
 LEVELS = 256  # of a pixel

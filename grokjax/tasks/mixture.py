@@ -8,9 +8,9 @@ proportions also thin out the training sets is `split.proportional`.
 
 import numpy as np
 
-from grokjax.arithmetic import MODULAR, equations
-from grokjax.checks import check_choice
-from grokjax.data import Examples, Group, Task
+from grokjax.core.checks import check_choice
+from grokjax.core.data import Examples, Group, Task
+from grokjax.tasks._arithmetic import MODULAR, equations
 
 
 def make(ops: tuple[str, ...] = ("div", "add"), p: int = 97) -> Task:

@@ -4,9 +4,9 @@ Power et al., 2022, "Grokking: Generalization Beyond Overfitting on Small
 Algorithmic Datasets", https://arxiv.org/abs/2201.02177, appendix A.1.
 """
 
-from grokjax.arithmetic import MODULAR, equations
-from grokjax.checks import check_choice
-from grokjax.data import Examples, Task
+from grokjax.core.checks import check_choice
+from grokjax.core.data import Examples, Task
+from grokjax.tasks._arithmetic import MODULAR, equations
 
 
 def make(op: str = "div", p: int = 97) -> Task:

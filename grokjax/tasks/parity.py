@@ -6,8 +6,8 @@ Computational Limit", https://arxiv.org/abs/2207.08799
 
 import numpy as np
 
-from grokjax.checks import check_at_least
-from grokjax.data import Examples, Task
+from grokjax.core.checks import check_at_least
+from grokjax.core.data import Examples, Task
 
 
 def make(bits: int = 40, secret: int = 3, samples: int = 2000, seed: int = 0) -> Task:

@@ -6,9 +6,9 @@ Algorithmic Datasets", https://arxiv.org/abs/2201.02177, appendix A.1.
 
 import numpy as np
 
-from grokjax.arithmetic import PERMUTING, all_pairs, numbers, permutations
-from grokjax.checks import check_choice
-from grokjax.data import Examples, Task
+from grokjax.core.checks import check_choice
+from grokjax.core.data import Examples, Task
+from grokjax.tasks._arithmetic import PERMUTING, all_pairs, numbers, permutations
 
 MAX_K = 6  # 720 elements, 518,400 equations; S_7 would have 25 million
 

@@ -5,8 +5,8 @@ The setting in which steps to generalise are compared over K = 2, 3, 4, with all
 
 import numpy as np
 
-from grokjax.checks import check_at_least
-from grokjax.data import Examples, Task
+from grokjax.core.checks import check_at_least
+from grokjax.core.data import Examples, Task
 
 MAX_SUMS = 1_000_000
 

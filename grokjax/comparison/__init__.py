@@ -1,1 +1,0 @@
-"""Comparisons: arms read back from their folders, their table, their report."""

@@ -1,0 +1,175 @@
+"""From a config file to typed values: what an experiment is.
+
+A config is an `ml_collections.ConfigDict`. What stands in `config.runs` is traced: each entry
+is a tuple of values and the runs are their grid. Everything else is static.
+"""
+
+import json
+import runpy
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict, config_dict
+
+from grokjax.config import registry
+from grokjax.config.grid import RUNS
+from grokjax.core.checks import did_you_mean
+from grokjax.core.data import Task
+
+
+def base(choice: str = "", *, task="modular", model="transformer", optimizer="adamw") -> ConfigDict:
+    """The config that every config file starts from.
+
+    Args:
+        choice: what stands behind the colon of `--config file.py:model=...,optimizer=a+b`;
+            it replaces the plug-ins below.
+        task, model: the name of a plug-in, or a dict of its `name` and options.
+        optimizer: names joined by `+`, or a dict of options by name: a chain, left to right.
+    """
+    chosen = {"task": task, "model": model, "optimizer": optimizer, **_parse_choice(choice)}
+    return ConfigDict(
+        {
+            "task": _section("task", chosen["task"]),
+            "model": _section("model", chosen["model"]),
+            "optimizer": _chain(chosen["optimizer"]),
+            "split": {
+                "held_out": (),  # labels whose examples are never trained on
+                "symmetric": False,  # keep a + b and b + a on the same side
+                "proportional": False,  # training sets of a mixture follow runs.mix, as batches do
+            },
+            "loss": {"name": "cross_entropy", "precision": "float32", "l1": "normalized"},
+            "matmul_precision": "default",  # or highest, bfloat16: matters on accelerators
+            "batch_size": 512,
+            "batches": "shuffled",  # or sampled (with replacement), full
+            "schedule": {
+                "num_steps": 4000,
+                "eval_every": 100,
+                "checkpoint_every": 1000,
+                "keep": 2,  # newest checkpoints; every tenth stays as a milestone
+                "learning_rate": "linear_warmup",  # or constant, warmup_cosine
+                "stop_after_grok": 0,  # evaluations that a run goes on after it grokked; 0: all
+                "eval_examples": 0,  # evaluate on a fixed random subset; 0: on all
+                "eval_block": 2048,
+            },
+            "grok": {"threshold": 0.99, "count": 3, "rule": "sustained"},
+            "runs": {name: entry.default for name, entry in RUNS.items()},
+            "lift": "auto",  # or vmap, map, a number of runs at a time
+            "log_every": 0,  # steps between lines on the console; 0: every evaluation
+        }
+    )
+
+
+def grid(runs: Mapping, **entries) -> ConfigDict:
+    """`config.runs` with some entries replaced; a single value is a grid of one."""
+    runs = dict(runs)
+    for name, values in entries.items():
+        _check_known(f"runs.{name}", name, RUNS)
+        runs[name] = tuple(values) if isinstance(values, tuple | list | range) else (values,)
+    return ConfigDict(runs)
+
+
+def load(path: str) -> ConfigDict:
+    """The config of a file, `configs/moddiv.py` or `configs/moddiv.py:model=...`.
+
+    Raises:
+        ValueError: if there is no such file, or it does not give a config.
+    """
+    name, _, choice = path.partition(":")
+    if not Path(name).is_file():
+        raise ValueError(f"no config file {name!r}; see configs/ for the named settings")
+    try:
+        get_config = runpy.run_path(name)["get_config"]
+        config = get_config(choice) if choice else get_config()
+    except ValueError:
+        raise
+    except Exception as error:  # whatever a file can do wrong
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"config file {name!r} gives no config ({what})") from error
+    if not isinstance(config, ConfigDict):
+        raise ValueError(f"config file {name!r} gives no config: get_config() returned {config!r}")
+    return config
+
+
+def make_task(config: ConfigDict) -> Task:
+    """The task of a config's `task` section."""
+    options = config.task.to_dict()
+    return registry.find("task", options.pop("name")).make(**options)
+
+
+def plain(config: ConfigDict) -> dict[str, Any]:
+    """A config as JSON would give it back."""
+    return json.loads(config.to_json())
+
+
+def static(config: ConfigDict) -> dict[str, Any]:
+    """The static half of a config, as keyword arguments of `make_trainer`."""
+    values = config.to_dict()
+    schedule = values["schedule"]
+    return {
+        **{
+            name: values[name]
+            for name in ("model", "matmul_precision", "loss", "batches", "batch_size")
+        },
+        "optimizer": {name: values["optimizer"].get(name, {}) for name in config.optimizer.chain},
+        "learning_rate_schedule": schedule["learning_rate"],
+        **{n: schedule[n] for n in ("num_steps", "eval_every", "eval_examples", "eval_block")},
+    }
+
+
+def _parse_choice(choice):
+    pairs = [part.partition("=") for part in choice.split(",") if part]
+    for kind, equals, name in pairs:
+        if kind not in registry.KINDS or not equals or not name:
+            raise ValueError(
+                f"cannot choose {kind + equals + name!r}; write task=, model= or optimizer="
+            )
+    return {kind: name for kind, _, name in pairs}
+
+
+def _section(kind, spec):
+    given = {"name": spec} if isinstance(spec, str) else dict(spec)
+    name = given.pop("name")
+    return {"name": name, **_options(kind, name, given)}
+
+
+def _chain(spec):
+    """The chain's names in their order, and a section for each that has options."""
+    given = {name: {} for name in spec.split("+")} if isinstance(spec, str) else spec
+    if isinstance(spec, str) and len(given) < len(spec.split("+")):
+        raise ValueError(f"optimizer {spec!r} names an element twice; choose each once")
+    sections = {name: _options("optimizer", name, dict(o)) for name, o in given.items()}
+    return {"chain": tuple(given), **{name: o for name, o in sections.items() if o}}
+
+
+def _options(kind, name, given):
+    """All options of a plug-in, those not given at the default of its signature."""
+    known = registry.options(kind, name)
+    for option in given:
+        _check_known(f"{kind} {name} has no option {option!r}", option, known)
+    return {o: given.get(o, _default(parameter)) for o, parameter in known.items()}
+
+
+def _default(parameter):
+    if parameter.default is not None:
+        return parameter.default
+    (type_,) = [t for t in typing.get_args(parameter.annotation) if t is not type(None)]
+    return config_dict.placeholder(type_)
+
+
+def _check_known(what, name, known):
+    if name not in known:
+        raise ValueError(
+            f"{what} is unknown; choose from {', '.join(known)}{did_you_mean(name, known)}"
+        )
+
+
+def flat(config, prefix="") -> list[tuple[str, Any]]:
+    """The entries of a config as (dotted path, value)."""
+    items = config.items()
+    entries = []
+    for name, value in items:
+        nested = isinstance(value, Mapping | ConfigDict)
+        entries += flat(value, f"{prefix}{name}.") if nested else [(prefix + name, value)]
+    return entries

@@ -1,0 +1,68 @@
+"""How well a run does: loss and accuracy of every example, on both sides of its split."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grokjax.core.data import Task
+from grokjax.core.split import Split, is_train
+
+
+class Evaluation(NamedTuple):
+    """Which examples are looked at, and which of them belong together."""
+
+    rows: np.ndarray  # [blocks, block] rows of the table; the last block is filled up
+    num_rows: int  # without those that fill it up
+    groups: tuple[str, ...]  # names of a mixture's tasks
+
+    def scores(
+        self, judge: Callable, split: Split, group_N: jax.Array, share_G: jax.Array
+    ) -> dict[str, jax.Array]:
+        """Loss and accuracy over all groups with a share, and of each group of a mixture.
+
+        Args:
+            judge: (rows_B) -> loss_B and whether each is right, bool [B].
+            split: the run's.
+            group_N: of every row of the table.
+            share_G: slots of a batch.
+        """
+        judged = jax.lax.map(judge, self.rows)
+        loss_N, right_N = jax.tree.map(lambda x: x.ravel()[: self.num_rows], judged)
+        rows_N = self.rows.ravel()[: self.num_rows]
+        train_N, group_N = is_train(split)[rows_N], group_N[rows_N]
+
+        scores = _means(loss_N, right_N, train_N, share_G[group_N] > 0)
+        for g, group in enumerate(self.groups):
+            of_group = _means(loss_N, right_N, train_N, group_N == g)
+            scores |= {f"{name}/{group}": mean for name, mean in of_group.items()}
+        return scores | {"misclassified": (train_N & ~right_N).sum()}
+
+
+def make_evaluation(task: Task, num_examples: int, block_size: int) -> Evaluation:
+    """An evaluation of a fixed random subset of this size, or of all examples if that is 0."""
+    rows_N = _chosen(task.examples.labels_N.size, num_examples)
+    block_size = min(block_size, rows_N.size)
+    blocks = np.resize(rows_N, (-(-rows_N.size // block_size), block_size))
+    return Evaluation(blocks, rows_N.size, tuple(group.name for group in task.groups))
+
+
+def _chosen(num_rows, num_examples):
+    """[N]: row numbers in the table's order."""
+    if not 0 < num_examples < num_rows:
+        return np.arange(num_rows, dtype=np.int32)
+    chosen = np.random.default_rng(0).permutation(num_rows)[:num_examples]
+    return np.sort(chosen).astype(np.int32)
+
+
+def _means(loss_N, right_N, train_N, counted_N):
+    """Mean loss and accuracy of the rows that count, on both sides; NaN where there are none."""
+
+    def mean(x_N, mask_N):
+        return jnp.where(mask_N, x_N, 0.0).sum() / mask_N.sum()
+
+    sides = {"train": counted_N & train_N, "val": counted_N & ~train_N}
+    loss = {f"{side}_loss": mean(loss_N, mask_N) for side, mask_N in sides.items()}
+    return loss | {f"{side}_accuracy": mean(right_N, mask_N) for side, mask_N in sides.items()}

@@ -1,0 +1,217 @@
+"""The trainer of one run: three pure functions.
+
+A `Trainer` is to a run what an `optax.GradientTransformation` is to a parameter tree.
+Nothing here knows that runs have neighbours; `loop.py` gives the run axis.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from grokjax.config import registry
+from grokjax.core import losses, prefixes, schedules, weight_stats
+from grokjax.core.batches import BATCHES
+from grokjax.core.data import Task
+from grokjax.core.dataset import Table
+from grokjax.core.evaluation import Evaluation, make_evaluation
+from grokjax.core.run import Run, streams
+from grokjax.core.split import Split, draw_split
+from grokjax.optimizers._base import Optimizer, chain
+
+MATMUL_PRECISIONS = {  # of the network's products alone, in JAX's words
+    "default": None,  # float32; on recent GPUs the faster TensorFloat-32
+    "highest": "highest",  # float32 everywhere
+    "bfloat16": "BF16_BF16_F32",  # factors rounded to bfloat16, sums in float32
+}
+
+
+class Trainer(NamedTuple):
+    """One run as three pure functions."""
+
+    init: Callable  # (run, table) -> state
+    step: Callable  # (state, t, run, table) -> state, after step number t = 0, 1, ...
+    evaluate: Callable  # (state, run, table) -> {metric: []} on all examples
+    eval_every: int  # steps between evaluations, over which the state gathers its means
+
+
+class Interval(flax.struct.PyTreeNode):
+    """What is watched at every step since the last evaluation."""
+
+    learning_rate: jax.Array  # of the latest step
+    grad_norm: jax.Array  # sum over steps of ||gradient of loss and penalty||
+    update_size: jax.Array  # sum over steps of ||change of the weights|| / ||weights||
+    max_loss: jax.Array  # largest loss of a training batch
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """All that a run carries from step to step."""
+
+    params: Any
+    opt_state: Any
+    split: Split
+    interval: Interval
+
+
+class Recipe(NamedTuple):
+    """The static half of an experiment, as a `Run` is the traced half."""
+
+    network: nn.Module
+    matmul_precision: str  # a name in `MATMUL_PRECISIONS`
+    make_optimizer: Callable[[Mapping], Optimizer]  # from the hyperparameters of a step
+    schedule: Callable  # (t, hparams) -> factor of the learning rate
+    per_example: Callable  # (logits_BxC, labels_B) -> loss_B
+    penalty: Callable  # (params) -> []
+    draw_batch: Callable  # (key, t, split, share_G) -> Batch
+    eval_every: int
+    evaluation: Evaluation
+
+
+def make_trainer(
+    task: Task,
+    *,
+    model: Mapping,
+    matmul_precision: str,
+    optimizer: Mapping[str, Mapping],
+    loss: Mapping,
+    batches: str,
+    batch_size: int,
+    learning_rate_schedule: str,
+    num_steps: int,
+    eval_every: int,
+    eval_examples: int,
+    eval_block: int,
+) -> Trainer:
+    """Builds the trainer of one run from plain values.
+
+    Args:
+        task: looked at only for the sizes of its table.
+        model: `name` and options of a module of `models/`.
+        matmul_precision: a name in `MATMUL_PRECISIONS`.
+        optimizer: options by name of modules of `optimizers/`, a chain in this order.
+        loss: `name` in `losses.LOSSES`, its `precision`, and `l1` in `losses.PENALTIES`.
+        batches: a name in `batches.BATCHES`.
+        learning_rate_schedule: a name in `schedules.SCHEDULES`.
+        num_steps: what the schedule takes for the end of training.
+        eval_examples: evaluate on a fixed random subset of this size; 0 is all examples.
+        eval_block: how many examples are evaluated at once.
+    """
+    recipe = Recipe(
+        network=make_model(task, model),
+        matmul_precision=matmul_precision,
+        make_optimizer=functools.partial(_chain, optimizer),
+        schedule=functools.partial(_factor, learning_rate_schedule, num_steps),
+        per_example=losses.in_precision(losses.LOSSES[loss["name"]], loss["precision"]),
+        penalty=losses.PENALTIES[loss["l1"]],
+        draw_batch=functools.partial(BATCHES[batches], batch_size=batch_size),
+        eval_every=eval_every,
+        evaluation=make_evaluation(task, eval_examples, eval_block),
+    )
+    functions = (functools.partial(f, recipe) for f in (_init, _step, _evaluate))
+    return Trainer(*functions, eval_every)
+
+
+def make_model(task: Task, model: Mapping) -> nn.Module:
+    """The model of a config's `model` section, sized for a task."""
+    options = {name: value for name, value in model.items() if name != "name"}
+    return registry.find("model", model["name"]).Model(
+        num_tokens=task.num_tokens,
+        num_classes=task.num_classes,
+        length=task.examples.inputs_NxL.shape[1],
+        **options,
+    )
+
+
+def _init(recipe: Recipe, run: Run, table: Table) -> TrainState:
+    any_input = prefixes.plain(table.examples.inputs_NxL[:1])
+    params = recipe.network.init(streams(run.seed).init, any_input)["params"]
+    params = optax.tree.scale(run.hparams["init_scale"], params)
+    _, optimizer_ = _optimizer_of_step(recipe, run, 0)
+    return TrainState(
+        params=params,
+        opt_state=optimizer_.init(params),
+        split=draw_split(run, table.examples, table.strata),
+        interval=Interval(*jnp.zeros(len(Interval.__dataclass_fields__), jnp.float32)),
+    )
+
+
+def _step(recipe: Recipe, state: TrainState, t, run: Run, table: Table) -> TrainState:
+    keys = streams(run.seed)
+    key_forward, key_update = jax.random.split(jax.random.fold_in(keys.noise, t))
+    key_dropout = jax.random.fold_in(keys.dropout, t)
+    batch = recipe.draw_batch(keys.batch, t, state.split, run.share_G)
+    tree = table.tree(recipe.network, batch.rows_B, train=True)
+    labels_B = state.split.labels_N[batch.rows_B]
+    rate, optimizer_ = _optimizer_of_step(recipe, run, t)
+
+    def objective(params):
+        params = optimizer_.forward_params(params, state.opt_state, key_forward)
+        logits_BxC = _logits(recipe, params, tree, train=True, rngs={"dropout": key_dropout})
+        loss = batch.weights_B @ recipe.per_example(logits_BxC, labels_B)
+        return loss + run.hparams["l1"] * recipe.penalty(params), loss
+
+    grads, loss = jax.grad(objective, has_aux=True)(state.params)
+    updates, opt_state = optimizer_.update(
+        grads, state.opt_state, state.params, t=t, key=key_update
+    )
+    seen = jax.tree.map(lambda x: jnp.where(t % recipe.eval_every == 0, 0.0, x), state.interval)
+    interval = Interval(
+        learning_rate=rate,
+        grad_norm=seen.grad_norm + optax.tree.norm(grads),
+        update_size=seen.update_size + optax.tree.norm(updates) / optax.tree.norm(state.params),
+        max_loss=jnp.maximum(seen.max_loss, loss),
+    )
+    params = optax.apply_updates(state.params, updates)
+    return TrainState(params, opt_state, state.split, interval)
+
+
+def _evaluate(recipe: Recipe, state: TrainState, run: Run, table: Table) -> dict[str, jax.Array]:
+    _, optimizer_ = _optimizer_of_step(recipe, run, 0)
+    params = optimizer_.eval_params(state.params, state.opt_state)
+
+    def judge(rows_B):
+        tree = table.tree(recipe.network, rows_B, train=False)
+        logits_BxC = _logits(recipe, params, tree)
+        labels_B = state.split.labels_N[rows_B]
+        return recipe.per_example(logits_BxC, labels_B), losses.correct(logits_BxC, labels_B)
+
+    return {
+        **recipe.evaluation.scores(judge, state.split, table.strata.group_N, run.share_G),
+        "learning_rate": state.interval.learning_rate,
+        "l1": run.hparams["l1"] * recipe.penalty(params),
+        "grad_norm": state.interval.grad_norm / recipe.eval_every,
+        "update_size": state.interval.update_size / recipe.eval_every,
+        "max_train_loss": state.interval.max_loss,
+        "sparsity": weight_stats.sparsity(params),
+        "weight_norm": optax.tree.norm(params),
+        "last_layer_norm": jnp.linalg.norm(recipe.network.last_layer(params), ord=2),
+    }
+
+
+def _logits(recipe, params, tree, **options):
+    with jax.default_matmul_precision(MATMUL_PRECISIONS[recipe.matmul_precision]):
+        return recipe.network.apply({"params": params}, tree, **options)
+
+
+def _optimizer_of_step(recipe, run, t):
+    """This step's learning rate, and the optimizer built with it."""
+    rate = run.hparams["learning_rate"] * recipe.schedule(t, run.hparams)
+    return rate, recipe.make_optimizer({**run.hparams, "learning_rate": rate})
+
+
+def _factor(name, num_steps, t, hparams):
+    known = {**hparams, "num_steps": num_steps}
+    return schedules.SCHEDULES[name](t, **{read: known[read] for read in schedules.reads(name)})
+
+
+def _chain(options_by_name, hparams):
+    def make(name, options):
+        traced = {h: hparams[h] for h in registry.hparams("optimizer", name, options)}
+        return registry.find("optimizer", name).make(**traced, **options)
+
+    return chain(*(make(*item) for item in options_by_name.items()))

@@ -1,1 +1,0 @@
-"""Inspection: what checkpoints hold and what is left of their networks."""

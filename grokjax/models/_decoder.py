@@ -1,0 +1,227 @@
+"""The decoder that the transformers among the models are variations of."""
+
+import functools
+from collections.abc import Callable
+
+import flax.linen as nn
+
+from grokjax.core.checks import check_at_least, check_choice, check_dropout, check_length
+from grokjax.core.prefixes import Tree
+from grokjax.models._attention import Attention
+from grokjax.models._layers import ACTIVATIONS, INITS, LINEARS, NORMS, Linear, Mlp
+from grokjax.models._positions import POSITIONS
+
+RESIDUAL = ("out", "down", "mlp")  # names of layers whose output is added to the residual stream
+CHOICES = {
+    "norm": ("pre", "post", "overwrite", "none"),
+    "norm_kind": NORMS,
+    "activation": ACTIVATIONS,
+    "linear": LINEARS,
+    "positions": POSITIONS,
+    "initializer": INITS,
+}
+
+
+class Block(nn.Module):
+    """Attention and an MLP, each with a residual; the norms stand where `norm` says.
+
+        pre        x += attention(norm_1(x)),         x += mlp(norm_2(x))
+        post       x = norm_1(x + attention(x)),      x = norm_2(x + mlp(x))
+        overwrite  x = norm_1(x),  x += attention(x),  x += mlp(norm_2(x))
+        none       x += attention(x),                 x += mlp(x)
+
+    `overwrite` is what the code of Grokfast does: the stream itself is replaced by its norm.
+    """
+
+    make_attention: Callable  # (name) -> layer
+    make_mlp: Callable  # (name) -> layer
+    make_norm: Callable  # (name) -> layer
+    norm: str
+    dropout: float
+
+    @nn.compact
+    def __call__(self, x_MxD, memory, tree: Tree, answers_only: bool, train: bool):
+        """The rows [M, D], or [B, D] of the last position, and the memory for the next block."""
+        dropout = nn.Dropout(self.dropout, deterministic=not train)
+        norm_1, norm_2 = self.make_norm(name="norm_1"), self.make_norm(name="norm_2")
+        attention, mlp = self.make_attention(name="attention"), self.make_mlp(name="mlp")
+
+        if self.norm == "overwrite":
+            x_MxD = norm_1(x_MxD)
+        residual = tree.split(x_MxD)[-1] if answers_only else x_MxD
+        read_MxD = norm_1(x_MxD) if self.norm in ("pre", "none") else x_MxD
+        found, memory = attention(read_MxD, memory, tree, answers_only, dropout)
+        x = residual + dropout(found)
+        if self.norm == "post":
+            x = norm_1(x)
+            return norm_2(x + dropout(mlp(x))), memory
+        return x + dropout(mlp(norm_2(x))), memory
+
+
+class Decoder(nn.Module):
+    """Answers [B, C] to the sequences of a tree, read at their last position.
+
+    `block_repeats` applies the stack of blocks that many times with the same weights. The
+    readout of a tied model multiplies with the embeddings of the first C tokens, which are
+    the answers' own in every task of ours but `images`, whose tokens are pixels. The last
+    application of a block computes the last position's rows alone: nobody looks at the others.
+
+    `dropout` is static because it decides what is computed: masks differ between examples, so
+    with dropout no two of them can share a prefix in training.
+
+    A variation is a subclass with defaults of its own that overrides a `make_...` method.
+    """
+
+    num_tokens: int
+    num_classes: int
+    length: int
+    num_blocks: int = 2
+    width: int = 128
+    num_heads: int = 4
+    head_width: int | None = None  # width / num_heads unless given
+    ff_width: int | None = None  # 4 width unless given
+    block_repeats: int = 1
+    norm: str = "pre"  # or post, overwrite, none: see `Block`
+    norm_kind: str = "layer"  # or rms; bare: a layer norm without parameters
+    norm_eps: float = 1e-5
+    activation: str = "gelu"  # exact; or gelu_tanh, relu, silu
+    linear: str = "dense"  # or bit: BitLinear in the blocks
+    positions: str = "learned"  # or rotary, alibi, none
+    dropout: float = 0.0
+    embedding_scale: float = 1.0
+    tied_readout: bool = False
+    initializer: str = "lecun"  # or torch, gpt2
+
+    causal = True
+
+    def __post_init__(self):
+        """Raises a ValueError for options that do not fit together."""
+        super().__post_init__()
+        for size in ("num_blocks", "width", "num_heads", "block_repeats"):
+            check_at_least(f"model.{size}", getattr(self, size), 1)
+        for size in ("head_width", "ff_width"):
+            if getattr(self, size) is not None:
+                check_at_least(f"model.{size}", getattr(self, size), 1)
+        for option, choices in CHOICES.items():
+            check_choice(f"model.{option}", getattr(self, option), choices)
+        check_dropout(self.dropout)
+        check_length(self.length)
+        if not self.norm_eps > 0:
+            raise ValueError(f"model.norm_eps = {self.norm_eps}; choose above 0")
+        if self.head_width is None and self.width % self.num_heads:
+            raise ValueError(
+                f"model.width = {self.width} is not divisible by model.num_heads = "
+                f"{self.num_heads}; choose a multiple, or give model.head_width"
+            )
+        if self.positions == "rotary" and self.width_of_head % 2:
+            raise ValueError(
+                f"model.positions = 'rotary' turns pairs, and a head is {self.width_of_head} wide; "
+                "choose an even model.head_width"
+            )
+
+    @nn.compact
+    def __call__(self, tree: Tree, train: bool = False):
+        embed = INITS[self.initializer].embedding
+        token_VxD = self.param("token", embed, (self.num_tokens, self.width))
+        x_MxD = token_VxD[tree.tokens_M] * self.embedding_scale
+        place_MxD = None
+        if self.positions == "learned":
+            position_LxD = self.param("position", embed, (self.length, self.width))
+            place_MxD = position_LxD[tree.positions_M]
+            x_MxD = x_MxD + place_MxD
+        x_MxD = nn.Dropout(self.dropout, deterministic=not train)(x_MxD)
+
+        memory = self.make_memory(tree, place_MxD)
+        blocks = [self.make_block(i) for i in range(self.num_blocks)] * self.block_repeats
+        for i, block in enumerate(blocks):
+            last = i == len(blocks) - 1
+            x_MxD, memory = block(x_MxD, memory, tree, answers_only=last, train=train)
+
+        if self.norm in ("pre", "overwrite"):
+            x_MxD = self.make_norm()(name="norm")(x_MxD)
+        if self.tied_readout:
+            return x_MxD @ token_VxD[: self.num_classes].T
+        return Linear(self.num_classes, self.initializer, use_bias=False, name="readout")(x_MxD)
+
+    def make_memory(self, tree: Tree, place_MxD):
+        """What the first block is handed beside the stream; nothing, in a plain decoder."""
+        del tree, place_MxD
+
+    def make_block(self, number: int) -> nn.Module:
+        """Block 0, 1, ..."""
+        return Block(**self.parts(number), name=f"block_{number}")
+
+    def parts(self, number: int) -> dict:
+        """What a block is built from."""
+        return dict(
+            make_attention=self.make_attention(number),
+            make_mlp=self.make_mlp(),
+            make_norm=self.make_norm(),
+            norm=self.norm,
+            dropout=self.dropout,
+        )
+
+    def make_attention(self, number: int) -> Callable:
+        """(name) -> the attention of a block."""
+        del number
+        return functools.partial(Attention, **self.heads())
+
+    def heads(self) -> dict:
+        """What an attention is built from."""
+        return dict(
+            num_heads=self.num_heads,
+            head_width=self.width_of_head,
+            linear=self.make_linear(),
+            positions=self.positions,
+        )
+
+    def make_mlp(self) -> Callable:
+        """(name) -> the feed-forward layer of a block."""
+        return functools.partial(Mlp, self.width_of_mlp, self.activation, self.make_linear())
+
+    def make_linear(self) -> Callable:
+        """(features, use_bias, name) -> a linear layer of a block."""
+        return functools.partial(_linear, self.linear, self.initializer, self.residual_scale)
+
+    def make_norm(self) -> Callable:
+        """(name) -> a norm."""
+        if self.norm == "none":
+            return _no_norm
+        return functools.partial(NORMS[self.norm_kind], self.norm_eps)
+
+    @property
+    def width_of_head(self) -> int:
+        return self.width // self.num_heads if self.head_width is None else self.head_width
+
+    @property
+    def width_of_mlp(self) -> int:
+        return 4 * self.width if self.ff_width is None else self.ff_width
+
+    @property
+    def residual_scale(self) -> float:
+        """Of the initial weights that end a residual branch, of which GPT-2 adds up 2 a block."""
+        return (2 * self.num_blocks) ** -0.5 if self.initializer == "gpt2" else 1.0
+
+    def last_layer(self, params):
+        """[D, C]: the weights that make logits."""
+        if self.tied_readout:
+            return params["token"][: self.num_classes].T
+        return params["readout"]["kernel"]
+
+
+class Gpt2(Decoder):
+    """A decoder with GPT-2's defaults: tanh GELU, tied readout, small initial weights."""
+
+    activation: str = "gelu_tanh"
+    tied_readout: bool = True
+    initializer: str = "gpt2"
+
+
+def _no_norm(name):
+    del name
+    return lambda x: x
+
+
+def _linear(kind, initializer, residual_scale, features, use_bias=True, name=None):
+    scale = residual_scale if name in RESIDUAL else 1.0
+    return LINEARS[kind](features, initializer, use_bias, scale, name=name)

@@ -1,0 +1,125 @@
+"""What is left of a comparison: a table and pictures in a folder."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from grokjax.reading.arms import Arm
+from grokjax.reading.pictures import charts, grids, plots
+from grokjax.reading.rows import Row, best_of_families, markdown, rows, write_csv
+from grokjax.recording.files import replacing
+
+MANY = 10  # more arms than this are a muddle; then each family is shown at one setting
+PICTURE = re.compile(r"^!\[(.+\.png)\]\(\1\)$", re.MULTILINE)
+NOTES = """\
+Medians are Kaplan-Meier estimates over all runs: one that has not grokked, also because it has
+diverged, counts as one that was watched to the last step without it. `> 5,000` was not reached by
+step 5,000. Intervals are those of Brookmeyer and Crowley, 95 %; `none` is no bound, for want of
+runs, and with fewer than six they are rough. Delays are from memorising to grokking. The log-rank p
+compares with the arm of the first folder that has the same values, else with the first arm
+(`compared_with` in summary.csv), without regard to how many arms there are. Where training stops
+after grokking, a run keeps its last metrics and does not collapse any more.
+"""
+
+
+def write(arms: Sequence[Arm], output: Path, title: str = "", note: str = "") -> str:
+    """Writes summary.csv, summary.md and the figures; returns the table for people."""
+    if not arms:
+        raise ValueError("there are no arms to compare; choose one folder of results or more")
+    output.mkdir(parents=True, exist_ok=True)
+    summary, text = rows(arms), output / "summary.md"
+    before = PICTURE.findall(text.read_text(encoding="utf-8")) if text.exists() else []
+    table, pictures = tables(arms), []
+    write_csv(summary, output / "summary.csv")
+    for name, figure in figures(arms, summary):
+        with replacing(output / name) as path:
+            plots.save(figure, path)
+        pictures.append(name)
+    links = [f"![{name}]({name})" for name in pictures]
+    parts = [f"# {title or 'Comparison'}", table.rstrip(), note, NOTES.rstrip(), *links]
+    with replacing(text) as path:
+        path.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
+    for name in set(before) - set(pictures):  # of fewer arms, with other pictures
+        (output / name).unlink(missing_ok=True)
+    return table
+
+
+def tables(arms: Sequence[Arm]) -> str:
+    """All arms for people, and where a family is a choice of settings, each at its best."""
+    table, best = markdown(rows(arms)), best_of_families(arms)
+    if 1 < len(best) < len(arms) and not _by_fraction(arms):
+        table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
+    return table
+
+
+def figures(arms: Sequence[Arm], summary: Sequence[Row]) -> Iterator[tuple[str, Figure]]:
+    """(file name, picture) of everything that arms and the rows of their table have to show."""
+    few = _few(arms) if len(arms) > MANY else list(arms)
+    yield "comparison.png", charts.comparison(few)
+    yield "survival.png", charts.survival(few)
+    if all(charts.WEIGHTS.keys() & arm.history.arrays().keys() for arm in few):
+        yield "weights.png", charts.weights(few)
+
+    families = {}
+    for arm in arms:
+        families.setdefault(arm.family, []).append(arm)
+    varying = {family: _varying(members) for family, members in families.items()}
+    planes = [family for family, values in varying.items() if _is_grid(values)]
+    for family in planes:
+        yield _name("phase", family, planes), grids.phase(families[family], *varying[family])
+
+    lines = [next(iter(values)) for values in varying.values() if _is_line(values)]
+    for x in dict.fromkeys(lines):
+        on_it = [arm for arm in arms if list(varying[arm.family]) == [x]]
+        yield _name("curve", x, set(lines)), grids.curve(on_it, x)
+        yield _name("best", x, set(lines)), grids.curve(on_it, x, best=True)
+
+    mixtures = {row["arm"] for row in summary if row["task"]}
+    if mixtures:
+        yield "tasks.png", charts.tasks([arm for arm in arms if arm.name in mixtures])
+
+
+def _few(arms):
+    """One of each family: at its best, or where data is what varies, with the same share of it."""
+    if not _by_fraction(arms):
+        return best_of_families(arms)
+    shares = {}
+    for arm in arms:
+        shares.setdefault(arm.family, set()).update(arm.config["runs"]["train_fraction"])
+    common = sorted(set.intersection(*shares.values()))
+    if not common:
+        return list(arms)
+    chosen = common[len(common) // 2]
+    return [arm for arm in arms if arm.values.get("train_fraction", chosen) == chosen]
+
+
+def _by_fraction(arms):
+    """Do some differ in their share of the examples? That is no setting to be chosen."""
+    return any("train_fraction" in arm.values for arm in arms)
+
+
+def _varying(arms):
+    """{entry: its distinct values} for what differs between the arms of one folder."""
+    values = {entry: {arm.values[entry] for arm in arms} for entry in arms[0].values}
+    return {entry: distinct for entry, distinct in values.items() if len(distinct) > 1}
+
+
+def _is_grid(varying):
+    """Two entries of numbers: a picture with an axis for each."""
+    return len(varying) == 2 and all(map(_are_numbers, varying.values()))
+
+
+def _is_line(varying):
+    """One entry of three numbers or more."""
+    return len(varying) == 1 and all(len(v) >= 3 and _are_numbers(v) for v in varying.values())
+
+
+def _are_numbers(values):
+    return all(isinstance(value, int | float) for value in values)
+
+
+def _name(kind, which, of):
+    """`phase.png`, or `phase_moddiv.png` where there are several."""
+    return f"{kind}.png" if len(of) == 1 else f"{kind}_{str(which).replace('/', '_')}.png"

@@ -1,0 +1,239 @@
+"""Pictures that compare arms: runs that differ in nothing but their seeds.
+
+Each arm has one colour in all panels, and from the ninth on another kind of line. A run
+that has not grokked is always shown as that, at the step to which it was watched; medians
+of the steps to grok are Kaplan-Meier estimates, which count it too. Shape letters:
+E evaluations, R runs, Q quantiles.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from grokjax.reading.pictures import style
+from grokjax.reading.pictures.style import INK, RULE
+from grokjax.reading.survival import Times, kaplan_meier, median_time
+from grokjax.recording.history import History
+
+
+class Arm(Protocol):
+    """What a picture needs to know of R runs that differ in nothing but their seeds."""
+
+    name: str
+    family: str
+    values: Mapping[str, Any]  # what tells it from the other arms of its family
+    history: History
+    times: Times
+
+
+def comparison(arms: Sequence[Arm]) -> Figure:
+    """Accuracy, both losses and the steps to grok of every arm, in four panels."""
+    figure = Figure(figsize=(13, max(8, len(arms))), layout="constrained")
+    axes = figure.subplots(2, 2).ravel()
+    pairs = looks(arms)
+    entries, _ = _draw_curves(axes[0], pairs, "val_accuracy", "Validation accuracy")
+    style.percent_axis(axes[0])
+    for panel, side in zip(axes[1:3], ("Training", "Validation"), strict=True):
+        metric = {"Training": "train_loss", "Validation": "val_loss"}[side]
+        _, bands_QxE = _draw_curves(panel, pairs, metric, f"{side} loss, log scale")
+        style.loss_axis(panel, bands_QxE, "log")
+    marks = _steps_panel(axes[3], pairs)
+    style.wide_legend(figure, entries | _quartile_key(arms) | marks)
+    return figure
+
+
+def survival(arms: Sequence[Arm]) -> Figure:
+    """The share of each arm's runs that has grokked by each step, with a 95 % band.
+
+    Kaplan-Meier estimates; a tick is a run that was watched to there and had not grokked.
+    """
+    figure = Figure(figsize=(10, 5), layout="constrained")
+    axes, entries = figure.subplots(), {}
+    pairs = looks(arms)
+    _dress_steps(axes, arms, "Share of runs that grokked")
+    style.percent_axis(axes)
+    for arm, look in pairs:
+        line = _draw_stairs(axes, arm, look)
+        entries[f"{arm.name}: {count(arm)}"] = (line,)
+    if not all(arm.times.came_R.all() for arm in arms):
+        entries["not grokked when last watched"] = style.key("|", markersize=9)
+    style.wide_legend(figure, entries | {"95 % interval": style.patch_key()})
+    return figure
+
+
+def tasks(arms: Sequence[Arm]) -> Figure:
+    """Validation accuracy on each task of a mixture, of the arms that train on it."""
+    names = dict.fromkeys(task for arm in arms for task in arm.history.groups)
+    panels = {
+        task: [(arm, look) for arm, look in looks(arms) if _trains_on(arm, task)] for task in names
+    }
+    panels = {task: pairs for task, pairs in panels.items() if pairs}
+    if not panels:
+        raise ValueError("none of these arms trains on a mixture; choose arms of mixtures")
+    figure, axes = _panels(len(panels))
+    drawn = {}
+    for panel, (task, pairs) in zip(axes, panels.items(), strict=True):
+        title = f"Validation accuracy, {task}"
+        drawn |= _draw_curves(panel, pairs, f"val_accuracy/{task}", title)[0]
+        style.percent_axis(panel)
+    entries = {arm.name: drawn[arm.name] for arm in arms if arm.name in drawn}
+    style.wide_legend(figure, entries | _quartile_key(arms))
+    return figure
+
+
+WEIGHTS = {  # metric -> title of its panel
+    "weight_norm": "Norm of all weights",
+    "last_layer_norm": "Spectral norm of the last layer",
+    "update_size": "Size of a step, relative to the weights",
+    "grad_norm": "Norm of the gradient",
+    "sparsity": "Share of weights below .01",
+    "max_train_loss": "Largest loss of a batch",
+}
+
+
+def weights(arms: Sequence[Arm]) -> Figure:
+    """What the weights do meanwhile: their norms, their steps, how many are small."""
+    known = {m: title for m, title in WEIGHTS.items() if all(m in a.history.arrays() for a in arms)}
+    figure, axes = _panels(len(known))
+    for panel, (metric, title) in zip(axes, known.items(), strict=True):
+        logarithmic = metric in ("update_size", "grad_norm", "max_train_loss")
+        scale = ", log scale" if logarithmic else ""
+        entries, bands_QxE = _draw_curves(panel, looks(arms), metric, title + scale)
+        if logarithmic:
+            style.loss_axis(panel, bands_QxE, "log")
+    style.wide_legend(figure, entries | _quartile_key(arms))
+    return figure
+
+
+def _panels(number):
+    """A figure, and its panels in rows of up to three."""
+    width = min(3, number)
+    height = -(-number // width)
+    figure = Figure(figsize=(max(8, 5.5 * width), 4.2 * height), layout="constrained")
+    axes = figure.subplots(height, width, squeeze=False).ravel()
+    for empty in axes[number:]:
+        empty.remove()
+    return figure, axes[:number]
+
+
+def looks(arms):
+    """(arm, how its lines look) for every arm."""
+    if not arms:
+        raise ValueError("there is no arm to draw; choose one or more")
+    return [(arm, look(number)) for number, arm in enumerate(arms)]
+
+
+def look(number):
+    """Colour and kind of the lines of an arm, or of a family, by its number."""
+    kind, colour = divmod(number, len(style.COLOURS))
+    return {"color": style.COLOURS[colour], "ls": style.LINES[kind % len(style.LINES)]}
+
+
+def count(arm):
+    """Such as `6 of 8`: the runs that grokked."""
+    return f"{arm.times.came_R.sum():,} of {len(arm.times.came_R):,}"
+
+
+def _dress_steps(axes, arms, title):
+    style.dress(axes, title)
+    style.step_axis(axes, np.concatenate([arm.history["step"] for arm in arms]))
+
+
+def _draw_curves(axes, pairs, metric, title):
+    """Median and quartiles of each arm's runs; returns their legend and quantiles [Q, E]."""
+    entries, bands = {}, []
+    for arm, look in pairs:
+        step_E, values_ExR = arm.history["step"], arm.history[metric]
+        bands.append(style.quantiles(values_ExR))
+        _, first_E, median_E, third_E, _ = bands[-1]
+        if values_ExR.shape[1] > 1:
+            area = dict(color=look["color"], alpha=0.16, label=f"{arm.name} quartiles")
+            style.draw_band(axes, step_E, first_E, third_E, **area)
+        entries[arm.name] = (style.draw_line(axes, step_E, median_E, label=arm.name, **look),)
+    _dress_steps(axes, [arm for arm, _ in pairs], title)
+    return entries, bands
+
+
+def _quartile_key(arms):
+    several = any(len(arm.times.step_R) > 1 for arm in arms)
+    return {"quartiles of the runs": style.patch_key()} if several else {}
+
+
+def _steps_panel(axes, pairs):
+    """A row per arm: its name and share, a mark per run, and the median with its interval."""
+    _dress_steps(axes, [arm for arm, _ in pairs], "Steps to grok")
+    axes.grid(visible=False, axis="y")
+    axes.set(ylim=(len(pairs), 0), yticks=[])
+    for row, (arm, look) in enumerate(pairs):
+        text = dict(transform=axes.get_yaxis_transform(), va="center", size=9, color=INK)
+        axes.text(0.01, row + 0.17, arm.name, **text, parse_math=False)
+        axes.text(0.99, row + 0.17, count(arm), **text, ha="right")
+        axes.axhline(row, color=RULE, lw=0.8)
+        _draw_runs(axes, row + 0.57, arm, look["color"])
+        _draw_interval(axes, row + 0.87, arm, look)
+    came_R = np.concatenate([arm.times.came_R for arm, _ in pairs])
+    marks = {"a run that grokked": style.key("o")} if came_R.any() else {}
+    if not came_R.all():
+        marks["not grokked when last watched"] = style.key(">", mfc="none")
+    return marks | ({"median, 95 % interval": style.key("D", ls="-")} if came_R.any() else {})
+
+
+def _draw_runs(axes, height, arm, colour):
+    """A dot where a run grokked; where it was watched without that, an open triangle."""
+    step_R, came_R = arm.times
+    # multiples of the golden ratio spread evenly, however many there are
+    height_R = height + 0.26 * ((0.5 + 0.618034 * np.arange(len(step_R))) % 1 - 0.5)
+    alpha = float(np.clip(6 / np.sqrt(len(step_R)), 0.2, 0.8))
+    look = dict(color=colour, alpha=alpha)
+    for here_R, what, mark in (
+        (came_R, "grokked", dict(marker="o")),
+        (~came_R, "censored", dict(marker=">", mfc="none")),
+    ):
+        label = f"{arm.name} {what}"
+        style.draw_marks(axes, step_R[here_R], height_R[here_R], label=label, **mark, **look)
+
+
+def _draw_interval(axes, height, arm, look):
+    """The median's mark and whiskers, with an arrow where the interval has no bound."""
+    median, low, high = interval = median_time(arm.times)
+    if median is None and low is None:
+        return
+    left_and_right = ends(arm, interval)
+    for bound, end, side in zip((low, high), left_and_right, (-1, 1), strict=True):
+        if bound is None:
+            style.arrow(axes, (end, height), (16 * side, 0), look["color"])
+    axes.plot(left_and_right, [height] * 2, lw=1.8, label=f"{arm.name} interval", **look)
+    if median is not None:
+        mark = dict(marker="D", markersize=6, color=look["color"], mec="white", mew=0.6)
+        axes.plot([median], [height], ls="none", label=f"{arm.name} median", **mark)
+
+
+def ends(arm, interval):
+    """Where the whiskers end; without an upper bound where we stopped watching.
+
+    Without both bounds there are no whiskers, only arrows from the median.
+    """
+    median, low, high = interval
+    if low is None:
+        return median, median if high is None else high
+    return low, arm.history["step"][-1] if high is None else high
+
+
+def _draw_stairs(axes, arm, look):
+    """The Kaplan-Meier curve with its band and a tick per censored run; returns the curve."""
+    step_E, share_E, low_E, high_E = kaplan_meier(arm.times)
+    seen_E = np.maximum(step_E, axes.get_xlim()[0])  # step 0 has no place on the axis
+    axes.fill_between(seen_E, low_E, high_E, step="post", color=look["color"], alpha=0.12, lw=0)
+    (line,) = axes.step(seen_E, share_E, where="post", lw=1.8, label=arm.name, **look)
+    censored = np.unique(arm.times.step_R[~arm.times.came_R])
+    share = share_E[np.searchsorted(step_E, censored, side="right") - 1]
+    ticks = dict(marker="|", markersize=10, mew=1.6, color=look["color"], zorder=3)
+    style.draw_marks(axes, censored, share, f"{arm.name} censored", **ticks)
+    return line
+
+
+def _trains_on(arm, task):
+    """Has it training examples of this task? Without any, their accuracy is no number."""
+    return task in arm.history.groups and np.isfinite(arm.history[f"train_accuracy/{task}"]).any()

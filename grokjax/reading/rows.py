@@ -1,0 +1,191 @@
+"""A table of arms: how many runs grokked, when, and whether the arms differ."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grokjax.reading.arms import Arm
+from grokjax.reading.survival import Times, delay_times, log_rank, median_time, times_until
+from grokjax.recording.files import replacing
+from grokjax.recording.history import Grokking, finite_median
+
+Row = dict[str, Any]
+
+COLUMNS = {  # column -> what a person reads above it; "" is shown within another column
+    "arm": "arm",
+    "task": "task",  # of a mixture; "" is all examples
+    "runs": "runs",
+    "grokked": "grokked",
+    "share": "share",
+    "median_grok_step": "median grok step [95 % interval]",
+    "low": "",
+    "high": "",
+    "memorised_step": "memorised",
+    "delay": "delay",
+    "train_accuracy": "training accuracy",
+    "val_accuracy": "validation accuracy",
+    "best_val_accuracy": "best validation accuracy",
+    "diverged": "diverged",
+    "collapses": "collapsed after",  # runs, not times
+    "log_rank_p": "log-rank p",
+    "compared_with": "",  # the arm that the log-rank p is for
+    "steps": "",  # the last step watched
+}
+TEXTS = ("arm", "task")
+PERCENT = ("share", "train_accuracy", "val_accuracy", "best_val_accuracy")
+
+
+def rows(arms: Sequence[Arm]) -> list[Row]:
+    """A row for each arm, and one more for each task that an arm of a mixture trains on.
+
+    Medians count all runs: one that did not grok while we looked has a step, and a delay,
+    longer than any. The log-rank p compares with the first arm that has the task, or if the first
+    folder has an arm with these very values, with that; it is that of one comparison, whatever
+    their number. Arms of other tasks are not compared.
+    """
+    table, known = [], {}
+    for arm in arms:
+        for task, groks in _groks(arm):
+            times = times_until([grok.grok_step for grok in groks], arm.watched_R)
+            row = _row(arm, task, groks, times)
+            reference = _reference(arm, task, known)
+            if reference:
+                row |= {
+                    "compared_with": reference.name,
+                    "log_rank_p": log_rank(known[reference.name, task][1], times),
+                }
+            known[arm.name, task] = arm, times
+            table.append(row)
+    return table
+
+
+def _reference(arm, task, known):
+    """The arm of the first family with the same values, else the first arm that has the task."""
+    arms = [other for (_, of), (other, _) in known.items() if of == task and _is_alike(other, arm)]
+    alike = [a for a in arms if a.family == arms[0].family != arm.family and a.values == arm.values]
+    return next(iter([*alike, *arms]), None)
+
+
+def _is_alike(a, b):
+    """Have two arms the same task? Else nothing is learnt from comparing them."""
+    return a.config.get("task") == b.config.get("task") or bool(a.history.groups)
+
+
+def best_of_families(arms: Sequence[Arm]) -> list[Arm]:
+    """Of each family the arm with the smallest median, then largest share, then best accuracy."""
+
+    def rank(arm):
+        median = median_time(arm.times).median
+        accuracy = _median(arm.history["val_accuracy"][-1]) or 0.0
+        return (np.inf if median is None else median), -arm.times.came_R.mean(), -accuracy
+
+    families = dict.fromkeys(arm.family for arm in arms)
+    return [min((a for a in arms if a.family == family), key=rank) for family in families]
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """The table for programs; what is not known is empty. Columns of a caller's own come first."""
+    own = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
+    with replacing(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*own, *COLUMNS])
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: _plain(value) for name, value in row.items()})
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table for people, without the columns that are empty everywhere."""
+    columns = {name: [_shown(name, row) for row in rows] for name in COLUMNS if COLUMNS[name]}
+    padded = [_column(name, texts) for name, texts in columns.items() if any(texts)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in zip(*padded, strict=True))
+
+
+def _groks(arm: Arm) -> Iterator[tuple[str, list[Grokking]]]:
+    """All examples, then the tasks with a share; without one there is nothing to train on."""
+    yield "", arm.groks
+    for task in arm.history.groups:
+        if np.isfinite(arm.history[f"train_accuracy/{task}"]).any():
+            yield task, arm.groks_of(task)
+
+
+def _row(arm: Arm, task: str, groks: list[Grokking], times: Times) -> Row:
+    of_task = f"/{task}" if task else ""
+    train_ExR, val_ExR = (arm.history[f"{side}_accuracy{of_task}"] for side in ("train", "val"))
+    median, low, high = map(_step, median_time(times))
+    grokked = int(times.came_R.sum())
+    memorised, delays = ([getattr(g, n) for g in groks] for n in ("memorised_step", "delay"))
+    return {
+        "arm": arm.name,
+        "task": task,
+        "runs": len(groks),
+        "grokked": grokked,
+        "share": grokked / len(groks),
+        **{"median_grok_step": median, "low": low, "high": high},
+        "memorised_step": _step(median_time(times_until(memorised, arm.watched_R)).median),
+        "delay": _step(median_time(delay_times(memorised, delays, arm.watched_R)).median),
+        "train_accuracy": _median(train_ExR[-1]),
+        "val_accuracy": _median(val_ExR[-1]),
+        "best_val_accuracy": _median(np.fmax.reduce(val_ExR)),
+        "diverged": int(arm.diverged_R.sum()),
+        "collapses": sum(grok.collapses > 0 for grok in groks),
+        "log_rank_p": None,
+        "compared_with": None,
+        "steps": arm.last_step,
+    }
+
+
+def _step(number: float | None) -> int | None:
+    return None if number is None else int(number)
+
+
+def _median(values_R) -> float | None:
+    median = finite_median(values_R)
+    return median if np.isfinite(median) else None
+
+
+def _plain(value):
+    """For a file: numbers without digits that mean nothing."""
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _column(name: str, texts: Sequence[str]) -> list[str]:
+    """The lines of one column, equally wide: its header, a rule that says how it is set, texts."""
+    width = max(3, *map(len, (COLUMNS[name], *texts)))
+    side, rule = str.rjust, "-" * (width - 1) + ":"
+    if name in TEXTS:
+        side, rule = str.ljust, "-" * width
+    return [side(COLUMNS[name], width), rule, *(side(text, width) for text in texts)]
+
+
+def _shown(name: str, row: Row) -> str:
+    """For people: `2,100 [1,900, > 5,000]`, `99.34%`, `< 0.001`."""
+    value = row[name]
+    if name == "median_grok_step":
+        return _interval(row)
+    if name == "memorised_step" and value is None:
+        return _never(row)
+    if value in (None, ""):
+        return ""
+    if name == "log_rank_p":
+        return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    if name in PERCENT:
+        return f"{value:.2%}"
+    return str(value).replace("|", r"\|") if name in TEXTS else f"{value:,}"
+
+
+def _interval(row: Row) -> str:
+    """The median step and its interval; one run has a step but no interval."""
+    median, low, high = (row[name] for name in ("median_grok_step", "low", "high"))
+    if median is None:
+        return _never(row)
+    if low is None:
+        return f"{median:,}"
+    return f"{median:,} [{low:,}, {'none' if high is None else format(high, ',')}]"
+
+
+def _never(row: Row) -> str:
+    """What had not come by the last step watched."""
+    return f"> {row['steps']:,}" if row.get("steps") else "not reached"

@@ -1,0 +1,222 @@
+"""One run directory: its files and its status."""
+
+import contextlib
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from grokjax.recording.files import replacing
+from grokjax.recording.history import History
+from grokjax.recording.locks import Lock
+from grokjax.recording.summary import summary_text
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+STEP_OF_LINE = re.compile(r"^\[step ([\d,]+)\]")
+
+
+def check_writable(what: str, folder: Path) -> None:
+    """Raises a ValueError if a folder cannot be made or written to; makes nothing."""
+    folder = folder.absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise ValueError(f"{what} {str(folder)!r}: {str(existing)!r} is a file; choose a folder")
+    if not os.access(existing, os.W_OK):
+        raise ValueError(f"{what} {str(folder)!r} cannot be written to; choose another")
+
+
+class Busy(ValueError):
+    """Another process is training in the folder."""
+
+
+class Session:
+    """One stretch of training, from a start or a resume to a stop."""
+
+    def __init__(self, step: int, write: Callable[[str, dict], None]):
+        self._from_step = self._to_step = step
+        self._started, self._clock, self._ended = _now(), time.perf_counter(), None
+        self._write, self._outcome = write, "failed"
+        self._write("running", self._facts())
+
+    def reached(self, step: int) -> None:
+        """Notes how far training has come."""
+        self._to_step = step
+        self._write("running", self._facts())
+
+    def end(self, status: str) -> None:
+        """Says how the session came out; unsaid, it failed."""
+        self._outcome = status
+
+    def close(self) -> None:
+        """Writes the outcome."""
+        self._ended = _now()
+        self._write(self._outcome, self._facts())
+
+    def _facts(self):
+        return {
+            "from_step": self._from_step,
+            "to_step": self._to_step,
+            "started": self._started,
+            "ended": self._ended,
+            "seconds": round(time.perf_counter() - self._clock, 2),
+        }
+
+
+class Results:
+    """`results/<name>/`: everything an experiment leaves behind."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.metadata = folder / "experiment_metadata.json"
+        self.config = folder / "config.json"
+        self.lock = Lock(folder / "lock")
+        self.log = folder / "training.log"
+        self.history = folder / "history.npz"
+        self.summary = folder / "summary.json"
+        self.final_metrics = folder / "final_metrics.txt"
+        self.tensorboard = folder / "tensorboard"
+        self.checkpoints = folder / "checkpoints"
+        self.accuracy_figure = folder / "accuracy.png"
+        self.loss_figure = folder / "loss.png"
+        self.overview_figure = folder / "overview.png"
+        self.pruned = folder / "pruned.json"
+        self.embeddings_figure = folder / "embeddings.png"
+        self.embeddings_film = folder / "embeddings.gif"
+
+    def status(self) -> str | None:
+        """`running`, `finished`, `interrupted` or `failed`; None if nothing ran here."""
+        return self._read_metadata().get("status")
+
+    def clear(self) -> None:
+        """Deletes what an experiment left here, and nothing else."""
+        written = {path for path in vars(self).values() if isinstance(path, Path)}
+        for path in written - {self.folder}:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def is_complete(self) -> bool:
+        """Has everything been written that a finished run leaves?"""
+        return self.status() == "finished" and self.summary.exists()
+
+    def hold(self) -> None:
+        """Keeps other processes out of the folder until this one ends, however it ends.
+
+        Raises:
+            Busy: if another process holds it.
+        """
+        if not self.lock.take(wait=1.0):  # who only looks whether it is taken has it for a moment
+            where = f"{str(self.folder)!r} is being trained by another process"
+            raise Busy(f"{where}; wait for it or choose another --workdir")
+
+    @contextlib.contextmanager
+    def session(self, config: Mapping, step: int, before: Sequence[Mapping] = ()):
+        """Notes that training goes on from `step`, and how it ends: `failed` on an exception.
+
+        Args:
+            config: the record of the experiment.
+            step: where it starts.
+            before: sessions of other folders that it puts together.
+        """
+        _write_json(self.config, config)
+        earlier = [*before, *self.sessions()]
+        environment = _environment()
+
+        def write(status, session):
+            facts = {"status": status, "config": config, "sessions": [*earlier, session]}
+            _write_json(self.metadata, {"name": self.folder.name, **facts, **environment})
+
+        session = Session(step, write)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def seconds(self) -> float:
+        """Wall seconds of all sessions so far."""
+        return sum(session.get("seconds", 0.0) for session in self.sessions())
+
+    def sessions(self) -> list[dict]:
+        """Every stretch of training: its steps, when it was, how long it took."""
+        return self._read_metadata().get("sessions", [])
+
+    def write_history(self, history: History, labels: Sequence[str]) -> None:
+        arrays = history.arrays()
+        if arrays:
+            with replacing(self.history) as path, path.open("wb") as file:
+                np.savez(file, label=np.array(labels), **arrays)
+
+    def write_summary(self, summary: Mapping) -> None:
+        _write_json(self.summary, summary)
+        with replacing(self.final_metrics) as path:
+            path.write_text(summary_text(summary))
+
+    def read_summary(self) -> dict:
+        return _read_json(self.summary)
+
+    def cut_log(self, step: int) -> None:
+        """Removes what the log says of steps after `step`."""
+        if not self.log.exists():
+            return
+        kept = []
+        for line in self.log.read_text().splitlines(keepends=True):
+            said = STEP_OF_LINE.match(line)
+            if said and int(said[1].replace(",", "")) > step:
+                break
+            kept.append(line)
+        self.log.write_text("".join(kept))
+
+    def stored_config(self) -> dict:
+        """The config of what ran here; empty if nothing did."""
+        return _read_json(self.config)
+
+    def _read_metadata(self):
+        return _read_json(self.metadata)
+
+
+def _read_json(path):
+    """What a file holds; nothing if there is none."""
+    try:
+        return json.loads(path.read_text()) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); remove {path.parent} to go on") from error
+
+
+def _write_json(path, value):
+    with replacing(path) as scratch:
+        scratch.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def _environment():
+    device = jax.local_devices()[0]
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "device": f"{jax.local_device_count()} x {device.device_kind} ({device.platform})",
+        "versions": {"python": platform.python_version(), **versions},
+        "git_commit": _git_commit(),
+    }
+
+
+def _now():
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _git_commit():
+    folder = Path(__file__).parent
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:  # there is no git
+        return None
+    return done.stdout.strip() or None

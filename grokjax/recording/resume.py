@@ -1,0 +1,96 @@
+"""Where an experiment goes on: finding its checkpoint, and checking that it is the same one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from grokjax.config.config import flat
+from grokjax.config.experiment import Experiment
+from grokjax.core import loop, schedules
+from grokjax.recording import checkpoints
+from grokjax.recording.history import History
+from grokjax.recording.results import Results
+
+MAY_CHANGE = {"schedule.keep", "log_every"}
+
+
+class Start(NamedTuple):
+    """What the loop starts from; `state_R` is None for a new experiment."""
+
+    step: int
+    state_R: Any
+    history: History
+
+    def arguments(self) -> dict[str, Any]:
+        """For `loop.chunks`; the metrics are those of the last evaluation."""
+        last_R = {name: rows_ExR[-1] for name, rows_ExR in self.history.arrays().items()}
+        metrics_R = {name: x_R for name, x_R in last_R.items() if name != "step"} or None
+        return {"start": self.step, "state_R": self.state_R, "metrics_R": metrics_R}
+
+
+def locate(resume: str, folder: Path) -> tuple[Path, int | None]:
+    """The run directory and step that `--resume latest | STEP | PATH` means; None is the newest.
+
+    A PATH is a run directory, its `checkpoints` folder or one of the step folders in that.
+    """
+    if resume == "latest" or resume.isdigit():
+        return folder, None if resume == "latest" else int(resume)
+    path = Path(resume)
+    if not path.exists():
+        raise ValueError(f"--resume {resume}: choose latest, a step, or a folder of results")
+    if path.name.isdigit() and path.parent.name == "checkpoints":
+        return path.parent.parent, int(path.name)
+    return (path.parent if path.name == "checkpoints" else path), None
+
+
+def find_start(results: Results, step: int | None, experiment: Experiment, warn: Callable) -> Start:
+    """Restores a checkpoint of this very experiment.
+
+    Raises:
+        ValueError: if there is none, or only damaged ones, or its config differs in more
+            than may change.
+    """
+    folder = results.checkpoints
+    present = checkpoints.steps(folder)
+    if not present:
+        raise ValueError(f"nothing to resume in {str(results.folder)!r}: it has no checkpoint")
+    if step is not None and step not in present:
+        raise ValueError(f"no checkpoint of step {step} in {str(folder)!r}; there are {present}")
+    like_state_R = jax.eval_shape(
+        lambda runs_R: loop.init(
+            experiment.trainer, runs_R, experiment.table, how=experiment.record["lift"]
+        ),
+        experiment.runs_R,
+    )
+    for candidate in present[::-1] if step is None else [step]:
+        try:
+            check_same(checkpoints.read_config(folder, candidate), experiment)
+            restored = checkpoints.restore(folder, candidate, like_state_R)
+            return Start(restored.step, restored.state_R, History(restored.history))
+        except checkpoints.Damaged as damage:
+            warn(f"warning: {damage}")
+    raise ValueError(f"no sound checkpoint to resume from in {str(folder)!r}")
+
+
+def rewind(results: Results, step: int) -> None:
+    """Sets aside what is newer than `step`: the experiment will write it again."""
+    checkpoints.set_aside_after(results.checkpoints, step)
+    results.cut_log(step)
+
+
+def check_same(stored: dict, experiment: Experiment) -> None:
+    """Raises a ValueError if a stored config is not that of an experiment."""
+    stored, config = dict(flat(stored)), dict(flat(experiment.record))
+    may_change = set(MAY_CHANGE)
+    if len(experiment.labels) == 1:  # of several runs, some may be resting already
+        may_change.add("schedule.stop_after_grok")
+    if "num_steps" not in schedules.reads(config["schedule.learning_rate"]):
+        may_change.add("schedule.num_steps")
+    names = {n for n in stored | config if stored.get(n) != config.get(n)} - may_change
+    if names:
+        differences = ", ".join(
+            f"{name} was {stored.get(name)!r}, is {config.get(name)!r}" for name in sorted(names)
+        )
+        raise ValueError(f"cannot resume under another config: {differences}")

@@ -1,0 +1,164 @@
+"""What the command line tools share: flags, errors of one line, the compilation cache."""
+
+import functools
+import gc
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from grokjax.config import config as config_lib
+from grokjax.config.rules import hint
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, such as configs/moddiv.py.")
+CACHE = flags.DEFINE_string(
+    "compilation_cache", "~/.cache/grokjax/xla", "Folder of compiled programs; empty: no cache."
+)
+
+SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
+CHUNK = flags.DEFINE_string("chunk", None, "I/N: only the I-th of N shares of the runs, from 1.")
+JOIN = flags.DEFINE_bool("join", False, "With --chunk: who trains the last share joins them all.")
+
+
+def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = False) -> None:
+    """Runs a command: `prepare(argv)` looks at what the user asked for and gives the work to do.
+
+    A ValueError in `prepare` is a user's mistake: it prints one line and exits with 2. In the
+    work it would be ours, and keeps its traceback. With `arguments`, words that are no flags are
+    left to `prepare`; otherwise they are mistakes.
+    """
+
+    def main(argv):
+        try:
+            work = prepare(argv)
+        except ValueError as error:
+            fail(error)
+        work()
+
+    gc.freeze()  # what is imported stays: collections that look at it cost a tenth of the start
+    gc.set_threshold(50_000)
+    app.run(main, flags_parser=functools.partial(_parse, arguments=arguments))
+
+
+def config() -> ConfigDict:
+    """The config that `--config` names, with its overrides."""
+    if not flags.FLAGS["config"].present:
+        raise ValueError("no config given; choose one with --config, such as configs/moddiv.py")
+    config_lib.load(config_file())  # its errors are one line
+    return CONFIG.value
+
+
+def config_file() -> str:
+    """`configs/moddiv.py`, or with a choice `configs/moddiv.py:model=lstm`."""
+    return config_flags.get_config_filename(flags.FLAGS["config"])
+
+
+def refuse(*names: str) -> None:
+    """Flags of other commands, which would have no effect in this one, are mistakes."""
+    for name in names:
+        if flags.FLAGS[name].present:
+            raise ValueError(f"--{name} has no effect here; leave it out, see --help")
+
+
+def seeds() -> tuple[int, ...]:
+    """Those of the flag: `8` is 0 to 7, `8:12` is 8 to 11; none if it was not given."""
+    if SEEDS.value is None:
+        return ()
+    found = re.fullmatch(r"(?:(\d+):)?(\d+)", SEEDS.value)
+    values = tuple(range(int(found[1] or 0), int(found[2]))) if found else ()
+    if not values:
+        raise ValueError(f"--seeds {SEEDS.value}; choose a number such as 8, or a range as 8:12")
+    return values
+
+
+def chunk() -> tuple[int, int] | None:
+    """That of the flag: `2/8` is the second of eight shares."""
+    if CHUNK.value is None:
+        return None
+    found = re.fullmatch(r"(\d+)/(\d+)", CHUNK.value)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"--chunk {CHUNK.value}; choose the i-th of n shares, from 1/8 to 8/8")
+    return int(found[1]), int(found[2])
+
+
+def words_without(*names: str) -> list[str]:
+    """The words of this command, but for some flags and their values."""
+    words, kept = iter(sys.argv[1:]), []
+    for word in words:
+        name, equals, _ = word.lstrip("-").partition("=")
+        if not word.startswith("-") or name not in names:
+            kept.append(word)
+        elif not equals and not flags.FLAGS[name].boolean:
+            next(words, None)  # its value
+    return kept
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs between processes, in the folder that the flag names."""
+    import jax
+
+    if CACHE.value and not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(Path(CACHE.value).expanduser()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def cache_flag() -> str:
+    """The flag that has another process keep its compiled programs where this one does."""
+    return f"--compilation_cache={CACHE.value}"
+
+
+def warn(message: str) -> None:
+    """A line on stderr."""
+    print(message, file=sys.stderr)
+
+
+def _parse(argv, arguments):
+    if {"--help", "-help", "-h", "--h"} & set(argv):
+        _help()
+    try:
+        left = flags.FLAGS(argv)
+    except Exception as error:  # of the flags library, or whatever a config file can raise
+        fail(_unknown_entry(argv) or error)
+    if flags.FLAGS["verbosity"].using_default_value:
+        logging.set_verbosity(logging.ERROR)  # orbax reports every file it writes
+    if len(left) > 1 and not arguments:
+        fail(f"cannot understand {left[1]!r}; flags start with --, see --help")
+    return left
+
+
+def _help():
+    """The command's own words and flags, without those of the libraries."""
+    print(sys.modules["__main__"].__doc__)
+    for module, defined in sorted(flags.FLAGS.flags_by_module_dict().items()):
+        if module.startswith("grokjax") or module == sys.argv[0]:
+            for flag in defined:
+                print(f"  --{flag.name}: {flag.help} (default: {flag.default})")
+    print("\nEvery entry of a config is a flag too, such as --config.batch_size=256.")
+    sys.exit(0)
+
+
+def _unknown_entry(argv):
+    """A better message than the library's for an override of what no config has."""
+    words = " ".join(argv)
+    file = re.search(r"--config[= ](\S+)", words)
+    if not file:
+        return None
+    try:
+        known = dict(config_lib.flat(config_lib.load(file[1])))
+    except ValueError as error:
+        return error
+    for path in re.findall(r"--config\.([\w.]+)", words):
+        if path not in known:
+            return f"unknown config entry {path!r}{hint(path, known)}"
+    return None
+
+
+def fail(error: Exception) -> None:
+    """Says in one line what the user got wrong, and exits with 2."""
+    line = " ".join(str(error).split())
+    warn(f"error: {line}")
+    sys.exit(2)

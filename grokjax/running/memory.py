@@ -1,0 +1,105 @@
+"""How much memory training needs, known before anything is compiled."""
+
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+from grokjax.core import loop
+from grokjax.core.trainer import Trainer
+
+CONTAINER = Path("/sys/fs/cgroup/memory.max")
+USABLE = 0.9  # of a device's memory: allocators cut pieces that do not fit together
+
+
+class Need(NamedTuple):
+    """Bytes that training takes on one device, about."""
+
+    table: int  # the examples: once
+    state: int  # of each run
+    work: int  # in progress, of each run that is computed at this moment
+
+    def of(self, num_runs: int, how: str, may_rest: bool = False) -> int:
+        """Of so many runs: all are computed side by side under `vmap`, one under `map`, or K.
+
+        Where not all are, or some may rest, XLA keeps the new states apart from the old ones.
+        """
+        how = loop.resolve(how)
+        at_once = {"vmap": num_runs, "map": 1}.get(how) or min(int(how), num_runs)
+        copies = 1 if at_once == num_runs and not may_rest else 2
+        return self.table + copies * num_runs * self.state + at_once * self.work
+
+
+def need(trainer: Trainer, runs_R, table) -> Need:
+    """What training runs like these takes."""
+    run = jax.tree.map(lambda x_R: x_R[0], runs_R)
+    state = jax.eval_shape(trainer.init, run, table)
+    t = jax.ShapeDtypeStruct((), "int32")
+    step = peak_bytes(trainer.step, state, t, run, table)
+    evaluation = peak_bytes(trainer.evaluate, state, run, table)
+    stays = size(state), size(table)
+    return Need(size(table), size(state), max(0, max(step, evaluation) - sum(stays)))
+
+
+def bytes_there(device: jax.Device) -> int:
+    """What training may use of a device; CPUs share the memory of the machine or container."""
+    known = device.memory_stats() or {}
+    if "bytes_limit" in known:
+        return int(USABLE * known["bytes_limit"])
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if CONTAINER.is_file() and (limit := CONTAINER.read_text().strip()).isdigit():
+        there = min(there, int(limit))
+    return int(USABLE * there / jax.local_device_count())
+
+
+def size(tree) -> int:
+    """Bytes of all arrays in a tree."""
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
+def peak_bytes(function, *args) -> int:
+    """Most bytes alive at any moment of a function's computation, its arguments included.
+
+    Counted over its jaxpr: an array is there from the operation that makes it to the last that
+    reads it. XLA never makes some of them, because it fuses operations, so it needs less.
+    """
+    return _peak(jax.make_jaxpr(function)(*args).jaxpr)
+
+
+def _peak(jaxpr):
+    last = {v: i for i, equation in enumerate(jaxpr.eqns) for v in _variables(equation.invars)}
+    last |= dict.fromkeys(_variables(jaxpr.outvars), len(jaxpr.eqns))
+    ends = [set() for _ in range(len(jaxpr.eqns) + 1)]
+    for variable, i in last.items():
+        ends[i].add(variable)
+    alive = peak = _bytes([*jaxpr.invars, *jaxpr.constvars])
+    for equation, ending in zip(jaxpr.eqns, ends, strict=False):
+        made = [v for v in equation.outvars if v in last]
+        peak = max(peak, alive + _bytes(made) + _work_inside(equation))
+        alive += _bytes(made) - _bytes(ending)
+    return peak
+
+
+def _work_inside(equation):
+    """Beyond what goes into the largest jaxpr of an operation, such as a loop's body."""
+    inner = [value for parameter in equation.params.values() for value in _jaxprs(parameter)]
+    return max((_peak(jaxpr) - _bytes(jaxpr.invars) for jaxpr in inner), default=0)
+
+
+def _jaxprs(parameter):
+    for value in parameter if isinstance(parameter, tuple | list) else (parameter,):
+        if isinstance(value, ClosedJaxpr):
+            yield value.jaxpr
+        elif isinstance(value, Jaxpr):
+            yield value
+
+
+def _variables(atoms):
+    return [atom for atom in atoms if not isinstance(atom, Literal)]
+
+
+def _bytes(variables):
+    return sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in variables)

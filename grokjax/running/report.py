@@ -1,0 +1,108 @@
+"""What a person reads before and after training: the set-up, the summary, the figures."""
+
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+from clu import parameter_overview
+
+from grokjax.config.experiment import Experiment
+from grokjax.recording.history import History, grokking_of_runs, last_evaluations
+from grokjax.recording.results import Results
+from grokjax.recording.summary import summarise, summary_text
+
+
+def introduction(config, experiment: Experiment, step: int) -> str:
+    """Device, data, runs and the table of parameters."""
+    num_examples, length = experiment.task.examples.inputs_NxL.shape
+    trained = sorted(set(experiment.runs_R.num_train_G.sum(axis=1).tolist()))
+    train = " or ".join(f"{n:,}" for n in trained)
+    val = " or ".join(f"{num_examples - n:,}" for n in trained)
+    device, labels = jax.local_devices()[0], experiment.labels
+    lines = [
+        f"device: {jax.local_device_count()} x {device.device_kind}, jax {jax.__version__}",
+        f"task: {facts_of(config.task)}",
+        f"data: {train} training and {val} validation examples of {length} tokens",
+        f"vocabulary: {experiment.task.num_tokens} tokens, {experiment.task.num_classes} answers",
+        f"optimizer: {' + '.join(config.optimizer.chain)}",
+        f"runs: {len(labels)} ({labels[0]}{' ... ' + labels[-1] if len(labels) > 1 else ''})",
+    ]
+    if 0 < config.schedule.eval_examples < num_examples:
+        lines.append(f"evaluating on a fixed subset of {config.schedule.eval_examples:,} examples")
+    lines.append(f"resuming after step {step:,}" if step else _parameters(experiment))
+    return "\n".join(lines)
+
+
+def _parameters(experiment):
+    """The table of parameters of one run."""
+    one_run = jax.tree.map(lambda x: x[0], experiment.runs_R)
+    state = jax.eval_shape(experiment.trainer.init, one_run, experiment.table)
+    return parameter_overview.get_parameter_overview(state.params, include_stats=False)
+
+
+def conclude(config, results: Results, labels, save_path: str | None) -> str:
+    """Writes the summary and the figures of a finished run; returns the summary for people."""
+    from grokjax.reading.pictures import plots  # matplotlib takes a while: not when training starts
+
+    with np.load(results.history) as arrays:
+        history = History({name: arrays[name] for name in arrays if name != "label"})
+    groks = grokking_of_runs(history, **config.grok)
+    by_task = {task: grokking_of_runs(history, task, **config.grok) for task in history.groups}
+    rests = config.schedule.stop_after_grok
+    last_R = last_evaluations(history, rests, **config.grok) if rests else None
+    summary = summarise(history, groks, labels, results.seconds(), by_task, last_R)
+    summary["overall"]["evaluated_examples"] = config.schedule.eval_examples or "all"
+    results.write_summary(summary)
+
+    arrays, text = history.arrays(), summary_text(summary)
+    plots.save(plots.accuracy(arrays, groks), results.accuracy_figure)
+    plots.save(plots.loss(arrays, groks), results.loss_figure)
+    plots.save(plots.overview(arrays, groks, facts(config, summary)), results.overview_figure)
+    if save_path:
+        Path(save_path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(results.overview_figure, save_path)
+    return f"{text}results are in {results.folder}"
+
+
+def conclude_again(config, experiment, results: Results, start, save_path: str | None) -> None:
+    """Of runs that have been trained to their end: writes what they may have been stopped from."""
+    if not results.is_complete():
+        with results.session(experiment.record, start.step) as session:
+            results.write_history(start.history, experiment.labels)
+            print(conclude(config, results, experiment.labels, save_path))
+            session.end("finished")
+    print(f"{results.folder} is finished at step {start.step:,}; there is nothing left to train")
+
+
+def facts_of(section) -> str:
+    """`modular op=div p=97` for a config section."""
+    options = [f"{name}={value}" for name, value in section.items() if name != "name"]
+    return " ".join([section.name, *options])
+
+
+def facts(config, summary) -> dict[str, str]:
+    """The configuration and the grokking figures, for the box beside a figure."""
+    overall, runs = summary["overall"], config.runs
+    model = config.model
+    shown = {
+        "task": facts_of(config.task),
+        "model": f"{model.name}" + (f", width {model.width}" if "width" in model else ""),
+        "optimizer": " + ".join(config.optimizer.chain),
+        "batch": f"{config.batch_size} {config.batches}",
+        "train fraction": _values(runs.train_fraction),
+        "learning rate": _values(runs.learning_rate),
+        "weight decay": _values(runs.weight_decay),
+        "runs": str(overall["runs"]),
+        "grokked": f"{overall['grokked']} of {overall['runs']}",
+        "median grok step": str(overall["median_grok_step"] or "not reached"),
+    }
+    if runs.mix:
+        shown["mix"] = ", ".join(runs.mix)
+    if any(runs.l1):
+        shown["l1"] = _values(runs.l1)
+    return shown
+
+
+def _values(values):
+    return ", ".join(f"{value:g}" for value in values)

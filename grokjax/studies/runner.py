@@ -1,0 +1,163 @@
+"""Conducting a study: its arms one after the other, whatever was done before, and its results."""
+
+import fnmatch
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from grokjax.config.config import make_task
+from grokjax.config.grid import count, share
+from grokjax.config.rules import check, check_sections
+from grokjax.reading import arms, comparison
+from grokjax.reading.rows import rows, write_csv
+from grokjax.recording.files import replacing
+from grokjax.recording.locks import Lock
+from grokjax.recording.results import Results
+from grokjax.running import shares
+from grokjax.running.signals import Interrupts
+from grokjax.studies.process import ArmProcess
+from grokjax.studies.study import Study, differences, part
+
+
+class Conductor:
+    """A study in its folder `results/<study>/`."""
+
+    def __init__(
+        self, study: Study, folder: Path, size: str, *, seeds=(), chunk=None, only="*", flags=()
+    ):
+        """Looks at what is there.
+
+        Args:
+            size: `quick`, `desk` or `paper`.
+            seeds: in place of those that the study has chosen.
+            chunk: (i, n): only the i-th of n shares of each arm's runs.
+            only: a pattern that names of arms have to match.
+            flags: for the training of each arm.
+
+        Raises:
+            ValueError: if there are other arms than these in the folder.
+        """
+        if not (study.text or "").strip():
+            raise ValueError(f"{study.file} has no docstring; its first line is the claim")
+        self.study, self.folder, self._chunk = study, folder, chunk
+        self._arms = study.arms(size, seeds)
+        flags = [*flags, f"--seeds={min(seeds)}:{max(seeds) + 1}"] if seeds else [*flags]
+        flags += [f"--chunk={chunk[0]}/{chunk[1]}"] if chunk else []
+        self._processes, chosen = {}, []
+        for name, config in self._arms.items():
+            self._check_same(name)
+            i, n = chunk or (1, 1)
+            if not fnmatch.fnmatchcase(name, only):
+                continue
+            chosen.append(name)
+            if not share(count(config.runs), i, n):
+                continue  # there are fewer runs than shares
+            place = shares.folder_of(folder / name, i, n) if chunk else folder / name
+            file = f"{study.file}:{name},{size}"
+            self._processes[name] = ArmProcess(file, config, place, flags)
+            self._check_same(name, place)
+        if not chosen:
+            raise ValueError(f"no arm is called {only!r}; choose from {', '.join(self._arms)}")
+
+    def check(self) -> None:
+        """Raises a ValueError if the config of an arm that is to be trained cannot be meant."""
+        for name, process in self._processes.items():
+            if not process.results.is_complete():
+                try:
+                    check_sections(process.config)
+                    check(process.config, make_task(process.config))
+                except ValueError as error:
+                    raise ValueError(f"{self.study.name}/{name}: {error}") from error
+
+    def run(self, interrupts: Interrupts, say=print) -> list[str]:
+        """Trains what is not finished; returns the arms that failed."""
+        failed = []
+        for number, (name, process) in enumerate(self._processes.items(), 1):
+            if interrupts.received:
+                break
+            where = f"{self.study.name} {number}/{len(self._processes)} {name}"
+            if process.results.is_complete() or Results(self.folder / name).is_complete():
+                say(f"{where}: was finished before")
+                continue
+            say(f"{where}: training, see {process.output}")
+            outcome = process.run(interrupts)
+            say(f"{where}: {_in_words(outcome, process.progress())}")
+            if outcome == "failed":
+                failed.append(name)
+                say(process.last_lines())
+        return failed
+
+    def status(self) -> Table:
+        """One line an arm."""
+        table = Table(title=self.study.name, box=None, title_justify="left")
+        table.add_column("arm")
+        table.add_column("status")
+        for column in ("runs", "step", "grokked", "seconds"):
+            table.add_column(column, justify="right")
+        for name, process in self._processes.items():
+            status, step, runs, grokked, seconds = process.progress()
+            steps = f"{step:,} of {process.config.schedule.num_steps:,}"
+            table.add_row(Text(name), status, f"{runs}", steps, f"{grokked}", f"{seconds:,.0f}")
+        return table
+
+    def summarise(self) -> str | None:
+        """Writes tables and figures of the arms that are finished; returns them for people."""
+        lock = Lock(self.folder / "summary.lock")
+        lock.take(wait=600)  # another process may be doing the same
+        try:
+            return self._summarise([name for name in self._arms if self._is_finished(name)])
+        finally:
+            lock.give()
+
+    def _summarise(self, finished):
+        parts = {}
+        for name in finished:
+            parts.setdefault(part(name), []).extend(
+                arms.read(self.folder / name, name.rpartition("/")[2])
+            )
+        if not parts:
+            return None
+        missing = ", ".join(name for name in self._arms if name not in finished)
+        note = f"Not finished yet: {missing}." if missing else ""
+        if list(parts) == [""]:
+            return comparison.write(parts[""], self.folder, self.study.claim, note) + note
+        table, texts = [], [f"# {self.study.claim}"]
+        for name, of_part in parts.items():
+            written = comparison.write(of_part, self.folder / name, f"{self.study.claim} {name}")
+            texts.append(f"## [{name}]({name}/summary.md)\n\n{written.rstrip()}")
+            table += [{"part": name} | row for row in rows(of_part)]
+        write_csv(table, self.folder / "summary.csv")
+        text = "\n\n".join(filter(None, [*texts, note])) + "\n"
+        with replacing(self.folder / "summary.md") as path:
+            path.write_text(text, encoding="utf-8")
+        return text
+
+    def _is_finished(self, name):
+        if self._chunk:
+            config = self._arms[name]
+            shares.merge(config, self.folder / name, self._chunk[1], count(config.runs))
+        return Results(self.folder / name).is_complete()
+
+    def _check_same(self, name, place=None):
+        folder, config = place or self.folder / name, self._arms[name]
+        stored = Results(folder).stored_config()
+        if differing := differences(stored, config) if stored else "":
+            raise ValueError(
+                f"{str(folder)!r} holds another experiment ({differing}); choose another --results"
+            )
+
+
+def show(table: Table) -> None:
+    """Prints a table as wide as it is."""
+    Console(soft_wrap=True, width=200 if not Console().is_terminal else None).print(table)
+
+
+def _in_words(outcome, progress):
+    if outcome == "busy":
+        return "another process is training it"
+    return (
+        f"{outcome} at step {progress.step:,}, {progress.grokked} of {progress.runs} runs grokked, "
+        f"{progress.seconds:,.0f} seconds"
+    )

@@ -1,0 +1,42 @@
+"""Signals are noted while a compiled program runs, and the second Ctrl-C does not wait for it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from grokjax.running.signals import Interrupts
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_noted_and_the_handlers_come_back(number):
+    before = signal.getsignal(number)
+    with Interrupts() as interrupts:
+        assert interrupts.received is None
+        os.kill(os.getpid(), number)
+        while interrupts.received is None:
+            time.sleep(0.001)
+        assert interrupts.received == number
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_ctrl_c_leaves_at_once():
+    """Even from within one long call into C, where Python runs no handler."""
+    code = """
+import hashlib
+from grokjax.interrupts import Interrupts
+with Interrupts():
+    print("ready", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # minutes away from the interpreter
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    for _ in range(2):
+        time.sleep(0.2)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+
+    assert process.wait(timeout=10) == 130
