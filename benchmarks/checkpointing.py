@@ -104,8 +104,8 @@ def seconds_of_loop(way: Callable[[], None]) -> float:
 
 def exhaust(config: ConfigDict, experiment: Experiment) -> None:
     """Trains to the last step and looks at nothing."""
-    given = (experiment.trainer, experiment.runs_R, experiment.table)
-    for _ in loop.chunks(*given, num_steps=config.schedule.num_steps, how=config.lift):
+    given = (experiment.trainer, experiment.runs_R, experiment.dataset)
+    for _ in loop.chunks(*given, num_steps=config.schedule.num_steps, lift=config.lift):
         pass
 
 
@@ -129,8 +129,8 @@ def checkpoint(config: ConfigDict, experiment: Experiment, rounds: int) -> dict[
 
 def trained(config: ConfigDict, experiment: Experiment):
     """A state after its first steps; before them the optimizer's part is zeros, which pack well."""
-    given = (experiment.trainer, experiment.runs_R, experiment.table)
-    _, state_R, _ = next(loop.chunks(*given, num_steps=config.schedule.num_steps, how=config.lift))
+    given = (experiment.trainer, experiment.runs_R, experiment.dataset)
+    _, state_R, _ = next(loop.chunks(*given, num_steps=config.schedule.num_steps, lift=config.lift))
     return devices.cut(state_R, len(experiment.labels))
 
 

@@ -31,6 +31,6 @@ class OneStep(NamedTuple):
 
 def one_step(experiment: grokjax.Experiment) -> OneStep:
     """The step of an experiment's first run."""
-    trainer, table = experiment.trainer, experiment.table
+    trainer, table = experiment.trainer, experiment.dataset
     run = jax.tree.map(lambda x: x[0], experiment.runs_R)
     return OneStep(trainer, jax.eval_shape(trainer.init, run, table), run, table)

@@ -59,7 +59,7 @@ def make_problem(config: ConfigDict) -> Problem:
     """
     _check_covered(config)
     experiment = harness.setup(config, 1)
-    state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.table, how=config.lift)
+    state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.dataset, lift=config.lift)
     state, run = jax.device_get(jax.tree.map(lambda x: x[0], (state_R, experiment.runs_R)))
     examples = experiment.task.examples
     train_rows = state.split.order_N[: int(run.num_train_G[0])]

@@ -121,7 +121,7 @@ def _by_hand(config, experiment):
     decoder = make_model(experiment.task, config.model)
     num_examples = len(experiment.task.examples.labels_N)
     batch_size = num_examples if config.batches == "full" else config.batch_size
-    tree = experiment.table.tree(decoder, jnp.arange(batch_size), train=True)
+    tree = experiment.dataset.tree(decoder, jnp.arange(batch_size), train=True)
     return {
         "by_hand": flops.count_by_hand(decoder, [len(token_M) for token_M in tree.tokens]),
         "plainly": flops.count_plainly(decoder, batch_size),

@@ -68,9 +68,9 @@ def grokjax_runs(config: ConfigDict, num_runs: int, steps: int) -> Iterator[Mapp
     """Trains `steps` further steps at every `next`, waits for the last, yields the weights."""
     experiment = harness.setup(config, num_runs)
     trainer = experiment.trainer._replace(eval_every=NO_EVALUATION)
-    given = (experiment.runs_R, experiment.table)
-    state_R = loop.init(trainer, *given, how=config.lift)
-    metrics_R = loop.no_metrics(trainer, state_R, *given, how=config.lift)
+    given = (experiment.runs_R, experiment.dataset)
+    state_R = loop.init(trainer, *given, lift=config.lift)
+    metrics_R = loop.no_metrics(trainer, state_R, *given, lift=config.lift)
     program = loop.make_advance(trainer, config.lift)
     advance = program.lower(state_R, metrics_R, 0, steps, *given).compile()
     t = 0

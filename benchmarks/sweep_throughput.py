@@ -71,7 +71,7 @@ def memory() -> int:
 
 def _needed(config) -> Need:
     experiment = harness.setup(config, 1)
-    return need(experiment.trainer, experiment.runs_R, experiment.table)
+    return need(experiment.trainer, experiment.runs_R, experiment.dataset)
 
 
 def _too_large(needed, num_runs, lifts):

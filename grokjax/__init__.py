@@ -16,7 +16,7 @@ _HOME = {  # public name -> module; loaded when asked for, so that a part import
     "Task": "core.data",
     "Run": "core.run",
     "Trainer": "core.trainer",
-    "make_table": "core.dataset",
+    "make_dataset": "core.dataset",
     "make_trainer": "core.trainer",
     "Optimizer": "optimizers._base",
     "Study": "studies.study",

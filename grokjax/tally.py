@@ -27,23 +27,23 @@ class Tally(NamedTuple):
 def tally(config, experiment: Experiment, r: int) -> Tally:
     """Draws the batches of run r as training does, and counts the rows that have a weight."""
     run = jax.tree.map(lambda x: jnp.asarray(x[r]), experiment.runs_R)
-    table, draw = experiment.table, BATCHES[config.batches]
+    dataset, draw = experiment.dataset, BATCHES[config.batches]
 
     @jax.jit
-    def count(run, table):
-        split, key = draw_split(run, table.examples, table.strata), streams(run.seed).batch
+    def count(run, dataset):
+        split, key = draw_split(run, dataset.examples, dataset.strata), streams(run.seed).batch
 
         def one_batch(reads_N, t):
             batch = draw(key, t, split, run.share_G, config.batch_size)
             read_N = jnp.zeros_like(reads_N).at[batch.rows_B].add(batch.weights_B > 0)
-            in_batch_G = jnp.zeros_like(run.share_G).at[table.strata.group_N].add(read_N)
+            in_batch_G = jnp.zeros_like(run.share_G).at[dataset.strata.group_N].add(read_N)
             return reads_N + read_N, in_batch_G
 
         steps_T = jnp.arange(min(config.schedule.num_steps, MOST))
         reads_N, in_batch_TxG = jax.lax.scan(one_batch, jnp.zeros_like(split.order_N), steps_T)
         return Tally(in_batch_TxG, reads_N, split.num_train_G)
 
-    return jax.tree.map(np.asarray, count(run, table))
+    return jax.tree.map(np.asarray, count(run, dataset))
 
 
 def text(config, experiment: Experiment) -> str:

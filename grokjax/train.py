@@ -62,9 +62,9 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
         journal = Journal(start.history, labels, config, console, writer)
         journal.introduce(report.introduction(config, experiment, start.step), start.step)
         for t, state_R, metrics_R in loop.chunks(
-            *(experiment.trainer, experiment.runs_R, experiment.table),
+            *(experiment.trainer, experiment.runs_R, experiment.dataset),
             num_steps=schedule.num_steps,
-            how=config.lift,
+            lift=config.lift,
             **start.arguments(),
             active=journal.active,
         ):

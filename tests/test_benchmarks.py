@@ -11,7 +11,7 @@ import pytest
 import grokjax
 from benchmarks import harness, plain_jax, plain_models, step_time
 from benchmarks.problem import BATCHES, MODELS, make_problem
-from grokjax import Examples, make_table
+from grokjax import Examples, make_dataset
 from grokjax.config.config import make_task
 from grokjax.core.trainer import make_model
 
@@ -54,7 +54,7 @@ def grokjax_logits(config, problem):
     task = make_task(config)
     model = make_model(task, config.model)
     examples = Examples(problem.inputs_NxL, problem.labels_N)
-    table = make_table(task._replace(examples=examples), causal=model.causal)
+    table = make_dataset(task._replace(examples=examples), causal=model.causal)
     tree = table.tree(model, np.arange(len(problem.labels_N)), train=False)
     assert (tree.num_shared > 0) == model.causal
     return jax.jit(model.apply)({"params": problem.params}, tree)

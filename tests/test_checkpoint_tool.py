@@ -37,7 +37,7 @@ def trained(folder, config, share=None):
     results.metadata.write_text(json.dumps(facts))
     with Checkpoints(results.checkpoints, config.schedule) as saving:
         for t, state_R, metrics_R in loop.chunks(
-            *(experiment.trainer, experiment.runs_R, experiment.table), num_steps=20
+            *(experiment.trainer, experiment.runs_R, experiment.dataset), num_steps=20
         ):
             if metrics_R is not None:
                 history.append(t, metrics_R)
@@ -107,7 +107,7 @@ def newest(folder):
 def test_a_checkpoint_is_read_without_its_experiment(optimizer, tmp_path):
     config = toy(optimizer)
     experiment = setup(config)
-    state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.table)
+    state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.dataset)
     with Checkpoints(tmp_path, config.schedule) as saving:
         saving.save(3, state_R, {}, experiment.record)
     found = checkpoints.read(tmp_path, 3)

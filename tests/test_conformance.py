@@ -106,7 +106,7 @@ def experiment_of(choice):
 def three_steps(experiment, advance, start_R, rows=slice(None)):
     """Final state and metrics of some of the runs."""
     state_R, runs_R = jax.tree.map(lambda x: jnp.array(x[rows]), (start_R, experiment.runs_R))
-    given = (runs_R, experiment.table)
+    given = (runs_R, experiment.dataset)
     metrics_R = loop.no_metrics(experiment.trainer, state_R, *given)
     metrics_R = jax.tree.map(jnp.array, metrics_R)
     for t in range(3):
@@ -126,9 +126,9 @@ def three_steps(experiment, advance, start_R, rows=slice(None)):
 def test_every_plug_in_trains_runs_side_by_side_as_alone_and_compiles_once(choice):
     """Bit for bit with map, within rounding with vmap; one of them as users compile it."""
     experiment = experiment_of(choice)
-    start_R = loop.init(experiment.trainer, experiment.runs_R, experiment.table, how="map")
+    start_R = loop.init(experiment.trainer, experiment.runs_R, experiment.dataset, lift="map")
     side_by_side, alone, batched = (
-        loop.make_advance(experiment.trainer, how) for how in ("map", "map", "vmap")
+        loop.make_advance(experiment.trainer, lift) for lift in ("map", "map", "vmap")
     )
     mapped_R = three_steps(experiment, side_by_side, start_R)
     rows = [three_steps(experiment, alone, start_R, slice(r, r + 1)) for r in range(2)]

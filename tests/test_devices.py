@@ -45,45 +45,45 @@ def third_rests(t):
     return (place_R == 0) | ((place_R == 1) & (t < 15)) | (t < 10)
 
 
-def trained(config, how):
+def trained(config, lift):
     """States [R, ...] and the history [E, R] of runs of which some rest."""
     experiment = grokjax.setup(config)
-    given = (experiment.trainer, experiment.runs_R, experiment.table)
+    given = (experiment.trainer, experiment.runs_R, experiment.dataset)
     history = grokjax.History()
-    for t, state_R, metrics_R in loop.chunks(*given, num_steps=20, how=how, active=third_rests):
+    for t, state_R, metrics_R in loop.chunks(*given, num_steps=20, lift=lift, active=third_rests):
         if metrics_R is not None:
             history.append(t, metrics_R)
         last_R = state_R
     return jax.device_get(devices.cut(last_R, 11)), history.arrays()
 
 
-def program(config, how):
+def program(config, lift):
     """The compiled program of all devices, some runs not aboard, as text."""
     experiment, mesh = grokjax.setup(config), devices.mesh()
     runs_R = devices.share_out(experiment.runs_R, mesh)
-    table = experiment.table
-    state_R = loop.init(experiment.trainer, runs_R, table, how=how, mesh=mesh)
-    metrics_R = loop.no_metrics(experiment.trainer, state_R, runs_R, table, how=how)
+    table = experiment.dataset
+    state_R = loop.init(experiment.trainer, runs_R, table, lift=lift, mesh=mesh)
+    metrics_R = loop.no_metrics(experiment.trainer, state_R, runs_R, table, lift=lift)
     active_R = devices.fill_up(np.arange(11) < 3, 11, mesh)
     aboard_A = devices.aboard(active_R, mesh)
     given = (state_R, metrics_R, 0, 4, runs_R, table, active_R, aboard_A)
-    return loop.make_advance(experiment.trainer, how, mesh).lower(*given).compile().as_text()
+    return loop.make_advance(experiment.trainer, lift, mesh).lower(*given).compile().as_text()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["map", "vmap"])
-def test_eight_devices_train_the_same_runs_as_one_and_send_nothing(how):
+@pytest.mark.parametrize("lift", ["map", "vmap"])
+def test_eight_devices_train_the_same_runs_as_one_and_send_nothing(lift):
     flags = "--xla_force_host_platform_device_count=8"
     paths = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, how],
+        [sys.executable, "-c", SCRIPT, lift],
         env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
     on_eight = json.loads(done.stdout)
-    state_R, alone = trained(eleven(), how)
+    state_R, alone = trained(eleven(), lift)
 
     assert np.shape(on_eight["val_loss"]) == (4, 11)
     np.testing.assert_allclose(on_eight["val_loss"], alone["val_loss"], rtol=1e-4)
@@ -94,12 +94,12 @@ def test_eight_devices_train_the_same_runs_as_one_and_send_nothing(how):
     assert not re.search(words, on_eight["program"])
 
 
-@pytest.mark.parametrize("how", ["vmap", pytest.param("2", marks=pytest.mark.slow)])
-def test_a_sweep_that_thins_out_trains_those_that_are_left_as_before(how):
+@pytest.mark.parametrize("lift", ["vmap", pytest.param("2", marks=pytest.mark.slow)])
+def test_a_sweep_that_thins_out_trains_those_that_are_left_as_before(lift):
     """Of eleven runs eight go on, then four: there are places for all, then for six."""
     config = eleven()
     state_R, history = trained(config, "map")
-    thinned_R, of_thinned = trained(config, how)
+    thinned_R, of_thinned = trained(config, lift)
 
     for name in ("val_loss", "train_accuracy", "grad_norm"):
         np.testing.assert_allclose(of_thinned[name], history[name], rtol=1e-3)
@@ -110,13 +110,13 @@ def test_a_sweep_that_thins_out_trains_those_that_are_left_as_before(how):
 
 
 @pytest.mark.optimized
-@pytest.mark.parametrize("how", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
-def test_a_sweep_that_has_thinned_out_goes_on_from_where_it_was_bit_for_bit(how):
+@pytest.mark.parametrize("lift", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
+def test_a_sweep_that_has_thinned_out_goes_on_from_where_it_was_bit_for_bit(lift):
     experiment = grokjax.setup(eleven())
-    given = (experiment.trainer, experiment.runs_R, experiment.table)
+    given = (experiment.trainer, experiment.runs_R, experiment.dataset)
 
     def last(steps, **start):
-        *_, end = loop.chunks(*given, num_steps=steps, how=how, active=third_rests, **start)
+        *_, end = loop.chunks(*given, num_steps=steps, lift=lift, active=third_rests, **start)
         return jax.device_get(end)
 
     _, whole_R, wanted_R = last(20)

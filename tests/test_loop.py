@@ -14,13 +14,13 @@ from grokjax.core import loop
 from grokjax.core.prefixes import plain
 
 
-def trained(config, how, runs_R=None, steps=20, active=None):
+def trained(config, lift, runs_R=None, steps=20, active=None):
     """Final state and the metrics [E, R] of some runs of a config."""
     experiment = grokjax.setup(config)
     chunks = loop.chunks(
-        *(experiment.trainer, experiment.runs_R if runs_R is None else runs_R, experiment.table),
+        *(experiment.trainer, experiment.runs_R if runs_R is None else runs_R, experiment.dataset),
         num_steps=steps,
-        how=how,
+        lift=lift,
         active=active,
     )
     history = grokjax.History()
@@ -57,25 +57,25 @@ def test_a_grid_equals_each_run_alone_bit_for_bit_with_map(eight):
     assert len(np.unique(together_R.params["readout"]["kernel"][:, 0, 0])) == 8
 
 
-@pytest.mark.parametrize("how", ["vmap", pytest.param("3", marks=pytest.mark.slow)])
-def test_a_grid_equals_each_run_alone_within_rounding_when_batched(eight, how):
+@pytest.mark.parametrize("lift", ["vmap", pytest.param("3", marks=pytest.mark.slow)])
+def test_a_grid_equals_each_run_alone_within_rounding_when_batched(eight, lift):
     config, alone_R = eight
-    together_R, _ = trained(config, how)
+    together_R, _ = trained(config, lift)
 
     some_R = jax.tree.map(lambda x_R: x_R[SOME], together_R.params)
     chex.assert_trees_all_close(some_R, alone_R.params, atol=1e-5)
 
 
 @pytest.mark.optimized
-@pytest.mark.parametrize("how", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
-def test_a_run_that_rests_keeps_its_state_and_its_metrics_while_others_train_on(how):
+@pytest.mark.parametrize("lift", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
+def test_a_run_that_rests_keeps_its_state_and_its_metrics_while_others_train_on(lift):
     """Of four runs the second and the last rest from step 10 on."""
     config = toy_mlp()
     config.runs = grid(config.runs, seed=range(4))
-    whole_R, whole = trained(config, how, active=lambda t: np.ones(4, bool))
+    whole_R, whole = trained(config, lift, active=lambda t: np.ones(4, bool))
     halves = np.array([True, False, True, False])
-    rested_R, rested = trained(config, how, active=lambda t: halves | (t < 10))
-    half_R, half = trained(config, how, steps=10, active=lambda t: np.ones(4, bool))
+    rested_R, rested = trained(config, lift, active=lambda t: halves | (t < 10))
+    half_R, half = trained(config, lift, steps=10, active=lambda t: np.ones(4, bool))
 
     chex.assert_trees_all_equal(
         rested_R, jax.tree.map(lambda a, b: np.where(a_mask(a), a, b), whole_R, half_R)
@@ -91,15 +91,15 @@ def a_mask(x_R):
 
 
 @pytest.mark.optimized
-@pytest.mark.parametrize("how", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
-def test_where_chunks_end_changes_no_bit(monkeypatch, how):
+@pytest.mark.parametrize("lift", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
+def test_where_chunks_end_changes_no_bit(monkeypatch, lift):
     config = toy_mlp()
     config.runs = grid(config.runs, seed=(0, 1))
     monkeypatch.setattr(loop, "TRIAL_STEPS", 5)
-    whole = trained(config, how)
+    whole = trained(config, lift)
     monkeypatch.setattr(loop, "SECONDS_PER_CHUNK", 0.0)
     monkeypatch.setattr(loop, "TRIAL_STEPS", 2)
-    in_steps = trained(config, how)
+    in_steps = trained(config, lift)
 
     chex.assert_trees_all_equal(whole, in_steps)
 
@@ -110,7 +110,7 @@ def test_chunks_end_at_every_evaluation_and_only_there_have_metrics(monkeypatch,
     seen = [
         (t, metrics_R is not None)
         for t, _, metrics_R in loop.chunks(
-            *(experiment.trainer, experiment.runs_R, experiment.table), num_steps=10
+            *(experiment.trainer, experiment.runs_R, experiment.dataset), num_steps=10
         )
     ]
 
@@ -119,26 +119,26 @@ def test_chunks_end_at_every_evaluation_and_only_there_have_metrics(monkeypatch,
     ]
 
 
-@pytest.mark.parametrize("how", ["map", "vmap"])
-def test_a_run_that_diverges_leaves_its_neighbours_alone(how):
+@pytest.mark.parametrize("lift", ["map", "vmap"])
+def test_a_run_that_diverges_leaves_its_neighbours_alone(lift):
     config = toy_mlp()
     config.runs = grid(config.runs, learning_rate=(1e-3, 1e30))
-    together_R, history = trained(config, how)
+    together_R, history = trained(config, lift)
     config.runs = grid(config.runs, learning_rate=1e-3)
-    alone_R, _ = trained(config, how)
+    alone_R, _ = trained(config, lift)
 
     assert not np.isfinite(history["train_loss"][-1, 1])
     first_R = jax.tree.map(lambda x: x[:1], together_R)
-    chex.assert_trees_all_close(first_R.params, alone_R.params, atol=0 if how == "map" else 1e-6)
+    chex.assert_trees_all_close(first_R.params, alone_R.params, atol=0 if lift == "map" else 1e-6)
 
 
 def test_evaluation_stays_a_branch_under_vmap(toy_config):
     """A batched condition would become a `select` that computes both sides at every chunk."""
     toy_config.runs = grid(toy_config.runs, seed=(0, 1, 2))
     experiment = grokjax.setup(toy_config)
-    given = (experiment.runs_R, experiment.table)
-    state_R = jax.eval_shape(lambda: loop.init(experiment.trainer, *given, how="vmap"))
-    metrics_R = loop.no_metrics(experiment.trainer, state_R, *given, how="vmap")
+    given = (experiment.runs_R, experiment.dataset)
+    state_R = jax.eval_shape(lambda: loop.init(experiment.trainer, *given, lift="vmap"))
+    metrics_R = loop.no_metrics(experiment.trainer, state_R, *given, lift="vmap")
     program = loop.make_advance(experiment.trainer, "vmap").lower(state_R, metrics_R, 0, 4, *given)
 
     assert program.as_text().count("stablehlo.case") == 1
@@ -176,7 +176,7 @@ def one_run(config):
     """The trainer, state, run and table of the first run of a config."""
     experiment = grokjax.setup(config)
     run = jax.tree.map(lambda x: jnp.asarray(x[0]), experiment.runs_R)
-    state = jax.jit(experiment.trainer.init)(run, experiment.table)
+    state = jax.jit(experiment.trainer.init)(run, experiment.dataset)
     return experiment, state, run
 
 
@@ -188,7 +188,7 @@ def test_dropout_draws_another_mask_at_every_step_and_seed():
 
     @jax.jit
     def loss(t, seed):
-        after = experiment.trainer.step(state, t, run.replace(seed=seed), experiment.table)
+        after = experiment.trainer.step(state, t, run.replace(seed=seed), experiment.dataset)
         return after.interval.max_loss
 
     assert loss(1, 0) == loss(1, 0)
@@ -202,7 +202,7 @@ def test_evaluation_is_what_the_model_says_of_each_example_once(subset):
     config.schedule.eval_examples = subset
     config.runs = grid(config.runs, l1=0.5)
     experiment, state, run = one_run(config)
-    metrics = jax.jit(experiment.trainer.evaluate)(state, run, experiment.table)
+    metrics = jax.jit(experiment.trainer.evaluate)(state, run, experiment.dataset)
 
     recipe = experiment.trainer.evaluate.args[0]
     rows_N = np.unique(recipe.evaluation.rows)
@@ -229,10 +229,10 @@ def test_means_over_an_interval_are_those_of_its_steps():
     sizes = []
     for t in range(10):
         before = state.params
-        state = step(state, t, run, experiment.table)
+        state = step(state, t, run, experiment.dataset)
         change = optax.tree.sub(state.params, before)
         sizes.append(float(optax.tree.norm(change) / optax.tree.norm(before)))
-    metrics = jax.jit(experiment.trainer.evaluate)(state, run, experiment.table)
+    metrics = jax.jit(experiment.trainer.evaluate)(state, run, experiment.dataset)
 
     assert float(metrics["update_size"]) == pytest.approx(np.mean(sizes[5:]), rel=1e-3)
     assert float(metrics["learning_rate"]) == pytest.approx(1e-3)

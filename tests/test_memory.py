@@ -53,10 +53,10 @@ def test_a_device_has_a_gigabyte_or_more():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "how", "may_rest"),
+    ("model", "lift", "may_rest"),
     [("transformer", "vmap", True), ("mlp", "vmap", False), ("mlp", "map", True)],
 )
-def test_the_estimate_is_near_what_xla_plans(model, how, may_rest):
+def test_the_estimate_is_near_what_xla_plans(model, lift, may_rest):
     """At sizes where activations weigh more than weights; with Grokfast-MA states weigh most."""
     config = grokjax.base(
         task=dict(name="modular", op="add", p=31),
@@ -66,10 +66,10 @@ def test_the_estimate_is_near_what_xla_plans(model, how, may_rest):
     config.batch_size = 256
     config.runs = grid(config.runs, seed=range(6))
     experiment = grokjax.setup(config)
-    given = (experiment.runs_R, experiment.table)
-    state_R = jax.eval_shape(lambda: loop.init(experiment.trainer, *given, how=how))
-    metrics_R = loop.no_metrics(experiment.trainer, state_R, *given, how=how)
-    program = loop.make_advance(experiment.trainer, how)
+    given = (experiment.runs_R, experiment.dataset)
+    state_R = jax.eval_shape(lambda: loop.init(experiment.trainer, *given, lift=lift))
+    metrics_R = loop.no_metrics(experiment.trainer, state_R, *given, lift=lift)
+    program = loop.make_advance(experiment.trainer, lift)
     active_R = jnp.ones(6, bool) if may_rest else None
     program = program.lower(state_R, metrics_R, 0, 4, *given, active_R)
     plan = program.compile().memory_analysis()
@@ -80,6 +80,6 @@ def test_the_estimate_is_near_what_xla_plans(model, how, may_rest):
         - plan.alias_size_in_bytes
     )
 
-    estimated = memory.need(experiment.trainer, *given).of(6, how, may_rest)
+    estimated = memory.need(experiment.trainer, *given).of(6, lift, may_rest)
 
     assert 0.7 < estimated / planned < 2.5

@@ -58,8 +58,8 @@ def trained(request):
     config.runs = grid(config.runs, weight_decay=0.0)
     experiment = grokjax.setup(config)
     history = grokjax.History()
-    given = (experiment.trainer, experiment.runs_R, experiment.table)
-    for t, _, metrics_R in loop.chunks(*given, num_steps=80, how=request.param):
+    given = (experiment.trainer, experiment.runs_R, experiment.dataset)
+    for t, _, metrics_R in loop.chunks(*given, num_steps=80, lift=request.param):
         if metrics_R is not None:
             history.append(t, metrics_R)
     return history, experiment.runs_R.num_train_G

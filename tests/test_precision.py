@@ -23,8 +23,8 @@ def trained(precision):
     config.loss.precision = precision
     config.runs = grokjax.grid(config.runs, seed=(0, 1), label_noise=3)
     experiment = grokjax.setup(config)
-    given = (experiment.trainer, experiment.runs_R, experiment.table)
-    *_, (_, state_R, metrics_R) = grokjax.chunks(*given, num_steps=20, how=sys.argv[1])
+    given = (experiment.trainer, experiment.runs_R, experiment.dataset)
+    *_, (_, state_R, metrics_R) = grokjax.chunks(*given, num_steps=20, lift=sys.argv[1])
     return state_R, metrics_R
 
 single, single_metrics = trained("float32")
@@ -65,10 +65,10 @@ def test_double_precision_sees_the_loss_itself():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["map", "vmap"])
-def test_double_precision_of_the_loss_leaves_all_else_in_single(how):
+@pytest.mark.parametrize("lift", ["map", "vmap"])
+def test_double_precision_of_the_loss_leaves_all_else_in_single(lift):
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, check=False
+        [sys.executable, "-c", PROGRAM, lift], capture_output=True, text=True, check=False
     )
 
     assert done.returncode == 0, done.stderr
@@ -86,8 +86,8 @@ def test_a_matmul_precision_is_that_of_every_product_of_the_network(monkeypatch,
         config.matmul_precision = chosen
         experiment = grokjax.setup(config)
         run = jax.tree.map(lambda x_R: x_R[0], experiment.runs_R)
-        state = jax.eval_shape(experiment.trainer.init, run, experiment.table)
-        step = jax.make_jaxpr(experiment.trainer.step)(state, 0, run, experiment.table)
+        state = jax.eval_shape(experiment.trainer.init, run, experiment.dataset)
+        step = jax.make_jaxpr(experiment.trainer.step)(state, 0, run, experiment.dataset)
         texts.append(str(step))
 
     default, precise = (text.split("dot_general[")[1:] for text in texts)

@@ -143,11 +143,11 @@ def test_dropout_turns_sharing_off_in_training_and_leaves_it_on_in_evaluation(mo
 
     experiment = grokjax.setup(toy(dropout=0.1))
     run = jax.tree.map(lambda x: x[0], experiment.runs_R)
-    state = jax.eval_shape(experiment.trainer.init, run, experiment.table)
+    state = jax.eval_shape(experiment.trainer.init, run, experiment.dataset)
     seen.clear()
-    jax.eval_shape(experiment.trainer.step, state, 0, run, experiment.table)
+    jax.eval_shape(experiment.trainer.step, state, 0, run, experiment.dataset)
     assert seen == ["plain"]
-    jax.eval_shape(experiment.trainer.evaluate, state, run, experiment.table)
+    jax.eval_shape(experiment.trainer.evaluate, state, run, experiment.dataset)
     assert seen == ["plain", "tree"]
 
 

@@ -98,7 +98,7 @@ def test_the_first_and_the_last_arm_of_every_study_train_at_toy_size(name):
         config.schedule.num_steps = 4
         experiment = grokjax.setup(config)
         *_, (_, _, metrics_R) = loop.chunks(
-            *(experiment.trainer, experiment.runs_R, experiment.table), num_steps=4
+            *(experiment.trainer, experiment.runs_R, experiment.dataset), num_steps=4
         )
         assert np.isfinite(jax.tree.leaves(metrics_R["train_loss"])).all()
     jax.config.update("jax_enable_x64", False)  # one arm may have switched it on

@@ -83,7 +83,7 @@ def train_here(experiment, run):
         first = trainer.init(run, table)
         return first, rows_of_steps(trainer, first, run), jax.lax.scan(step, first, steps_T)[1]
 
-    return jax.device_get(training(run, experiment.table))
+    return jax.device_get(training(run, experiment.dataset))
 
 
 def rows_of_steps(trainer, state, run):
@@ -219,12 +219,12 @@ def test_runs_side_by_side_have_the_weights_of_pytorch():
     config.runs = grokjax.grid(config.runs, **varied)
     experiment = grokjax.setup(config)
     runs_R = jax.tree.map(lambda x: x[::13], experiment.runs_R)  # the diagonal of 3 x 3 x 3
-    given = (experiment.trainer, runs_R, experiment.table)
-    first_R = jax.device_get(loop.init(*given, how="vmap"))
+    given = (experiment.trainer, runs_R, experiment.dataset)
+    first_R = jax.device_get(loop.init(*given, lift="vmap"))
     draw = functools.partial(rows_of_steps, experiment.trainer)
     rows_RxTxB = jax.device_get(jax.jit(jax.vmap(draw))(first_R, runs_R))
 
-    *_, (_, last_R, _) = grokjax.chunks(*given, num_steps=STEPS, how="vmap")
+    *_, (_, last_R, _) = grokjax.chunks(*given, num_steps=STEPS, lift="vmap")
 
     everything = (first_R, jax.device_get(last_R), runs_R, rows_RxTxB)
     for first, last, run, rows_TxB in (run_of(r, everything) for r in range(3)):

@@ -9,7 +9,7 @@ from grokjax.config import config as config_lib
 from grokjax.config.grid import expand, share
 from grokjax.config.rules import check, check_sections
 from grokjax.core.data import Task
-from grokjax.core.dataset import Table, checksum, make_table
+from grokjax.core.dataset import Dataset, checksum, make_dataset
 from grokjax.core.run import Run
 from grokjax.core.trainer import Trainer, make_model, make_trainer
 
@@ -18,7 +18,7 @@ class Experiment(NamedTuple):
     """Everything `loop.chunks` needs, and names for the runs."""
 
     task: Task
-    table: Table
+    dataset: Dataset
     trainer: Trainer
     runs_R: Run
     labels: list[str]  # one per run
@@ -51,11 +51,11 @@ def setup(config: ConfigDict) -> Experiment:
     runs_R, labels = expand(config, task)
     static = config_lib.static(config)
     trainer = make_trainer(task, **static)
-    table = make_table(
+    dataset = make_dataset(
         task,
         causal=make_model(task, static["model"]).causal,
         held_out=config.split.held_out,
         symmetric=config.split.symmetric,
     )
     record = config_lib.plain(config) | {"table_checksum": checksum(task)}
-    return Experiment(task, table, trainer, runs_R, labels, record)
+    return Experiment(task, dataset, trainer, runs_R, labels, record)

@@ -12,7 +12,7 @@ from grokjax.core.data import Examples, Task
 from grokjax.core.split import Strata, find_strata
 
 
-class Table(flax.struct.PyTreeNode):
+class Dataset(flax.struct.PyTreeNode):
     """The examples, their distinct prefixes, and what a split has to respect."""
 
     examples: Examples
@@ -29,8 +29,8 @@ class Table(flax.struct.PyTreeNode):
         return self.prefixes.tree(rows_B)
 
 
-def make_table(task: Task, *, causal: bool = True, **split) -> Table:
-    """The task's table on the device.
+def make_dataset(task: Task, *, causal: bool = True, **split) -> Dataset:
+    """A task's examples on the device.
 
     Args:
         task: what is trained.
@@ -39,7 +39,7 @@ def make_table(task: Task, *, causal: bool = True, **split) -> Table:
     """
     find = prefixes.find_prefixes if causal else prefixes.without_sharing
     shared = find(np.asarray(task.examples.inputs_NxL))
-    return jax.tree.map(jnp.asarray, Table(task.examples, shared, find_strata(task, **split)))
+    return jax.tree.map(jnp.asarray, Dataset(task.examples, shared, find_strata(task, **split)))
 
 
 def checksum(task: Task) -> int:

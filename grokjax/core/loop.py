@@ -14,42 +14,42 @@ SECONDS_PER_CHUNK = 5.0  # a signal is answered within about this time
 TRIAL_STEPS = 2  # of the first chunk, which tells how long a step takes
 
 
-def lift(function, how):
+def over_runs(function, lift):
     """Gives a function of one run the run axis.
 
     `vmap` computes all runs side by side (the default on accelerators); `map` one after
     the other, each bit for bit what it computes alone (the default on CPUs, where `vmap`
     gains nothing); a number K, K runs at a time.
     """
-    how = resolve(how)
-    if how == "vmap":
+    lift = resolve(lift)
+    if lift == "vmap":
         return jax.vmap(function)
-    batch_size = None if how == "map" else int(how)
+    batch_size = None if lift == "map" else int(lift)
     return lambda *args_R: jax.lax.map(lambda args: function(*args), args_R, batch_size=batch_size)
 
 
-def resolve(how):
+def resolve(lift):
     """What `auto` means here; every other lift is itself."""
-    if how == "auto":
+    if lift == "auto":
         return "map" if jax.default_backend() == "cpu" else "vmap"
-    return how
+    return lift
 
 
-def init(trainer, runs_R, table, *, how="auto", mesh=None):
+def init(trainer, runs_R, dataset, *, lift="auto", mesh=None):
     """The state of R runs before their first step, on one device or shared out over a mesh."""
 
-    def start(runs_R, table):
-        return lift(functools.partial(trainer.init, table=table), how)(runs_R)
+    def start(runs_R, dataset):
+        return over_runs(functools.partial(trainer.init, dataset=dataset), lift)(runs_R)
 
     if mesh:
         start = devices.spread(start, mesh, (OVER_RUNS, EVERYWHERE))
-    return jax.jit(start)(runs_R, table)
+    return jax.jit(start)(runs_R, dataset)
 
 
-def make_advance(trainer, how="auto", mesh=None):
+def make_advance(trainer, lift="auto", mesh=None):
     """Gives the program that trains R runs from step `start` to step `stop`.
 
-        advance(state_R, metrics_R, start, stop, runs_R, table, active_R=None, aboard_A=None)
+        advance(state_R, metrics_R, start, stop, runs_R, dataset, active_R=None, aboard_A=None)
             -> state_R, metrics_R
 
     It evaluates if that is due at `stop`. Both steps are arguments of the program, one scalar each
@@ -61,8 +61,8 @@ def make_advance(trainer, how="auto", mesh=None):
     of those only the runs `aboard` are computed, chosen by `devices.aboard`.
     """
 
-    def advance(state_R, metrics_R, start, stop, runs_R, table, active_R=None, aboard_A=None):
-        chunk = lift(functools.partial(_chunk, trainer, start, stop, table), how)
+    def advance(state_R, metrics_R, start, stop, runs_R, dataset, active_R=None, aboard_A=None):
+        chunk = over_runs(functools.partial(_chunk, trainer, start, stop, dataset), lift)
         old_R = state_R, metrics_R
         if aboard_A is None:
             return chunk(*old_R, active_R, runs_R)
@@ -75,15 +75,15 @@ def make_advance(trainer, how="auto", mesh=None):
     return jax.jit(advance, donate_argnums=0)
 
 
-def _chunk(trainer, start, stop, table, state, metrics, active, run):
+def _chunk(trainer, start, stop, dataset, state, metrics, active, run):
     """One run's state and metrics at step `stop`; those that it has if it rests or none are due."""
 
     def train():
-        step = functools.partial(trainer.step, run=run, table=table)
+        step = functools.partial(trainer.step, run=run, dataset=dataset)
         return jax.lax.fori_loop(start, stop, lambda t, state: step(state, t), state)
 
     def evaluate():  # in a branch of its own: all runs are due at once, but not all are active
-        return _if(active, lambda: trainer.evaluate(state, run=run, table=table), metrics)
+        return _if(active, lambda: trainer.evaluate(state, run=run, dataset=dataset), metrics)
 
     state = _if(active, train, state)
     return state, _if(stop % trainer.eval_every == 0, evaluate, metrics)
@@ -96,20 +96,20 @@ def _if(condition, compute, otherwise):
     return jax.lax.cond(condition, compute, lambda: otherwise)
 
 
-def no_metrics(trainer, state_R, runs_R, table, *, how="auto"):
+def no_metrics(trainer, state_R, runs_R, dataset, *, lift="auto"):
     """Metrics of R runs that nobody has computed yet: zeros."""
-    evaluate = functools.partial(trainer.evaluate, table=table)
-    shapes_R = jax.eval_shape(lift(evaluate, how), state_R, runs_R)
+    evaluate = functools.partial(trainer.evaluate, dataset=dataset)
+    shapes_R = jax.eval_shape(over_runs(evaluate, lift), state_R, runs_R)
     return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes_R)
 
 
 def chunks(
     trainer,
     runs_R,
-    table,
+    dataset,
     *,
     num_steps,
-    how="auto",
+    lift="auto",
     state_R=None,
     metrics_R=None,
     start=0,
@@ -127,27 +127,27 @@ def chunks(
     Args:
         trainer: of one run.
         runs_R: what differs between runs.
-        table: the examples.
+        dataset: the examples.
         num_steps: where training ends.
-        how: the lift.
+        lift: `vmap`, `map`, a number K or `auto`, see `over_runs`.
         state_R, metrics_R: at step `start`, the metrics being those of the last evaluation before
             it; both None for the first step.
         start: the first step.
         active: `active(t)` says which runs train on from step t: bool [R]; the others rest.
     """
     mesh, num_runs, programs = devices.mesh(), len(runs_R.seed), {}
-    state_R, metrics_R, runs_R, table = _placed(
-        trainer, state_R, metrics_R, runs_R, table, how=how, mesh=mesh
+    state_R, metrics_R, runs_R, dataset = _placed(
+        trainer, state_R, metrics_R, runs_R, dataset, lift=lift, mesh=mesh
     )
-    advance = make_advance(trainer, how, mesh)
+    advance = make_advance(trainer, lift, mesh)
     eval_every, length, t, before = trainer.eval_every, None, start, None
     while t < num_steps:
         next_evaluation = t - t % eval_every + eval_every
         first, t = t, min(t + (length or TRIAL_STEPS), next_evaluation, num_steps)
         active_R = devices.fill_up(active and active(first), num_runs, mesh)
-        aboard_A = None if resolve(how) == "map" else devices.aboard(active_R, mesh)
+        aboard_A = None if resolve(lift) == "map" else devices.aboard(active_R, mesh)
         span = jnp.int32(first), jnp.int32(t)
-        given = state_R, metrics_R, *span, runs_R, table, active_R, aboard_A
+        given = state_R, metrics_R, *span, runs_R, dataset, active_R, aboard_A
         places = num_runs if aboard_A is None else len(aboard_A)
         if places not in programs:  # compiled here, where no clock runs
             programs[places] = advance.lower(*given).compile()
@@ -162,14 +162,14 @@ def chunks(
         yield t, state_R, _first(num_runs, metrics_R) if t % eval_every == 0 else None
 
 
-def _placed(trainer, state_R, metrics_R, runs_R, table, *, how, mesh):
+def _placed(trainer, state_R, metrics_R, runs_R, dataset, *, lift, mesh):
     """All that the program takes, on its devices; what is None made anew."""
     runs_R = devices.share_out(runs_R, mesh)
-    table = devices.put(table, mesh, EVERYWHERE)
-    state_R = state_R or init(trainer, runs_R, table, how=how, mesh=mesh)
-    metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, table, how=how)
+    dataset = devices.put(dataset, mesh, EVERYWHERE)
+    state_R = state_R or init(trainer, runs_R, dataset, lift=lift, mesh=mesh)
+    metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, dataset, lift=lift)
     given_R = (devices.share_out(x_R, mesh) for x_R in (state_R, metrics_R))
-    return *given_R, runs_R, table
+    return *given_R, runs_R, dataset
 
 
 def _first(num_runs, metrics_R):

@@ -18,7 +18,7 @@ from grokjax.config import registry
 from grokjax.core import losses, prefixes, schedules, weight_stats
 from grokjax.core.batches import BATCHES
 from grokjax.core.data import Task
-from grokjax.core.dataset import Table
+from grokjax.core.dataset import Dataset
 from grokjax.core.evaluation import Evaluation, make_evaluation
 from grokjax.core.run import Run, streams
 from grokjax.core.split import Split, draw_split
@@ -34,9 +34,9 @@ MATMUL_PRECISIONS = {  # of the network's products alone, in JAX's words
 class Trainer(NamedTuple):
     """One run as three pure functions."""
 
-    init: Callable  # (run, table) -> state
-    step: Callable  # (state, t, run, table) -> state, after step number t = 0, 1, ...
-    evaluate: Callable  # (state, run, table) -> {metric: []} on all examples
+    init: Callable  # (run, dataset) -> state
+    step: Callable  # (state, t, run, dataset) -> state, after step number t = 0, 1, ...
+    evaluate: Callable  # (state, run, dataset) -> {metric: []} on all examples
     eval_every: int  # steps between evaluations, over which the state gathers its means
 
 
@@ -90,7 +90,7 @@ def make_trainer(
     """Builds the trainer of one run from plain values.
 
     Args:
-        task: looked at only for the sizes of its table.
+        task: looked at only for the sizes of its dataset.
         model: `name` and options of a module of `models/`.
         matmul_precision: a name in `MATMUL_PRECISIONS`.
         optimizer: options by name of modules of `optimizers/`, a chain in this order.
@@ -127,25 +127,25 @@ def make_model(task: Task, model: Mapping) -> nn.Module:
     )
 
 
-def _init(recipe: Recipe, run: Run, table: Table) -> TrainState:
-    any_input = prefixes.plain(table.examples.inputs_NxL[:1])
+def _init(recipe: Recipe, run: Run, dataset: Dataset) -> TrainState:
+    any_input = prefixes.plain(dataset.examples.inputs_NxL[:1])
     params = recipe.network.init(streams(run.seed).init, any_input)["params"]
     params = optax.tree.scale(run.hparams["init_scale"], params)
     _, optimizer_ = _optimizer_of_step(recipe, run, 0)
     return TrainState(
         params=params,
         opt_state=optimizer_.init(params),
-        split=draw_split(run, table.examples, table.strata),
+        split=draw_split(run, dataset.examples, dataset.strata),
         interval=Interval(*jnp.zeros(len(Interval.__dataclass_fields__), jnp.float32)),
     )
 
 
-def _step(recipe: Recipe, state: TrainState, t, run: Run, table: Table) -> TrainState:
+def _step(recipe: Recipe, state: TrainState, t, run: Run, dataset: Dataset) -> TrainState:
     keys = streams(run.seed)
     key_forward, key_update = jax.random.split(jax.random.fold_in(keys.noise, t))
     key_dropout = jax.random.fold_in(keys.dropout, t)
     batch = recipe.draw_batch(keys.batch, t, state.split, run.share_G)
-    tree = table.tree(recipe.network, batch.rows_B, train=True)
+    tree = dataset.tree(recipe.network, batch.rows_B, train=True)
     labels_B = state.split.labels_N[batch.rows_B]
     rate, optimizer_ = _optimizer_of_step(recipe, run, t)
 
@@ -170,18 +170,20 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, table: Table) -> Train
     return TrainState(params, opt_state, state.split, interval)
 
 
-def _evaluate(recipe: Recipe, state: TrainState, run: Run, table: Table) -> dict[str, jax.Array]:
+def _evaluate(
+    recipe: Recipe, state: TrainState, run: Run, dataset: Dataset
+) -> dict[str, jax.Array]:
     _, optimizer_ = _optimizer_of_step(recipe, run, 0)
     params = optimizer_.eval_params(state.params, state.opt_state)
 
     def judge(rows_B):
-        tree = table.tree(recipe.network, rows_B, train=False)
+        tree = dataset.tree(recipe.network, rows_B, train=False)
         logits_BxC = _logits(recipe, params, tree)
         labels_B = state.split.labels_N[rows_B]
         return recipe.per_example(logits_BxC, labels_B), losses.correct(logits_BxC, labels_B)
 
     return {
-        **recipe.evaluation.scores(judge, state.split, table.strata.group_N, run.share_G),
+        **recipe.evaluation.scores(judge, state.split, dataset.strata.group_N, run.share_G),
         "learning_rate": state.interval.learning_rate,
         "l1": run.hparams["l1"] * recipe.penalty(params),
         "grad_norm": state.interval.grad_norm / recipe.eval_every,

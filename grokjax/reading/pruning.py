@@ -46,13 +46,13 @@ def pruned(rebuilt: Rebuilt, state_R, thresholds: Sequence[float]) -> Pruned:
             return share, metrics["train_accuracy"], metrics["val_accuracy"]
 
         def of_runs(threshold):
-            lifted = loop.lift(lambda state, run: of_run(threshold, state, run), config.lift)
+            lifted = loop.over_runs(lambda state, run: of_run(threshold, state, run), config.lift)
             return lifted(state_R, runs_R)
 
         return jax.lax.map(of_runs, threshold_S)
 
     threshold_S = np.asarray(thresholds, np.float32)
-    found = judge(state_R, experiment.runs_R, experiment.table, jnp.asarray(threshold_S))
+    found = judge(state_R, experiment.runs_R, experiment.dataset, jnp.asarray(threshold_S))
     return Pruned(np.asarray(thresholds, float), *(np.asarray(x) for x in found))
 
 

@@ -28,9 +28,9 @@ class Rebuilt(NamedTuple):
 
     def restore(self, step: int) -> Restored:
         """A checkpoint with the state as training knows it; `Damaged` if it is not sound."""
-        trainer, table, lift = self.experiment.trainer, self.experiment.table, self.config.lift
+        trainer, table, lift = self.experiment.trainer, self.experiment.dataset, self.config.lift
         like_state_R = jax.eval_shape(
-            lambda runs_R: loop.init(trainer, runs_R, table, how=lift), self.experiment.runs_R
+            lambda runs_R: loop.init(trainer, runs_R, table, lift=lift), self.experiment.runs_R
         )
         return checkpoints.restore(self.results.checkpoints, step, like_state_R)
 

@@ -60,7 +60,7 @@ def find_start(results: Results, step: int | None, experiment: Experiment, warn:
         raise ValueError(f"no checkpoint of step {step} in {str(folder)!r}; there are {present}")
     like_state_R = jax.eval_shape(
         lambda runs_R: loop.init(
-            experiment.trainer, runs_R, experiment.table, how=experiment.record["lift"]
+            experiment.trainer, runs_R, experiment.dataset, lift=experiment.record["lift"]
         ),
         experiment.runs_R,
     )

@@ -18,30 +18,30 @@ USABLE = 0.9  # of a device's memory: allocators cut pieces that do not fit toge
 class Need(NamedTuple):
     """Bytes that training takes on one device, about."""
 
-    table: int  # the examples: once
+    dataset: int  # the examples: once
     state: int  # of each run
     work: int  # in progress, of each run that is computed at this moment
 
-    def of(self, num_runs: int, how: str, may_rest: bool = False) -> int:
+    def of(self, num_runs: int, lift: str, may_rest: bool = False) -> int:
         """Of so many runs: all are computed side by side under `vmap`, one under `map`, or K.
 
         Where not all are, or some may rest, XLA keeps the new states apart from the old ones.
         """
-        how = loop.resolve(how)
-        at_once = {"vmap": num_runs, "map": 1}.get(how) or min(int(how), num_runs)
+        lift = loop.resolve(lift)
+        at_once = {"vmap": num_runs, "map": 1}.get(lift) or min(int(lift), num_runs)
         copies = 1 if at_once == num_runs and not may_rest else 2
-        return self.table + copies * num_runs * self.state + at_once * self.work
+        return self.dataset + copies * num_runs * self.state + at_once * self.work
 
 
-def need(trainer: Trainer, runs_R, table) -> Need:
+def need(trainer: Trainer, runs_R, dataset) -> Need:
     """What training runs like these takes."""
     run = jax.tree.map(lambda x_R: x_R[0], runs_R)
-    state = jax.eval_shape(trainer.init, run, table)
+    state = jax.eval_shape(trainer.init, run, dataset)
     t = jax.ShapeDtypeStruct((), "int32")
-    step = peak_bytes(trainer.step, state, t, run, table)
-    evaluation = peak_bytes(trainer.evaluate, state, run, table)
-    stays = size(state), size(table)
-    return Need(size(table), size(state), max(0, max(step, evaluation) - sum(stays)))
+    step = peak_bytes(trainer.step, state, t, run, dataset)
+    evaluation = peak_bytes(trainer.evaluate, state, run, dataset)
+    stays = size(state), size(dataset)
+    return Need(size(dataset), size(state), max(0, max(step, evaluation) - sum(stays)))
 
 
 def bytes_there(device: jax.Device) -> int:

@@ -37,7 +37,7 @@ def introduction(config, experiment: Experiment, step: int) -> str:
 def _parameters(experiment):
     """The table of parameters of one run."""
     one_run = jax.tree.map(lambda x: x[0], experiment.runs_R)
-    state = jax.eval_shape(experiment.trainer.init, one_run, experiment.table)
+    state = jax.eval_shape(experiment.trainer.init, one_run, experiment.dataset)
     return parameter_overview.get_parameter_overview(state.params, include_stats=False)
 
 

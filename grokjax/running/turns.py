@@ -47,10 +47,10 @@ def _turns(experiment, num_runs):
     if num_runs == 1 and MEMORY.value is None:
         return 1, ""  # whatever it takes
     there = int((MEMORY.value or 0) * 1e9) or memory.bytes_there(jax.local_devices()[0])
-    need = memory.need(experiment.trainer, experiment.runs_R, experiment.table)
+    need = memory.need(experiment.trainer, experiment.runs_R, experiment.dataset)
     padded = len(experiment.labels) % jax.local_device_count() > 0
     may_rest = padded or experiment.record["schedule"]["stop_after_grok"] > 0
-    of = functools.partial(need.of, how=experiment.record["lift"], may_rest=may_rest)
+    of = functools.partial(need.of, lift=experiment.record["lift"], may_rest=may_rest)
     if MEMORY.value is not None and of(1) > there:
         raise ValueError(
             f"--memory {MEMORY.value}: one run takes about {of(1) / 1e9:.3g} GB; choose more"
