@@ -16,7 +16,8 @@ import numpy as np
 
 from grokjax.config.grid import RUNS, grid_points, label
 from grokjax.reading.survival import Durations, Median, median_time, times_until
-from grokjax.recording.history import Grokking, History, grokking, observed_until
+from grokjax.recording.early_stopping import observed_until
+from grokjax.recording.history import Grokking, History, grokking
 from grokjax.recording.results import Results
 
 SEEDS = ("seed", "split_seed")

@@ -11,12 +11,12 @@ from grokjax.config.config import flat
 from grokjax.config.grid import RUNS, grid_points, label, share
 from grokjax.reading.survival import Median, delay_times, median_time, times_until
 from grokjax.recording import checkpoints
+from grokjax.recording.early_stopping import observed_until
 from grokjax.recording.history import (
     Grokking,
     History,
     finite_median,
     grokking,
-    observed_until,
 )
 from grokjax.recording.results import Results
 
