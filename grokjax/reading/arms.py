@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from grokjax.config.grid import RUNS, grid_points, label
+from grokjax.config.grid import label, varying
 from grokjax.reading.survival import Durations, Median, median_time, times_until
 from grokjax.recording.early_stopping import observed_until
 from grokjax.recording.history import Grokking, History, grokking
@@ -165,10 +165,7 @@ def _points(folder, config):
     known = config.get("runs")
     if not isinstance(known, dict) or not all(isinstance(v, list) for v in known.values()):
         raise ValueError(f"{folder}: config.json says nothing of its runs; {REMEDY}")
-    runs = {name: entry.default for name, entry in RUNS.items()} | known
-    varied = [name for name in RUNS if len(runs[name]) > 1] or ["seed"]
-    points = [{name: point[name] for name in varied} for point in grid_points(runs)]
-    return {label(point): point for point in points}
+    return {label(values): values for values in varying(known)}
 
 
 def _arrays(path):
