@@ -18,7 +18,7 @@ _HOME = {  # public name -> module; loaded when asked for, so that a part import
     "Trainer": "core.trainer",
     "make_dataset": "core.dataset",
     "make_trainer": "core.trainer",
-    "Optimizer": "optimizers._base",
+    "Optimizer": "core.optimizer",
     "Study": "studies.study",
     "conduct": "studies.command",
     "conduct_all": "studies.command",

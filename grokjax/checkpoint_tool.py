@@ -23,7 +23,7 @@ from grokjax.core.weight_stats import SMALL
 from grokjax.reading import findings, pruning
 from grokjax.reading import inspected as inspection
 from grokjax.reading.pictures import embeddings, style
-from grokjax.reading.rebuild import Rebuilt, evaluated, rebuild
+from grokjax.reading.rebuild import Rebuilt, rebuild
 from grokjax.recording.checkpoints import Damaged
 from grokjax.recording.results import Results
 from grokjax.running import command_line
@@ -138,7 +138,7 @@ def _tables(rebuilt: Rebuilt, steps, run):
             reason = damage
             continue
         one_run = jax.tree.map(lambda x: x[run], (state_R, rebuilt.experiment.runs_R))
-        params = evaluated(rebuilt.config, *one_run)
+        params = rebuilt.experiment.trainer.eval_params(*one_run)
         tables[step] = embeddings.table(params, rebuilt.experiment.task.num_classes)
     if not tables:
         raise ValueError(f"no sound checkpoint in {str(rebuilt.results.folder)!r}: {reason}")

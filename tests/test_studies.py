@@ -14,8 +14,7 @@ import pytest
 from made_results import leave
 
 import grokjax
-from grokjax.config.config import make_task
-from grokjax.config.rules import check, check_sections
+from grokjax.config.experiment import check
 from grokjax.core import loop
 from grokjax.studies.process import ArmProcess
 from grokjax.studies.study import claims, read
@@ -82,8 +81,7 @@ def test_every_arm_of_every_study_is_a_config_in_each_size(name):
         for arm, config in study.arms(size).items():
             one = study.get_config(f"{arm},{size}")
             assert one.to_json() == config.to_json()
-            check_sections(config)
-            check(config, make_task(config))
+            check(config)
             assert size != "paper" or config.schedule.num_steps >= 50_000
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from grokjax.config.grid import RUNS, grid_points, label
+from grokjax.config.grid import label, varying_points
 from grokjax.reading.survival import Times, times_until
 from grokjax.recording.history import Grokking, History, grokking_of_runs, watched_steps
 from grokjax.recording.results import Results
@@ -137,7 +137,7 @@ def _columns(folder, config, labels):
     if strange := [text for text in labels if text not in points]:
         raise ValueError(f"{folder}: config.json lacks run {strange[0]!r} of history.npz; {SAME}")
     lacking = [text for text in points if text not in labels]
-    if lacking and "chunk" not in config:
+    if lacking and "shard" not in config:
         raise ValueError(f"{folder}: history.npz lacks run {lacking[0]!r} of config.json; {SAME}")
 
     columns = collections.defaultdict(list)
@@ -152,10 +152,7 @@ def _points(folder, config):
     known = config.get("runs")
     if not isinstance(known, dict) or not all(isinstance(v, list) for v in known.values()):
         raise ValueError(f"{folder}: config.json says nothing of its runs; {REMEDY}")
-    runs = {name: entry.default for name, entry in RUNS.items()} | known
-    varied = [name for name in RUNS if len(runs[name]) > 1] or ["seed"]
-    points = [{name: point[name] for name in varied} for point in grid_points(runs)]
-    return {label(point): point for point in points}
+    return {label(point): point for point in varying_points(known)}
 
 
 def _arrays(path):

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from grokjax.config import grid
 from grokjax.config.config import flat
-from grokjax.config.grid import RUNS, grid_points, label, share
 from grokjax.reading.survival import Median, delay_times, median_time, times_until
 from grokjax.recording import checkpoints
 from grokjax.recording.history import (
@@ -52,11 +52,9 @@ class Inspected(NamedTuple):
     @property
     def labels(self) -> list[str]:
         """One for each run."""
-        runs = {name: entry.default for name, entry in RUNS.items()} | self.config["runs"]
-        varied = [name for name in RUNS if len(runs[name]) > 1] or ["seed"]
-        labels = [label({name: point[name] for name in varied}) for point in grid_points(runs)]
-        i, n = map(int, self.config.get("chunk", "1/1").split("/"))
-        return [labels[r] for r in share(len(labels), i, n)]
+        labels = grid.labels(self.config["runs"])
+        i, n = map(int, self.config.get("shard", "1/1").split("/"))
+        return [labels[r] for r in grid.shard(len(labels), i, n)]
 
     @property
     def num_runs(self) -> int:

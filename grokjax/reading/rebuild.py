@@ -7,16 +7,14 @@ from typing import NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from grokjax.config import registry
-from grokjax.config.config import base, static
+from grokjax.config.config import base
 from grokjax.config.experiment import Experiment, setup
 from grokjax.core import loop
-from grokjax.optimizers._base import chain
 from grokjax.recording import checkpoints
 from grokjax.recording.checkpoints import Damaged, Restored
 from grokjax.recording.results import Results
 
-NOT_CONFIG = ("table_checksum", "chunk")  # what a record says besides
+NOT_CONFIG = ("table_checksum", "shard")  # what a record says besides
 
 
 class Rebuilt(NamedTuple):
@@ -70,18 +68,9 @@ def rebuild(results: Results) -> Rebuilt:
         raise ValueError(f"{what} ({error!r}); choose another folder") from error
     experiment = setup(config)
     _check_table(record, experiment)
-    if "chunk" in record:
-        experiment = experiment.share(*map(int, record["chunk"].split("/")))
+    if "shard" in record:
+        experiment = experiment.shard(*map(int, record["shard"].split("/")))
     return Rebuilt(config, experiment, results)
-
-
-def evaluated(config: ConfigDict, state, run):
-    """The parameters that one run is evaluated with: some optimizers keep an average for that."""
-    optimizers = []
-    for name, options in static(config)["optimizer"].items():
-        traced = {h: run.hparams[h] for h in registry.hparams("optimizer", name, options)}
-        optimizers.append(registry.find("optimizer", name).make(**traced, **options))
-    return chain(*optimizers).eval_params(state.params, state.opt_state)
 
 
 def _check_table(record, experiment):

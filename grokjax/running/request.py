@@ -42,7 +42,7 @@ def experiment(config: ConfigDict) -> Experiment:
         raise ValueError(
             "--join is for shares of the runs; choose one with --chunk, or leave it out"
         )
-    return whole.share(*chunk) if chunk and not command_line.JOIN.value else whole
+    return whole.shard(*chunk) if chunk and not command_line.JOIN.value else whole
 
 
 def folder_and_step() -> tuple[Path, int | None]:

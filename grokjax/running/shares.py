@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from grokjax.config.grid import share
+from grokjax.config.grid import shard as share
 from grokjax.recording.history import History
 from grokjax.recording.results import Busy, Results
 from grokjax.running import report
@@ -48,7 +48,7 @@ def merge(
 def _write(config, whole, shares, save_path):
     labels, history = join([dict(np.load(results.history)) for results in shares])
     record = json.loads(shares[0].config.read_text())
-    del record["chunk"]
+    del record["shard"]
     whole.metadata.unlink(missing_ok=True)  # of an attempt that was stopped
     before = [session for results in shares for session in results.sessions()]
     with whole.session(record, 0, before) as session:

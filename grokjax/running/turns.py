@@ -9,7 +9,7 @@ import jax
 from absl import flags
 
 from grokjax.config.experiment import Experiment
-from grokjax.config.grid import share
+from grokjax.config.grid import shard as share
 from grokjax.recording import resume
 from grokjax.recording.results import Results
 from grokjax.running import command_line, memory, request, shares
@@ -32,7 +32,7 @@ def plan(experiment: Experiment) -> tuple[range, int]:
     turns, text = _turns(experiment, on_each)
     if turns == 1:
         return range(i, i + 1), n
-    if "chunk" in experiment.record:
+    if "shard" in experiment.record:
         raise ValueError(f"{text}; choose --chunk with {turns} times as many shares")
     if request.RESUME.value not in (None, "latest"):
         raise ValueError(
@@ -85,7 +85,7 @@ def prepare(
     overwrite = request.OVERWRITE.value
     for results in [] if overwrite else map(Results, (folder, *ours)):
         if stored := results.stored_config():
-            stored.pop("chunk", None)
+            stored.pop("shard", None)
             resume.check_same(stored, experiment)
     going_on = overwrite or request.RESUME.value or command_line.JOIN.value
     if Results(folder).status() and not going_on:
@@ -104,7 +104,7 @@ def _work(begin, config, experiment, folder, mine, n):
         results = Results(shares.folder_of(folder, i, n))
         if request.OVERWRITE.value or not results.is_complete():
             try:
-                work = begin(config, experiment.share(i, n), results, None, one_of_many=True)
+                work = begin(config, experiment.shard(i, n), results, None, one_of_many=True)
             except ValueError as error:
                 command_line.fail(error)
             if signal := work():

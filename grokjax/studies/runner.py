@@ -7,9 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from grokjax.config.config import make_task
-from grokjax.config.grid import count, share
-from grokjax.config.rules import check, check_sections
+from grokjax.config.experiment import check
+from grokjax.config.grid import count, shard as share
 from grokjax.reading import arms, comparison
 from grokjax.reading.rows import rows, write_csv
 from grokjax.recording.files import replacing
@@ -66,8 +65,7 @@ class Conductor:
         for name, process in self._processes.items():
             if not process.results.is_complete():
                 try:
-                    check_sections(process.config)
-                    check(process.config, make_task(process.config))
+                    check(process.config)
                 except ValueError as error:
                     raise ValueError(f"{self.study.name}/{name}: {error}") from error
 
