@@ -4,82 +4,93 @@ import contextlib
 import functools
 import sys
 
-from grokjax.config.experiment import Experiment
+from grokjax.config.experiment import Experiment, setup
 from grokjax.core import devices, loop
 from grokjax.recording import resume
 from grokjax.recording.checkpoints import Checkpoints
 from grokjax.recording.console import Console
 from grokjax.recording.journal import Journal
 from grokjax.recording.results import Results
-from grokjax.running import command_line, meeting, report, request, turns
+from grokjax.recording.resume import Start
+from grokjax.recording.writers import open_writers
+from grokjax.running import command_line, report, shards
+from grokjax.running.options import Options
 from grokjax.running.signals import Interrupts
 
 
-def prepare(_):
-    """Checks what was asked for, before anything is written; gives what is to be done."""
-    meeting.meet_others()
-    config, (folder, step) = request.config(), request.folder_and_step()
-    experiment = request.experiment(config)
-    mine, n = turns.plan(experiment)
-    if n == 1:
-        return begin(config, experiment, Results(folder), step)
-    return turns.prepare(begin, config, experiment, folder, mine, n)
+def main(_):
+    """From options to experiments and their folders, and a loop over these."""
+    with command_line.one_line_errors():
+        options = Options.from_flags()
+        shards.rendezvous(options)
+        command_line.use_compilation_cache()
+        plan = shards.plan(_experiment(options), options)
+    for experiment, results in plan.trainings():
+        signal = train_in(results, experiment, options, one_of_many=plan.n > 1)
+        if signal and not plan.is_complete():
+            print(f"stopped by a signal; {options.how_to_go_on(results)}")
+            sys.exit(128 + signal)
+    if plan.n > 1:
+        plan.merge()
 
 
-def begin(config, experiment: Experiment, results: Results, step: int | None, one_of_many=False):
-    """What is to be done in a folder: all of the training, what is left of it, or nothing."""
-    start = request.start(experiment, results, step, one_of_many)
-    given = config, experiment, results, start
-    if request.is_finished(config, start):
-        return functools.partial(report.conclude_again, *given, request.SAVE_PATH.value)
-    return functools.partial(main, *given)
-
-
-def main(config, experiment: Experiment, results: Results, start: resume.Start) -> int | None:
-    """Trains; says how to go on if something came between. A late signal is returned."""
-    request.make_room(results, start)
+def train_in(
+    results: Results, experiment: Experiment, options: Options, one_of_many: bool = False
+) -> int | None:
+    """Trains in a folder what is not trained yet; returns the number of a signal that came."""
+    with command_line.one_line_errors():
+        start = resume.find_start(
+            results,
+            experiment,
+            resumes=options.resume is not None,
+            step=options.step,
+            overwrites=options.overwrite,
+            may_be_new=one_of_many,
+            warn=command_line.warn,
+        )
+    if start.is_finished(experiment):
+        report.conclude_again(results, experiment, start, options.save_path)
+        return None
+    resume.make_room(results, start)
     try:
-        signal = train(config, experiment, results, start)
+        return train_from(start, results, experiment, options)
     except BaseException:
-        command_line.warn(f"failed; {request.how_to_go_on(results)}")
+        command_line.warn(f"failed; {options.how_to_go_on(results)}")
         raise
-    if signal and not results.is_complete():
-        print(f"stopped by a signal; {request.how_to_go_on(results)}")
-        sys.exit(128 + signal)
-    return signal
 
 
-def train(config, experiment: Experiment, results: Results, start: resume.Start) -> int | None:
-    """Trains from `start` to the end, or until a signal, whose number is returned."""
-    schedule, labels = config.schedule, experiment.labels
+def train_from(
+    start: Start, results: Results, experiment: Experiment, options: Options
+) -> int | None:
+    """Trains to the end, or until a signal, whose number is returned."""
+    labels = experiment.labels
+    num_steps = experiment.config.schedule.num_steps
     with (
         results.session(experiment.record, start.step) as session,
-        Interrupts(request.PARENT.value) as interrupts,
-        Checkpoints(results.checkpoints, schedule) as checkpoints,
-        Console(results.log, schedule.num_steps, start.step) as console,
-        contextlib.closing(request.writer(experiment, results, start)) as writer,
+        Interrupts(options.parent) as interrupts,
+        Checkpoints(results.checkpoints, experiment.config.schedule) as checkpoints,
+        Console(results.log, num_steps, start.step) as console,
+        contextlib.closing(open_writers(results, experiment, start.step, options.wandb)) as writer,
     ):
-        journal = Journal(start.history, labels, config, console, writer)
-        journal.introduce(report.introduction(config, experiment, start.step), start.step)
+        journal = Journal(start.history, labels, experiment.config, console, writer)
+        journal.introduce(report.introduction(experiment, start.step), start.step)
         for t, state_R, metrics_R in loop.chunks(
-            *(experiment.trainer, experiment.runs_R, experiment.dataset),
-            num_steps=schedule.num_steps,
-            lift=config.lift,
-            **start.arguments(),
+            experiment.trainer,
+            experiment.runs_R,
+            experiment.dataset,
+            num_steps=num_steps,
+            lift=experiment.config.lift,
             active=journal.active,
+            **start.arguments(),
         ):
             if metrics_R is not None:
                 journal.expect(t, metrics_R)  # reads the evaluation before, while this one runs
-            finished = t == schedule.num_steps or journal.all_rest(t)
+            finished = t == num_steps or journal.all_rest(t)
             signal = interrupts.received
             if signal or finished or checkpoints.is_due(t):
                 journal.catch_up()
-                checkpoints.save(
-                    t,
-                    devices.cut(state_R, len(labels)),
-                    journal.history.arrays(),
-                    experiment.record,
-                )
+                state_R = devices.cut(state_R, len(labels))
+                checkpoints.save(t, state_R, journal.history.arrays(), experiment.record)
                 results.write_history(journal.history, labels)
                 session.reached(t)
                 writer.flush()
@@ -87,13 +98,19 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
             if signal or finished:
                 break
         if finished:
-            console.say(report.conclude(config, results, labels, request.SAVE_PATH.value))
+            console.say(report.conclude(experiment.config, results, labels, options.save_path))
             writer.write_summary(results.read_summary())
         session.end("finished" if finished else "interrupted")
     return signal
 
 
-cli = functools.partial(command_line.run, prepare)  # `grokjax-train`, without `python -m`
+def _experiment(options):
+    """All runs of the config, or the shard of them that is trained by itself."""
+    whole = setup(options.config)
+    return whole.shard(*options.shard) if options.shard and not options.join else whole
+
+
+cli = functools.partial(command_line.run, main)  # `grokjax-train`, without `python -m`
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ import numpy as np
 from absl import flags
 from tensorboardX import SummaryWriter
 
+from grokjax.config.experiment import Experiment
 from grokjax.recording.history import finite_quantiles
+from grokjax.recording.results import Results
 
 MANY = 16  # above this, curves of single runs would fill a disk and a screen
 QUANTILES = {"lowest": 0, "median": 0.5, "highest": 1}
@@ -86,6 +88,16 @@ class Writers:
     def close(self) -> None:
         for writer in self._writers:
             writer.close()
+
+
+def open_writers(results: Results, experiment: Experiment, step: int, wandb: bool) -> Writers:
+    """Where the curves go of a training that starts or goes on at a step."""
+    resumed_from = step or None
+    opened = [TensorBoard(results.tensorboard, experiment.labels, resumed_from)]
+    if wandb:
+        labels, record = experiment.labels, experiment.record
+        opened.append(WeightsAndBiases(results.folder, labels, record, resumed_from))
+    return Writers(*opened)
 
 
 class TensorBoard:

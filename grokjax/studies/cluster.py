@@ -25,7 +25,7 @@ SUBMIT = flags.DEFINE_enum("submit", None, ("slurm", "local"), "Train in jobs: o
 JOBS = flags.DEFINE_integer("jobs", None, "With --submit or --status: the number of jobs.")
 SLURM = flags.DEFINE_list("slurm", [], "What a job needs, as partition=gpu,gpus_per_node=1.")
 
-OURS = ("submit", "jobs", "slurm", "status", "chunk")
+OURS = ("submit", "jobs", "slurm", "status", "shard", "chunk")
 GENERAL = ("timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node")  # of jobs here as well
 FIXED = ("job_name", "nodes", "ntasks_per_node", "time")  # a job is one task; minutes have a name
 DAY = 24 * 60  # minutes
@@ -117,7 +117,7 @@ def _submit(logs, asked):
         executor.update_parameters(**asked)
         with executor.batch():  # one array of jobs on SLURM
             jobs = [
-                executor.submit(Share([sys.executable, *_command(f"--chunk={i}/{n}")]))
+                executor.submit(Share([sys.executable, *_command(f"--shard={i}/{n}")]))
                 for i in range(1, n + 1)
             ]
     except (FailedJobError, ValueError) as error:  # such as: no such partition

@@ -59,7 +59,7 @@ def _prepare(studies):
     if writers.WANDB.value:
         writers.check_wandb()
         os.environ[writers.FOR_ALL] = "1"  # its arms are processes of their own
-    if cluster.SUBMIT.value and (STATUS.value or command_line.chunk() or len(studies) > 1):
+    if cluster.SUBMIT.value and (STATUS.value or command_line.shard() or len(studies) > 1):
         raise ValueError("--submit is for one study without --status and --chunk; leave them out")
     if cluster.JOBS.value is not None and not (cluster.SUBMIT.value or STATUS.value):
         raise ValueError("--jobs is for --submit and --status; choose one, or leave it out")
@@ -78,7 +78,7 @@ def _look_at(study):
     folder = Path(RESULTS.value) / study.name
     check_writable("results", folder)
     size, seeds, only = SIZE.value, command_line.seeds(), ONLY.value
-    chunks = [command_line.chunk()]
+    chunks = [command_line.shard()]
     if cluster.SUBMIT.value or cluster.JOBS.value is not None:
         arms = study.arms(size, seeds).items()
         chosen = [config for name, config in arms if fnmatch.fnmatchcase(name, only)]

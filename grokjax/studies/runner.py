@@ -8,13 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from grokjax.config.experiment import check
-from grokjax.config.grid import count, shard as share
+from grokjax.config.grid import count, shard
 from grokjax.reading import arms, comparison
 from grokjax.reading.rows import rows, write_csv
 from grokjax.recording.files import replacing
 from grokjax.recording.locks import Lock
 from grokjax.recording.results import Results
-from grokjax.running import shares
+from grokjax.running import shards
 from grokjax.running.signals import Interrupts
 from grokjax.studies.process import ArmProcess
 from grokjax.studies.study import Study, differences, part
@@ -43,7 +43,7 @@ class Conductor:
         self.study, self.folder, self._chunk = study, folder, chunk
         self._arms = study.arms(size, seeds)
         flags = [*flags, f"--seeds={min(seeds)}:{max(seeds) + 1}"] if seeds else [*flags]
-        flags += [f"--chunk={chunk[0]}/{chunk[1]}"] if chunk else []
+        flags += [f"--shard={chunk[0]}/{chunk[1]}"] if chunk else []
         self._processes, chosen = {}, []
         for name, config in self._arms.items():
             self._check_same(name)
@@ -51,9 +51,9 @@ class Conductor:
             if not fnmatch.fnmatchcase(name, only):
                 continue
             chosen.append(name)
-            if not share(count(config.runs), i, n):
+            if not shard(count(config.runs), i, n):
                 continue  # there are fewer runs than shares
-            place = shares.folder_of(folder / name, i, n) if chunk else folder / name
+            place = shards.folder_of(folder / name, i, n) if chunk else folder / name
             file = f"{study.file}:{name},{size}"
             self._processes[name] = ArmProcess(file, config, place, flags)
             self._check_same(name, place)
@@ -135,7 +135,7 @@ class Conductor:
     def _is_finished(self, name):
         if self._chunk:
             config = self._arms[name]
-            shares.merge(config, self.folder / name, self._chunk[1], count(config.runs))
+            shards.merge(config, self.folder / name, self._chunk[1], count(config.runs))
         return Results(self.folder / name).is_complete()
 
     def _check_same(self, name, place=None):
