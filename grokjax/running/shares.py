@@ -35,13 +35,13 @@ def merge(
     if not all(results.is_complete() for results in shares):
         return False
     whole = Results(folder)
-    if not whole.lock.take(wait=600):  # another process may be doing the same
+    if not whole.lock.acquire(timeout=600):  # another process may be doing the same
         raise Busy(f"{str(folder)!r} is being written by another process; try again later")
     try:
         if not whole.is_complete():
             _write(config, whole, shares, save_path)
     finally:
-        whole.lock.give()
+        whole.lock.release()
     return True
 
 
