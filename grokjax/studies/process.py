@@ -13,8 +13,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax.recording import checkpoints
-from grokjax.recording.history import History, grokking_of_runs
 from grokjax.recording.files import Lock
+from grokjax.recording.history import History, grokking_of_runs
 from grokjax.recording.results import Results
 from grokjax.running.signals import Interrupts
 
