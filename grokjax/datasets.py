@@ -1,37 +1,108 @@
-"""How many examples of each task stand in every batch: a mixture's promise, counted."""
+"""Data: the tasks' tables as tensorflow-datasets, images from the network, the contents of batches.
 
-from collections.abc import Iterator
+    python -m grokjax.datasets list
+    python -m grokjax.datasets prepare modular/div_p97 --data_dir ~/data
+    python -m grokjax.datasets fetch mnist
+    python -m grokjax.datasets batches --config configs/mixture.py
+
+`prepare` publishes a table for other programs; training makes it anew in a millisecond. Only the
+task `images` reads files, those that `fetch` downloads. `batches` counts the examples of each task
+in every batch of a config.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
+from ml_collections import ConfigDict
 
-from grokjax.config.experiment import Experiment
+from grokjax.config.experiment import Experiment, setup
 from grokjax.core.batches import BATCHES
+from grokjax.core.checks import check_choice
 from grokjax.core.data import Task
 from grokjax.core.run import streams
 from grokjax.core.split import draw_split
+from grokjax.running import command_line
+from grokjax.tasks import _published
+from grokjax.tasks._downloads import fetch
+from grokjax.tasks.images import FETCHED
 
+DATA_DIR = flags.DEFINE_string("data_dir", "~/tensorflow_datasets", "Folder for prepared tables.")
 MOST = 2000  # batches that are drawn
 
 
-class Tally(NamedTuple):
-    """What the first T batches of a run hold."""
+def command(argv: Sequence[str]) -> Callable[[], None]:
+    """Checks the words of the command line; returns the work that they ask for."""
+    match argv[1:]:
+        case ["list"]:
+            return _list
+        case ["prepare", name]:
+            check_choice("table", name, _published.names())
+            return lambda: _print_rows(_published.prepare(name, DATA_DIR.value))
+        case ["fetch", name]:
+            check_choice("data set", name, FETCHED)
+            return functools.partial(_fetch, name)
+        case ["batches"]:
+            config = command_line.config()
+            command_line.use_compilation_cache()
+            return functools.partial(_print_batches, config, setup(config))
+        case _:
+            raise ValueError(
+                "unknown command; choose from: list, prepare TASK/SETTING, fetch NAME, batches"
+            )
+
+
+def _list():
+    for name in _published.names():
+        print(f"{name:36}{len(_published.task_of(name).examples.labels_N):>8,} rows")
+
+
+def _fetch(name):
+    try:
+        _print_rows(fetch(name, DATA_DIR.value))
+    except OSError as error:  # of the network or the disk
+        sys.exit(f"error: cannot fetch {name}: {' '.join(str(error).split())}")
+    except KeyboardInterrupt:
+        command_line.warn(f"interrupted; {name} has not been fetched")
+        os._exit(130)  # the library's threads would go on trying for minutes
+
+
+def _print_rows(builder):
+    rows = sum(split.num_examples for split in builder.info.splits.values())
+    print(f"{rows:,} rows are in {builder.data_path}")
+
+
+def _print_batches(config, experiment):
+    for r, label in enumerate(experiment.labels):
+        counts = count_batches(config, experiment, r)
+        print(f"{label}: {len(counts.in_batch_TxG):,} batches")
+        for line in _of_groups(counts, experiment.task):
+            print(f"  {line}")
+
+
+class BatchCounts(NamedTuple):
+    """The first T batches of a run."""
 
     in_batch_TxG: np.ndarray  # examples of each group
     reads_N: np.ndarray  # how often each row of the table was read
     num_train_G: np.ndarray
 
 
-def tally(config, experiment: Experiment, r: int) -> Tally:
+def count_batches(config: ConfigDict, experiment: Experiment, r: int) -> BatchCounts:
     """Draws the batches of run r as training does, and counts the rows that have a weight."""
-    run = jax.tree.map(lambda x: jnp.asarray(x[r]), experiment.runs_R)
-    dataset, draw = experiment.dataset, BATCHES[config.batches]
+    run = jax.tree.map(lambda x_R: jnp.asarray(x_R[r]), experiment.runs_R)
+    draw = BATCHES[config.batches]
 
     @jax.jit
     def count(run, dataset):
-        split, key = draw_split(run, dataset.examples, dataset.strata), streams(run.seed).batch
+        split = draw_split(run, dataset.examples, dataset.strata)
+        key = streams(run.seed).batch
 
         def one_batch(reads_N, t):
             batch = draw(key, t, split, run.share_G, config.batch_size)
@@ -41,25 +112,15 @@ def tally(config, experiment: Experiment, r: int) -> Tally:
 
         steps_T = jnp.arange(min(config.schedule.num_steps, MOST))
         reads_N, in_batch_TxG = jax.lax.scan(one_batch, jnp.zeros_like(split.order_N), steps_T)
-        return Tally(in_batch_TxG, reads_N, split.num_train_G)
+        return BatchCounts(in_batch_TxG, reads_N, split.num_train_G)
 
-    return jax.tree.map(np.asarray, count(run, dataset))
-
-
-def text(config, experiment: Experiment) -> str:
-    """For every run, the numbers in its batches and how often its training rows were read."""
-    lines = []
-    for r, label in enumerate(experiment.labels):
-        counted = tally(config, experiment, r)
-        lines.append(f"{label}: {len(counted.in_batch_TxG):,} batches")
-        lines += [f"  {line}" for line in _of_groups(counted, experiment.task)]
-    return "\n".join(lines)
+    return jax.tree.map(np.asarray, count(run, experiment.dataset))
 
 
-def _of_groups(counted: Tally, task: Task) -> Iterator[str]:
+def _of_groups(counts: BatchCounts, task: Task) -> Iterator[str]:
     names = [group.name for group in task.groups] or ["all"]
-    reads = np.split(counted.reads_N, np.cumsum(task.group_sizes)[:-1])
-    columns = zip(names, counted.in_batch_TxG.T, reads, counted.num_train_G, strict=True)
+    reads = np.split(counts.reads_N, np.cumsum(task.group_sizes)[:-1])
+    columns = zip(names, counts.in_batch_TxG.T, reads, counts.num_train_G, strict=True)
     for name, in_batch_T, reads_N, num_train in columns:
         reads_N = reads_N[reads_N > 0]
         times = f" (each {_range(reads_N)} x)" if reads_N.size else ""
@@ -71,3 +132,7 @@ def _range(numbers):
     """`256`, or `3 to 4`."""
     low, high = numbers.min(), numbers.max()
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+if __name__ == "__main__":
+    command_line.run(command, arguments=True)
