@@ -15,16 +15,23 @@ from grokjax.recording.resume import Start
 from grokjax.recording.writers import open_writers
 from grokjax.running import command_line, report, shards
 from grokjax.running.options import Options
+from grokjax.running.shards import Plan
 from grokjax.running.signals import Interrupts
 
 
-def main(_):
-    """From options to experiments and their folders, and a loop over these."""
-    with command_line.one_line_errors():
-        options = Options.from_flags()
-        shards.rendezvous(options)
-        command_line.use_compilation_cache()
-        plan = shards.plan(_experiment(options), options)
+def prepare(_):
+    """Options, the experiment that they ask for, and a plan of where it is trained."""
+    options = Options.from_flags()
+    shards.rendezvous(options)
+    command_line.use_compilation_cache()
+    experiment = setup(options.config)
+    if options.shard and not options.join:
+        experiment = experiment.shard(*options.shard)
+    return functools.partial(main, shards.plan(experiment, options), options)
+
+
+def main(plan: Plan, options: Options) -> None:
+    """Trains what is planned, one experiment after the other, each in its folder."""
     for experiment, results in plan.trainings():
         signal = train_in(results, experiment, options, one_of_many=plan.n > 1)
         if signal and not plan.is_complete():
@@ -104,13 +111,7 @@ def train_from(
     return signal
 
 
-def _experiment(options):
-    """All runs of the config, or the shard of them that is trained by itself."""
-    whole = setup(options.config)
-    return whole.shard(*options.shard) if options.shard and not options.join else whole
-
-
-cli = functools.partial(command_line.run, main)  # `grokjax-train`, without `python -m`
+cli = functools.partial(command_line.run, prepare)  # `grokjax-train`, without `python -m`
 
 
 if __name__ == "__main__":

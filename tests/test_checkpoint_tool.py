@@ -110,7 +110,7 @@ def test_a_checkpoint_is_read_without_its_experiment(optimizer, tmp_path):
     state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.dataset)
     with Checkpoints(tmp_path, config.schedule) as saving:
         saving.save(3, state_R, {}, experiment.record)
-    found = checkpoints.read(tmp_path, 3)
+    found = checkpoints.restore(tmp_path, 3)
 
     assert (found.step, found.history) == (3, {})
     assert found.config == experiment.record

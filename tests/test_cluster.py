@@ -98,7 +98,7 @@ def train_in(folder, config, experiment):
     results = Results(folder)
     results.hold()
     train.train(config, experiment, results, Start(0, None, History()))
-    results.lock.give()
+    results.lock.release()
 
 
 def test_a_share_that_stopped_early_goes_on_as_it_ended():

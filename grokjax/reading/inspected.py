@@ -112,7 +112,7 @@ def inspect(place: Place) -> Inspected:
         Damaged: if it does not hold what was written.
     """
     try:
-        found = checkpoints.read(place.results.checkpoints, place.step)
+        found = checkpoints.restore(place.results.checkpoints, place.step)
     except OSError as error:  # such as a folder that only its owner may read
         raise checkpoints.Damaged(f"checkpoint {place.step} cannot be read ({error})") from error
     history = History(found.history)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import jax
 from ml_collections import ConfigDict
 
 from grokjax.config.config import base
@@ -26,10 +25,8 @@ class Rebuilt(NamedTuple):
 
     def restore(self, step: int) -> Restored:
         """A checkpoint with the state as training knows it; `Damaged` if it is not sound."""
-        trainer, table, lift = self.experiment.trainer, self.experiment.dataset, self.config.lift
-        like_state_R = jax.eval_shape(
-            lambda runs_R: loop.init(trainer, runs_R, table, lift=lift), self.experiment.runs_R
-        )
+        experiment = self.experiment
+        like_state_R = loop.state_shapes(experiment.trainer, experiment.runs_R, experiment.dataset)
         return checkpoints.restore(self.results.checkpoints, step, like_state_R)
 
     def newest(self, steps: Sequence[int]) -> Restored:

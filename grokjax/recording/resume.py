@@ -4,8 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-
 from grokjax.config.config import flat
 from grokjax.config.experiment import Experiment
 from grokjax.core import loop, schedules
@@ -125,12 +123,7 @@ def _restored(results, step, experiment, warn):
         raise ValueError(f"nothing to resume in {str(results.folder)!r}: it has no checkpoint")
     if step is not None and step not in present:
         raise ValueError(f"no checkpoint of step {step} in {str(folder)!r}; there are {present}")
-    like_state_R = jax.eval_shape(
-        lambda runs_R: loop.init(
-            experiment.trainer, runs_R, experiment.dataset, lift=experiment.config.lift
-        ),
-        experiment.runs_R,
-    )
+    like_state_R = loop.state_shapes(experiment.trainer, experiment.runs_R, experiment.dataset)
     for candidate in present[::-1] if step is None else [step]:
         try:
             check_same(checkpoints.read_config(folder, candidate), experiment)

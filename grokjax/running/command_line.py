@@ -24,13 +24,20 @@ SHARD = flags.DEFINE_string("shard", None, "I/N: only the I-th of N shards of th
 flags.DEFINE_alias("chunk", "shard")
 
 
-def run(main: Callable[[list[str]], None], arguments: bool = False) -> None:
-    """Runs a command.
+def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = False) -> None:
+    """Runs a command in two steps: all checks, then the work.
 
     Args:
-        main: takes the words of the command line; its first one is the command.
-        arguments: leave words that are no flags to `main`; otherwise they are mistakes.
+        prepare: takes the words of the command line, checks them and returns the work. A
+            ValueError in it is a user's mistake; in the work it would be ours.
+        arguments: leave words that are no flags to `prepare`; otherwise they are mistakes.
     """
+
+    def main(argv):
+        with one_line_errors():
+            work = prepare(argv)
+        work()
+
     gc.freeze()  # what is imported stays: collections that visit it cost a tenth of the start
     gc.set_threshold(50_000)
     app.run(main, flags_parser=functools.partial(_parse, arguments=arguments))

@@ -141,7 +141,7 @@ def merge(
     if not all(results.is_complete() for results in shards):
         return False
     whole = Results(folder)
-    if not whole.lock.acquire(wait=600):  # another process may be doing the same
+    if not whole.lock.acquire(timeout=600):  # another process may be doing the same
         raise Busy(f"{str(folder)!r} is being written by another process; try again later")
     try:
         if not whole.is_complete():

@@ -13,8 +13,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax.recording import checkpoints
+from grokjax.recording.files import Lock
 from grokjax.recording.history import History, grokking_of_runs
-from grokjax.recording.locks import Lock
 from grokjax.recording.results import Results
 from grokjax.running.signals import Interrupts
 
@@ -46,10 +46,10 @@ class ArmProcess:
 
         A signal that `interrupts` receives is handed on, and the process saves before it stops.
         """
-        if not self._lock.take():
+        if not self._lock.acquire():
             return "busy"
         try:
-            while self.results.lock.is_taken():  # what an earlier study started is still saving
+            while self.results.lock.is_held():  # what an earlier study started is still saving
                 if interrupts.received:
                     return "interrupted"
                 time.sleep(POLL)
@@ -59,12 +59,12 @@ class ArmProcess:
             stopped = "interrupted" if interrupts.received else "failed"
             return stopped if code else "finished"
         finally:
-            self._lock.give()
+            self._lock.release()
 
     def progress(self) -> Progress:
         """What the folder shows at this moment; nothing in it is changed."""
         results, status = self.results, self.results.status() or self._shares() or "waiting"
-        if status == "running" and not results.lock.is_taken():  # its process is gone
+        if status == "running" and not results.lock.is_held():  # its process is gone
             status = "interrupted"
         try:
             with np.load(results.history) as arrays:

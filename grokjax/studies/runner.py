@@ -11,8 +11,7 @@ from grokjax.config.experiment import check
 from grokjax.config.grid import count, shard
 from grokjax.reading import arms, comparison
 from grokjax.reading.rows import rows, write_csv
-from grokjax.recording.files import replacing
-from grokjax.recording.locks import Lock
+from grokjax.recording.files import Lock, replacing
 from grokjax.recording.results import Results
 from grokjax.running import shards
 from grokjax.running.signals import Interrupts
@@ -103,11 +102,11 @@ class Conductor:
     def summarise(self) -> str | None:
         """Writes tables and figures of the arms that are finished; returns them for people."""
         lock = Lock(self.folder / "summary.lock")
-        lock.take(wait=600)  # another process may be doing the same
+        lock.acquire(timeout=600)  # another process may be doing the same
         try:
             return self._summarise([name for name in self._arms if self._is_finished(name)])
         finally:
-            lock.give()
+            lock.release()
 
     def _summarise(self, finished):
         parts = {}
