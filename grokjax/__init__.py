@@ -20,8 +20,8 @@ _HOME = {  # public name -> module; loaded when asked for, so that a part import
     "make_trainer": "core.trainer",
     "Optimizer": "core.optimizer",
     "Study": "studies.study",
-    "conduct": "studies.command",
-    "conduct_all": "studies.command",
+    "run_study": "studies.command",
+    "run_studies": "studies.command",
     "grokfast_ema": "optimizers.grokfast_ema",
     "grokfast_ma": "optimizers.grokfast_ma",
 }

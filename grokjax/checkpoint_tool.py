@@ -35,7 +35,7 @@ RUN = flags.DEFINE_integer("run", 0, "Number of the run whose embeddings are sho
 
 def command(argv):
     """What the words of the command line ask for."""
-    command_line.refuse("config", "seeds", "chunk")
+    command_line.refuse("config", "seeds", "shard", "chunk")
     match argv[1:]:
         case ["list", *folders] if folders:
             places = [place for folder in folders for place in inspection.find(Path(folder))]

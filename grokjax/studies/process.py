@@ -24,7 +24,7 @@ POLL = 0.1  # seconds between looks at the process
 class Progress(NamedTuple):
     """How far an arm has come."""
 
-    status: str  # waiting, running, finished, interrupted, failed; or how many of its shares are
+    status: str  # waiting, running, finished, interrupted, failed; or how many of its shards are
     step: int
     runs: int
     grokked: int
@@ -63,7 +63,7 @@ class ArmProcess:
 
     def progress(self) -> Progress:
         """What the folder shows at this moment; nothing in it is changed."""
-        results, status = self.results, self.results.status() or self._shares() or "waiting"
+        results, status = self.results, self.results.status() or self._shards() or "waiting"
         if status == "running" and not results.lock.is_held():  # its process is gone
             status = "interrupted"
         try:
@@ -76,11 +76,11 @@ class ArmProcess:
         step = int(history["step"][-1])
         return Progress(status, step, len(groks), grokked, results.seconds())
 
-    def _shares(self):
-        """Where the runs are trained apart: how many shares of how many are finished."""
-        folders = list(self.results.folder.glob("chunk-*-of-*"))
+    def _shards(self):
+        """Where the runs are trained apart: how many shards of how many are finished."""
+        folders = list(self.results.folder.glob("shard-*-of-*"))
         finished = sum(Results(folder).is_complete() for folder in folders)
-        return f"{finished} of {folders[0].name.rpartition('-')[2]} shares" if folders else None
+        return f"{finished} of {folders[0].name.rpartition('-')[2]} shards" if folders else None
 
     def last_lines(self, count: int = 12) -> str:
         """The end of what the process said."""
@@ -109,6 +109,6 @@ class ArmProcess:
         folder = self.results.checkpoints
         if any(checkpoints.is_readable(folder, step) for step in checkpoints.steps(folder)):
             return ["--resume=latest"]
-        if any(self.results.folder.glob("chunk-*-of-*")):  # it did not fit at once
+        if any(self.results.folder.glob("shard-*-of-*")):  # it did not fit at once
             return ["--resume=latest"]
         return ["--overwrite"] if self.results.status() else []
