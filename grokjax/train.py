@@ -1,15 +1,19 @@
 """Trains the runs of a config: `python -m grokjax.train --config configs/moddiv.py`."""
 
-import contextlib
 import functools
 import sys
+import types
+from typing import Any, NamedTuple
+
+import jax
+from ml_collections import ConfigDict
 
 from grokjax.config.experiment import Experiment, setup
 from grokjax.core import devices, loop
 from grokjax.recording import resume
 from grokjax.recording.checkpoints import Checkpoints
-from grokjax.recording.console import Console
-from grokjax.recording.journal import Journal
+from grokjax.recording.history import Grokking, History, RunTracker
+from grokjax.recording.logging import Console, MetricLogger, evaluation_line
 from grokjax.recording.results import Results
 from grokjax.recording.resume import Start
 from grokjax.recording.writers import open_writers
@@ -77,40 +81,93 @@ def train_from(
         Interrupts(options.parent) as interrupts,
         Checkpoints(results.checkpoints, experiment.config.schedule) as checkpoints,
         Console(results.log, num_steps, start.step) as console,
-        contextlib.closing(open_writers(results, experiment, start.step, options.wandb)) as writer,
+        open_writers(results, experiment, start.step, options.wandb) as writers,
     ):
-        journal = Journal(start.history, labels, experiment.config, console, writer)
-        journal.introduce(report.introduction(experiment, start.step), start.step)
+        logger = MetricLogger(start.history, labels, experiment.config, console, writers)
+        logger.log_text(report.introduction(experiment, start.step), start.step)
         for t, state_R, metrics_R in loop.chunks(
             experiment.trainer,
             experiment.runs_R,
             experiment.dataset,
             num_steps=num_steps,
             lift=experiment.config.lift,
-            active=journal.active,
+            active=logger.tracker.active,
             **start.arguments(),
         ):
             if metrics_R is not None:
-                journal.expect(t, metrics_R)  # reads the evaluation before, while this one runs
-            finished = t == num_steps or journal.all_rest(t)
+                logger.log_later(t, metrics_R)  # reads the evaluation before, while this one runs
+            finished = t == num_steps or logger.tracker.all_stopped(t)
             signal = interrupts.received
             if signal or finished or checkpoints.is_due(t):
-                journal.catch_up()
+                logger.flush()
                 state_R = devices.cut(state_R, len(labels))
-                checkpoints.save(t, state_R, journal.history.arrays(), experiment.record)
-                results.write_history(journal.history, labels)
+                checkpoints.save(t, state_R, logger.history.arrays(), experiment.record)
+                results.write_history(logger.history, labels)
                 session.reached(t)
-                writer.flush()
+                for writer in writers:
+                    writer.flush()
             console.advanced(t)
             if signal or finished:
                 break
         if finished:
             console.say(report.conclude(experiment.config, results, labels, options.save_path))
-            writer.write_summary(results.read_summary())
+            for writer in writers:
+                writer.write_summary(results.read_summary())
         session.end("finished" if finished else "interrupted")
     return signal
 
 
+class Trained(NamedTuple):
+    """What training in memory gives."""
+
+    history: History  # the metrics at every evaluation
+    grokking: Grokking  # when each run memorised and grokked
+    state_R: Any  # the last state; `state_R.params` has an axis R before those of one run
+    experiment: Experiment
+
+
+def train(config: ConfigDict, *, progress: bool = False) -> Trained:
+    """Trains the runs of a config in memory: nothing is written.
+
+    Args:
+        config: from `base` or `load`.
+        progress: print a line for each evaluation.
+
+    Raises:
+        ValueError: for the first thing in the config that is invalid.
+    """
+    experiment = setup(config)
+    history = History()
+    tracker = RunTracker(len(experiment.labels), config.schedule, config.grok)
+    for t, state_R, metrics_R in loop.chunks(  # noqa: B007, the last state is returned
+        experiment.trainer,
+        experiment.runs_R,
+        experiment.dataset,
+        num_steps=config.schedule.num_steps,
+        lift=config.lift,
+        active=tracker.active,
+    ):
+        if metrics_R is not None:
+            metrics_R = jax.device_get(metrics_R)
+            history.append(t, metrics_R)
+            tracker.update(t, metrics_R)
+            if progress:
+                grokked = int(tracker.grokking.has_grokked_R.sum())
+                print(f"[step {t:,}] {evaluation_line(metrics_R, grokked)}")
+        if tracker.all_stopped(t):
+            break
+    state_R = devices.cut(state_R, len(experiment.labels))
+    return Trained(history, tracker.grokking, state_R, experiment)
+
+
+class _Module(types.ModuleType):
+    """Lets `grokjax.train` be what it is in `python -m grokjax.train`, and a function as well."""
+
+    def __call__(self, config: ConfigDict, **options: Any) -> Trained:
+        return train(config, **options)
+
+
+sys.modules[__name__].__class__ = _Module
 cli = functools.partial(command_line.run, prepare)  # `grokjax-train`, without `python -m`
 
 

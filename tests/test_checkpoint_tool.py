@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 def trained(folder, config, share=None):
     """A results folder with the files that the tool reads, as training writes them."""
     experiment, history, results = setup(config), History(), Results(folder)
-    experiment = experiment.share(*share) if share else experiment
+    experiment = experiment.shard(*share) if share else experiment
     folder.mkdir(parents=True)
     results.config.write_text(json.dumps(experiment.record))
     facts = {"status": "finished", "device": "1 x abacus", "versions": {"python": "3.14"}}

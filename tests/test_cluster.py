@@ -12,16 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from absl import flags
 from conftest import toy
 
-from grokjax import grid, setup, train
+from grokjax import grid, setup
 from grokjax.reading.pictures import plots
-from grokjax.recording.history import History
 from grokjax.recording.results import Results
-from grokjax.recording.resume import Start
+from grokjax.running.options import Options
 from grokjax.running.shards import concatenate, folder_of, merge
 from grokjax.studies.cluster import Job
+from grokjax.train import train_in
 
 ROOT = Path(__file__).parent.parent
 STUDY = '''
@@ -91,13 +90,10 @@ def wait_until(true, seconds=240):
         time.sleep(0.2)
 
 
-def train_in(folder, config, experiment):
+def train(folder, experiment):
     """What the command does, in this process."""
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS(["test"])
     results = Results(folder)
-    results.hold()
-    train.train(config, experiment, results, Start(0, None, History()))
+    train_in(results, experiment, Options(experiment.config, folder))
     results.lock.release()
 
 
@@ -126,11 +122,11 @@ def test_shards_make_the_whole_though_they_stopped_at_different_steps(tmp_path, 
     config.grok.update(threshold=0.12, count=1)
     config.schedule.update(num_steps=60, checkpoint_every=60, stop_after_grok=1)
     experiment = setup(config)
-    train_in(tmp_path / "whole", config, experiment)
+    train(tmp_path / "whole", experiment)
     parts = [folder_of(tmp_path / "parts", i, 3) for i in (1, 2, 3)]
     for i, folder in enumerate(parts, start=1):
         assert not merge(config, tmp_path / "parts", 3, 6)
-        train_in(folder, config, experiment.share(i, 3))
+        train(folder, experiment.shard(i, 3))
 
     assert merge(config, tmp_path / "parts", 3, 6)
     assert_same_history(tmp_path / "whole", tmp_path / "parts")
@@ -142,7 +138,8 @@ def test_a_job_whose_time_is_up_stops_its_command_and_asks_to_run_it_again(tmp_p
     pytest.importorskip("submitit")
     ready, saved = tmp_path / "ready", tmp_path / "saved"
     words = [sys.executable, "-c", STOPPABLE, str(ready), str(saved)]
-    share, again = Job(words), []
+    job = Job(words)
+    again = []
 
     def time_is_up():
         wait_until(ready.exists)
@@ -150,10 +147,10 @@ def test_a_job_whose_time_is_up_stops_its_command_and_asks_to_run_it_again(tmp_p
 
     numbers = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
     before = {number: signal.getsignal(number) for number in numbers}
-    signal.signal(signal.SIGUSR2, lambda *_: again.append(share.checkpoint()))
+    signal.signal(signal.SIGUSR2, lambda *_: again.append(job.checkpoint()))
     threading.Thread(target=time_is_up).start()
     with pytest.raises(RuntimeError, match="ended with 7"):  # after that submitit would exit
-        share()
+        job()
     for number, handler in before.items():
         signal.signal(number, handler)
 

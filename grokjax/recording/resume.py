@@ -1,4 +1,4 @@
-"""Where an experiment goes on: finding its checkpoint, and checking that it is the same one."""
+"""Resuming: the checkpoint that training goes on from, and whether it is of the same experiment."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +8,7 @@ from grokjax.config.config import flat
 from grokjax.config.experiment import Experiment
 from grokjax.core import loop, schedules
 from grokjax.recording import checkpoints
-from grokjax.recording.history import History
-from grokjax.recording.journal import active, all_rest
+from grokjax.recording.history import History, RunTracker
 from grokjax.recording.results import Results
 
 MAY_CHANGE = {"schedule.keep", "log_every"}
@@ -31,8 +30,12 @@ class Start(NamedTuple):
     def is_finished(self, experiment: Experiment) -> bool:
         """Would the loop have stopped where it is to go on from?"""
         config = experiment.config
-        ended = self.step >= config.schedule.num_steps
-        return ended or all_rest(active(self.history, config, self.step, num_runs=1))
+        if self.step >= config.schedule.num_steps:
+            return True
+        if not len(self.history):
+            return False
+        tracker = RunTracker.replay(self.history, config.schedule, config.grok)
+        return tracker.all_stopped(self.step)
 
 
 def locate(resume: str, folder: Path) -> tuple[Path, int | None]:

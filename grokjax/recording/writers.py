@@ -5,9 +5,10 @@ TensorFlow to be imported. Curves of single runs are drawn for a few runs only; 
 are the lowest, the median and the highest value.
 """
 
+import contextlib
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -63,41 +64,22 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
 
-class Writers:
-    """Several writers as one."""
-
-    def __init__(self, *writers: Writer):
-        self._writers = writers
-
-    def write_scalars(self, step: int, scalars_R: Mapping[str, np.ndarray]) -> None:
-        for writer in self._writers:
-            writer.write_scalars(step, scalars_R)
-
-    def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
-        for writer in self._writers:
-            writer.write_texts(step, texts)
-
-    def write_summary(self, summary: Mapping[str, Any]) -> None:
-        for writer in self._writers:
-            writer.write_summary(summary)
-
-    def flush(self) -> None:
-        for writer in self._writers:
-            writer.flush()
-
-    def close(self) -> None:
-        for writer in self._writers:
-            writer.close()
-
-
-def open_writers(results: Results, experiment: Experiment, step: int, wandb: bool) -> Writers:
+@contextlib.contextmanager
+def open_writers(
+    results: Results, experiment: Experiment, step: int, wandb: bool
+) -> Iterator[list[Writer]]:
     """Where the curves go of a training that starts or goes on at a step."""
+    labels = experiment.labels
     resumed_from = step or None
-    opened = [TensorBoard(results.tensorboard, experiment.labels, resumed_from)]
+    writers: list[Writer] = [TensorBoard(results.tensorboard, labels, resumed_from)]
     if wandb:
-        labels, record = experiment.labels, experiment.record
-        opened.append(WeightsAndBiases(results.folder, labels, record, resumed_from))
-    return Writers(*opened)
+        record = experiment.record
+        writers.append(WeightsAndBiases(results.folder, labels, record, resumed_from))
+    try:
+        yield writers
+    finally:
+        for writer in writers:
+            writer.close()
 
 
 class TensorBoard:

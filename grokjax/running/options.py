@@ -31,16 +31,16 @@ class Options:
 
     config: ConfigDict
     workdir: Path  # for the results
-    resume: str | None  # as the user gave it
-    step: int | None  # of the checkpoint to resume from; None: the newest
-    overwrite: bool
-    save_path: str | None  # for a copy of the overview
-    parent: int | None  # number of a process whose end stops this one
-    shard: tuple[int, int] | None  # (i, n): the i-th of n shards of the runs
-    join: bool  # is the shard one of those that are merged?
-    memory: float | None  # GB of each device
-    coordinator: str | None
-    wandb: bool
+    resume: str | None = None  # as the user gave it
+    step: int | None = None  # of the checkpoint to resume from; None: the newest
+    overwrite: bool = False
+    save_path: str | None = None  # for a copy of the overview
+    parent: int | None = None  # number of a process whose end stops this one
+    shard: tuple[int, int] | None = None  # (i, n): the i-th of n shards of the runs
+    join: bool = False  # is the shard one of those that are merged?
+    memory: float | None = None  # GB of each device
+    coordinator: str | None = None
+    wandb: bool = False
 
     @classmethod
     def from_flags(cls) -> "Options":
