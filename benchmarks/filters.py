@@ -23,7 +23,7 @@ from benchmarks.harness import Contender
 from benchmarks.one_step import one_step
 from benchmarks.problem import Problem, make_problem
 from benchmarks.step_time import grokjax_runs
-from grokjax.running.memory import bytes_there
+from grokjax.running.memory import available
 
 STEPS = 20  # of one turn
 ROUNDS = 7
@@ -116,7 +116,7 @@ def _torch_filters():
 def _contender(way, steps):
     def start():
         takes = AT_ONCE * way.filter_bytes()
-        there = bytes_there(jax.local_devices()[0])
+        there = available(jax.local_devices()[0])
         if takes > there:
             raise MemoryError(f"takes {takes / 1e9:.1g} GB at once, there are {there / 1e9:.1g}")
         return way.train(steps)

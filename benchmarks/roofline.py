@@ -24,7 +24,6 @@ from benchmarks.flops import Product
 from benchmarks.harness import Contender
 from benchmarks.one_step import one_step
 from benchmarks.step_time import grokjax_runs
-from grokjax.core.trainer import make_model
 
 STEPS = 9  # of one turn: an epoch of division mod 97
 ROUNDS = 7
@@ -118,7 +117,7 @@ def _by_hand(config, experiment):
     """Of the rows that a step computes, and of all rows; None but for the transformer."""
     if config.model.name != BY_HAND:
         return {"by_hand": None, "plainly": None}
-    decoder = make_model(experiment.task, config.model)
+    decoder = experiment.recipe.network
     num_examples = len(experiment.task.examples.labels_N)
     batch_size = num_examples if config.batches == "full" else config.batch_size
     tree = experiment.dataset.tree(decoder, jnp.arange(batch_size), train=True)

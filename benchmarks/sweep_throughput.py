@@ -19,7 +19,7 @@ from benchmarks import harness
 from benchmarks.harness import Contender
 from benchmarks.problem import make_problem
 from benchmarks.step_time import grokjax_runs, pytorch
-from grokjax.running.memory import Need, bytes_there, need
+from grokjax.running.memory import Need, available, need
 
 RUNS = tuple(2**n for n in range(11))
 RUNS_ON_CPU = (1, 4, 16, 64)  # a step of 64 takes a second
@@ -66,7 +66,7 @@ def measure(
 
 def memory() -> int:
     """Bytes that training may use."""
-    return bytes_there(jax.local_devices()[0])
+    return available(jax.local_devices()[0])
 
 
 def _needed(config) -> Need:

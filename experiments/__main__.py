@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from grokjax import conduct_all
+from grokjax import run_studies
 
 if __name__ == "__main__":
-    conduct_all(Path(__file__).parent)
+    run_studies(Path(__file__).parent)

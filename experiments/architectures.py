@@ -9,7 +9,7 @@ Expected (3 seeds, 4,000 steps, without and with it): transformer 1,800 and 1,60
 and 3,800 (2 of 3 each). Takes at most 160 minutes on one core.
 """
 
-from grokjax import Study, base, conduct, grid
+from grokjax import Study, base, grid, run_study
 
 MODELS = {
     "transformer": "transformer",
@@ -40,4 +40,4 @@ STUDY = Study(__file__, __doc__, arms)
 get_config = STUDY.get_config
 
 if __name__ == "__main__":
-    conduct(STUDY)
+    run_study(STUDY)

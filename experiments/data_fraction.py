@@ -11,7 +11,7 @@ three none, 2,700, 2,000 and 1,400, of four unstable; LSTM (3 seeds) mostly none
 1,600 and 900. Takes 65, 35, 22 and 13 minutes on one core.
 """
 
-from grokjax import Study, base, conduct, grid
+from grokjax import Study, base, grid, run_study
 
 FRACTIONS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 ADDITION = dict(name="modular", op="add")
@@ -19,7 +19,7 @@ MLP = dict(name="mlp", hidden=(512, 512), layer_norm=True)
 
 
 def arms(size):
-    fractions = FRACTIONS if size == "desk" else (0.2, *FRACTIONS)
+    fractions = FRACTIONS if size == "default" else (0.2, *FRACTIONS)
     configs = {
         "architectures/transformer": network(ADDITION, "transformer", 8, FRACTIONS, 6000),
         "architectures/mlp": network(ADDITION, MLP, 3, FRACTIONS[::2], 20_000),
@@ -49,4 +49,4 @@ STUDY = Study(__file__, __doc__, arms)
 get_config = STUDY.get_config
 
 if __name__ == "__main__":
-    conduct(STUDY)
+    run_study(STUDY)

@@ -10,7 +10,7 @@ Expected (3 seeds a cell): at rate .003 and decay 1, AdamW at step 700, Grokfast
 2,200, `ema_rate` not within 2,500. Takes 75 minutes on one core.
 """
 
-from grokjax import Study, base, conduct, grid
+from grokjax import Study, base, grid, run_study
 
 ARMS = {
     "adamw": "adamw",
@@ -21,7 +21,7 @@ ARMS = {
 
 
 def arms(size):
-    width = {"desk": 64, "paper": 128}[size]  # smaller where there are many settings
+    width = {"default": 64, "paper": 128}[size]  # smaller where there are many settings
     configs = {}
     for name, optimizer in ARMS.items():
         configs[name] = config = base(
@@ -46,4 +46,4 @@ STUDY = Study(__file__, __doc__, arms)
 get_config = STUDY.get_config
 
 if __name__ == "__main__":
-    conduct(STUDY)
+    run_study(STUDY)

@@ -10,7 +10,7 @@ Expected (`phase`, 3 seeds a cell, 2,500 steps): decay 1 groks at rates .001 (st
 one core.
 """
 
-from grokjax import Study, base, conduct, grid
+from grokjax import Study, base, grid, run_study
 
 RATES = (1e-4, 5e-4, 1e-3, 3e-3)
 DECAYS = (0.01, 0.1, 1.0, 3.0)
@@ -22,7 +22,7 @@ SIZES = {  # width, heads, blocks
 
 
 def arms(size):
-    width = {"desk": 64, "paper": 128}[size]  # smaller where there are many settings
+    width = {"default": 64, "paper": 128}[size]  # smaller where there are many settings
     phase = base(model=dict(name="transformer", width=width))
     phase.runs = grid(phase.runs, seed=range(3), learning_rate=RATES, weight_decay=DECAYS)
     configs = {"phase/adamw": phase}
@@ -42,4 +42,4 @@ STUDY = Study(__file__, __doc__, arms)
 get_config = STUDY.get_config
 
 if __name__ == "__main__":
-    conduct(STUDY)
+    run_study(STUDY)

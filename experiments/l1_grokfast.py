@@ -11,7 +11,7 @@ Expected (division, 8 seeds): median steps 2,200 for the baseline, 1,200 with L1
 8,000, 6,800, none, 2,100. Takes 104 minutes for division and 70 for S_5 on one core.
 """
 
-from grokjax import Study, base, conduct, grid
+from grokjax import Study, base, grid, run_study
 
 ARMS = {
     "baseline": ("adamw", 0.0),
@@ -45,4 +45,4 @@ STUDY = Study(__file__, __doc__, arms)
 get_config = STUDY.get_config
 
 if __name__ == "__main__":
-    conduct(STUDY)
+    run_study(STUDY)

@@ -17,7 +17,7 @@ of 5 seeds each); `held_out` stays at 0 %; `raised` delays grokking. Takes 70 mi
 core.
 """
 
-from grokjax import Study, base, conduct, grid
+from grokjax import Study, base, grid, run_study
 
 SEEDS = (21, 5, 10, 30, 42)
 ADDITION = dict(name="modular", op="add")
@@ -52,4 +52,4 @@ STUDY = Study(__file__, __doc__, arms)
 get_config = STUDY.get_config
 
 if __name__ == "__main__":
-    conduct(STUDY)
+    run_study(STUDY)

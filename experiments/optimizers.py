@@ -10,7 +10,7 @@ Expected (3 seeds, each at its best): Schedule-Free at step 300, AdamW 500, Muon
 Lion 900, SPlus not within 1,500. Takes 46 minutes on one core.
 """
 
-from grokjax import Study, base, conduct, grid
+from grokjax import Study, base, grid, run_study
 
 ARMS = {  # optimizer, learning rates, weight decays, what else differs in config.runs
     "adamw": ("adamw", (1e-3, 3e-3, 1e-2), (0.3, 1.0), {}),
@@ -23,7 +23,7 @@ ARMS = {  # optimizer, learning rates, weight decays, what else differs in confi
 
 
 def arms(size):
-    width = {"desk": 64, "paper": 128}[size]  # smaller where there are many settings
+    width = {"default": 64, "paper": 128}[size]  # smaller where there are many settings
     configs = {}
     for name, (optimizer, rates, decays, others) in ARMS.items():
         configs[name] = config = base(
@@ -45,4 +45,4 @@ STUDY = Study(__file__, __doc__, arms)
 get_config = STUDY.get_config
 
 if __name__ == "__main__":
-    conduct(STUDY)
+    run_study(STUDY)

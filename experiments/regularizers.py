@@ -10,7 +10,7 @@ Expected (3 seeds, 2,000 steps): AdamW with dropout generalises from 30 % on, Ad
 with momentum from 70 %; Adam comes to 18 %, SGD to 11 %. Takes 21 minutes on one core.
 """
 
-from grokjax import Study, base, conduct, grid
+from grokjax import Study, base, grid, run_study
 
 FRACTIONS = (0.3, 0.5, 0.7)
 ARMS = {  # optimizer, dropout, what differs in config.runs
@@ -24,7 +24,7 @@ ARMS = {  # optimizer, dropout, what differs in config.runs
 
 
 def arms(size):
-    width = {"desk": 64, "paper": 128}[size]  # smaller where there are many settings
+    width = {"default": 64, "paper": 128}[size]  # smaller where there are many settings
     configs = {}
     for name, (optimizer, dropout, runs) in ARMS.items():
         configs[name] = config = base(
@@ -45,4 +45,4 @@ STUDY = Study(__file__, __doc__, arms)
 get_config = STUDY.get_config
 
 if __name__ == "__main__":
-    conduct(STUDY)
+    run_study(STUDY)

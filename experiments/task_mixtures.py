@@ -8,7 +8,7 @@ Expected (3 seeds): division at step 1,800 alone, 1,900, 3,400 and 3,900 with ad
 1,300 alone; by thirds one seed of three within 6,000. Takes 59 minutes on one core.
 """
 
-from grokjax import Study, base, conduct, grid
+from grokjax import Study, base, grid, run_study
 
 TWO, THREE = ("div", "add"), ("div", "add", "sub")
 MIXES = {
@@ -37,4 +37,4 @@ STUDY = Study(__file__, __doc__, arms)
 get_config = STUDY.get_config
 
 if __name__ == "__main__":
-    conduct(STUDY)
+    run_study(STUDY)

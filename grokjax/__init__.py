@@ -17,10 +17,10 @@ _HOME = {  # public name -> module; loaded when asked for, so that a part import
     "Trainer": "core.trainer",
     "make_dataset": "core.dataset",
     "make_trainer": "core.trainer",
-    "Optimizer": "optimizers._base",
+    "Optimizer": "core.optimizer",
     "Study": "studies.study",
-    "conduct": "studies.command",
-    "conduct_all": "studies.command",
+    "run_study": "studies.command",
+    "run_studies": "studies.command",
     "grokfast_ema": "optimizers.grokfast_ema",
     "grokfast_ma": "optimizers.grokfast_ma",
 }

@@ -23,7 +23,7 @@ from grokjax.core.weight_stats import SMALL
 from grokjax.reading import findings, pruning
 from grokjax.reading import inspected as inspection
 from grokjax.reading.pictures import embeddings, style
-from grokjax.reading.rebuild import Rebuilt, evaluated, rebuild
+from grokjax.reading.rebuild import Rebuilt, rebuild
 from grokjax.recording.checkpoints import Damaged
 from grokjax.recording.results import Results
 from grokjax.running import command_line
@@ -35,7 +35,7 @@ RUN = flags.DEFINE_integer("run", 0, "Number of the run whose embeddings are sho
 
 def command(argv):
     """What the words of the command line ask for."""
-    command_line.refuse("config", "seeds", "chunk")
+    command_line.refuse("config", "seeds", "shard", "chunk")
     match argv[1:]:
         case ["list", *folders] if folders:
             places = [place for folder in folders for place in inspection.find(Path(folder))]
@@ -138,7 +138,7 @@ def _tables(rebuilt: Rebuilt, steps, run):
             reason = damage
             continue
         one_run = jax.tree.map(lambda x: x[run], (state_R, rebuilt.experiment.runs_R))
-        params = evaluated(rebuilt.config, *one_run)
+        params = rebuilt.experiment.trainer.eval_params(*one_run)
         tables[step] = embeddings.table(params, rebuilt.experiment.task.num_classes)
     if not tables:
         raise ValueError(f"no sound checkpoint in {str(rebuilt.results.folder)!r}: {reason}")

@@ -1,186 +1,57 @@
-"""The task tables as tensorflow-datasets, for whoever reads data that way; no TensorFlow needed.
+"""Data: the tasks' tables as tensorflow-datasets, images from the network, the contents of batches.
 
     python -m grokjax.datasets list
     python -m grokjax.datasets prepare modular/div_p97 --data_dir ~/data
     python -m grokjax.datasets fetch mnist
     python -m grokjax.datasets batches --config configs/mixture.py
 
-Training does not come by here: the table of a task is made in a millisecond. Only the task
-`images` reads files, those that `fetch` brings from the network. `batches` counts what the
-batches of a config hold, task by task.
+`prepare` publishes a table for other programs; training makes it anew in a millisecond. Only the
+task `images` reads files, those that `fetch` downloads. `batches` counts the examples of each task
+in every batch of a config.
 """
 
+import functools
 import os
 import sys
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-import tensorflow_datasets as tfds
 from absl import flags
+from ml_collections import ConfigDict
 
-from grokjax import tally
-from grokjax.config import registry
-from grokjax.config.experiment import setup
+from grokjax.config.experiment import Experiment, setup
+from grokjax.core.batches import BATCHES
 from grokjax.core.checks import check_choice
 from grokjax.core.data import Task
+from grokjax.core.run import streams
+from grokjax.core.split import draw_split
 from grokjax.running import command_line
-from grokjax.tasks import _arithmetic
-from grokjax.tasks._downloads import fetch, prepared
+from grokjax.tasks import _published
+from grokjax.tasks._downloads import fetch
 from grokjax.tasks.images import FETCHED
 
 DATA_DIR = flags.DEFINE_string("data_dir", "~/tensorflow_datasets", "Folder for prepared tables.")
-
-SETTINGS = {  # task -> setting -> options of its `make`
-    "modular": {
-        f"{op}_p{p}": {"op": op, "p": p} for op in _arithmetic.MODULAR for p in (11, 97, 113)
-    },
-    "permutation": {f"s{k}": {"k": k} for k in (3, 4, 5)}
-    | {f"s{k}_{op}": {"op": op, "k": k} for op in ("conjugate", "aba") for k in (3, 4, 5)},
-    "mixture": {
-        f"{'_'.join(ops)}_p{p}": {"ops": ops, "p": p}
-        for ops in (("div", "add"), ("div", "add", "sub"))
-        for p in (11, 97)
-    },
-    "sums": {
-        f"k{length}_p{p}": {"length": length, "p": p}
-        for length, p in ((2, 11), (2, 97), (3, 11), (3, 23), (4, 11))
-    },
-    "parity": {
-        f"n{bits}_k{secret}": {"bits": bits, "secret": secret}
-        for bits, secret in ((30, 2), (40, 3), (50, 3))
-    },
-    "binding": {
-        f"a{assignments}_v{variables}": {"assignments": assignments, "variables": variables}
-        for assignments, variables in ((6, 3), (18, 5))
-    },
-}
+MOST = 2000  # batches that are drawn
 
 
-class TableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """The rows of a task's table, in the table's order, as one split named `table`."""
-
-    VERSION = tfds.core.Version("1.0.0")
-    TASK: str
-
-    def _info(self):
-        task = self._task()
-        length = task.examples.inputs_NxL.shape[1]
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=registry.find("task", self.TASK).__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    "inputs": tfds.features.Tensor(shape=(length,), dtype=np.int32),
-                    "label": tfds.features.Scalar(dtype=np.int32),
-                }
-            ),
-            metadata=tfds.core.MetadataDict(
-                num_tokens=task.num_tokens, num_classes=task.num_classes
-            ),
-            disable_shuffling=True,
-        )
-
-    def _split_generators(self, dl_manager):
-        del dl_manager
-        return {"table": self._generate_examples()}
-
-    def _generate_examples(self):
-        table = self._task().examples
-        for row, (inputs_L, label) in enumerate(zip(table.inputs_NxL, table.labels_N, strict=True)):
-            yield row, {"inputs": inputs_L, "label": label}
-
-    def _task(self):
-        return task_of(f"{self.TASK}/{self.builder_config.name}")
-
-
-def _configs(task):
-    return [tfds.core.BuilderConfig(name=name) for name in SETTINGS[task]]
-
-
-class Modular(TableBuilder):
-    """Equations a o b = c (mod p)."""
-
-    TASK = "modular"
-    BUILDER_CONFIGS = _configs(TASK)
-
-
-class Permutation(TableBuilder):
-    """Equations a o b = c in the symmetric group S_k."""
-
-    TASK = "permutation"
-    BUILDER_CONFIGS = _configs(TASK)
-
-
-class Mixture(TableBuilder):
-    """Equations of several operations mod p; the inputs say which one."""
-
-    TASK = "mixture"
-    BUILDER_CONFIGS = _configs(TASK)
-
-
-class Sums(TableBuilder):
-    """Sums of K numbers (mod p)."""
-
-    TASK = "sums"
-    BUILDER_CONFIGS = _configs(TASK)
-
-
-class Parity(TableBuilder):
-    """The parity of a few secret bits among many."""
-
-    TASK = "parity"
-    BUILDER_CONFIGS = _configs(TASK)
-
-
-class Binding(TableBuilder):
-    """Variables are assigned; what is one of them worth?"""
-
-    TASK = "binding"
-    BUILDER_CONFIGS = _configs(TASK)
-
-
-BUILDERS = {
-    builder.TASK: builder for builder in (Modular, Permutation, Mixture, Sums, Parity, Binding)
-}
-
-
-def names() -> list[str]:
-    """All tables, as `task/setting`."""
-    return [f"{task}/{setting}" for task, settings in SETTINGS.items() for setting in settings]
-
-
-def task_of(name: str) -> Task:
-    """The task whose table goes by a name of `names`."""
-    task, setting = name.split("/")
-    return registry.find("task", task).make(**SETTINGS[task][setting])
-
-
-def prepare(name: str, data_dir: str | Path) -> tfds.core.DatasetBuilder:
-    """Writes a table as array_record files unless they are there; returns its builder.
-
-    Rows are read by `prepare(...).as_data_source(split="table")`.
-    """
-    check_choice("table", name, names())
-    task, setting = name.split("/")
-    return prepared(BUILDERS[task], data_dir, config=setting)
-
-
-def command(argv):
-    """What the words of the command line ask for."""
+def command(argv: Sequence[str]) -> Callable[[], None]:
+    """Checks the words of the command line; returns the work that they ask for."""
     match argv[1:]:
         case ["list"]:
             return _list
         case ["prepare", name]:
-            check_choice("table", name, names())
-            return lambda: _tell(prepare(name, DATA_DIR.value))
+            check_choice("table", name, _published.names())
+            return lambda: _print_rows(_published.prepare(name, DATA_DIR.value))
         case ["fetch", name]:
             check_choice("data set", name, FETCHED)
-            return lambda: _fetch_and_tell(name)
+            return functools.partial(_fetch, name)
         case ["batches"]:
             config = command_line.config()
             command_line.use_compilation_cache()
-            experiment = setup(config)
-            return lambda: print(tally.text(config, experiment))
+            return functools.partial(_print_batches, config, setup(config))
         case _:
             raise ValueError(
                 "unknown command; choose from: list, prepare TASK/SETTING, fetch NAME, batches"
@@ -188,13 +59,13 @@ def command(argv):
 
 
 def _list():
-    for name in names():
-        print(f"{name:36}{len(task_of(name).examples.labels_N):>8,} rows")
+    for name in _published.names():
+        print(f"{name:36}{len(_published.task_of(name).examples.labels_N):>8,} rows")
 
 
-def _fetch_and_tell(name):
+def _fetch(name):
     try:
-        _tell(fetch(name, DATA_DIR.value))
+        _print_rows(fetch(name, DATA_DIR.value))
     except OSError as error:  # of the network or the disk
         sys.exit(f"error: cannot fetch {name}: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
@@ -202,9 +73,65 @@ def _fetch_and_tell(name):
         os._exit(130)  # the library's threads would go on trying for minutes
 
 
-def _tell(builder):
+def _print_rows(builder):
     rows = sum(split.num_examples for split in builder.info.splits.values())
     print(f"{rows:,} rows are in {builder.data_path}")
+
+
+def _print_batches(config, experiment):
+    for r, label in enumerate(experiment.labels):
+        counts = count_batches(config, experiment, r)
+        print(f"{label}: {len(counts.in_batch_TxG):,} batches")
+        for line in _of_groups(counts, experiment.task):
+            print(f"  {line}")
+
+
+class BatchCounts(NamedTuple):
+    """The first T batches of a run."""
+
+    in_batch_TxG: np.ndarray  # examples of each group
+    reads_N: np.ndarray  # how often each row of the table was read
+    num_train_G: np.ndarray
+
+
+def count_batches(config: ConfigDict, experiment: Experiment, r: int) -> BatchCounts:
+    """Draws the batches of run r as training does, and counts the rows that have a weight."""
+    run = jax.tree.map(lambda x_R: jnp.asarray(x_R[r]), experiment.runs_R)
+    draw = BATCHES[config.batches]
+
+    @jax.jit
+    def count(run, dataset):
+        split = draw_split(run, dataset.examples, dataset.strata)
+        key = streams(run.seed).batch
+
+        def one_batch(reads_N, t):
+            batch = draw(key, t, split, run.share_G, config.batch_size)
+            read_N = jnp.zeros_like(reads_N).at[batch.rows_B].add(batch.weights_B > 0)
+            in_batch_G = jnp.zeros_like(run.share_G).at[dataset.strata.group_N].add(read_N)
+            return reads_N + read_N, in_batch_G
+
+        steps_T = jnp.arange(min(config.schedule.num_steps, MOST))
+        reads_N, in_batch_TxG = jax.lax.scan(one_batch, jnp.zeros_like(split.order_N), steps_T)
+        return BatchCounts(in_batch_TxG, reads_N, split.num_train_G)
+
+    return jax.tree.map(np.asarray, count(run, experiment.dataset))
+
+
+def _of_groups(counts: BatchCounts, task: Task) -> Iterator[str]:
+    names = [group.name for group in task.groups] or ["all"]
+    reads = np.split(counts.reads_N, np.cumsum(task.group_sizes)[:-1])
+    columns = zip(names, counts.in_batch_TxG.T, reads, counts.num_train_G, strict=True)
+    for name, in_batch_T, reads_N, num_train in columns:
+        reads_N = reads_N[reads_N > 0]
+        times = f" (each {_range(reads_N)} x)" if reads_N.size else ""
+        seen = f"{reads_N.size:,} of {num_train:,} training examples read{times}"
+        yield f"{name}: {_range(in_batch_T)} in each batch, {seen}"
+
+
+def _range(numbers):
+    """`256`, or `3 to 4`."""
+    low, high = numbers.min(), numbers.max()
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 if __name__ == "__main__":

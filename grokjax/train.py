@@ -2,97 +2,170 @@
 
 import functools
 import sys
+import types
+from typing import Any, NamedTuple
 
-from grokjax.config.experiment import Experiment
+import jax
+from ml_collections import ConfigDict
+
+from grokjax.config.experiment import Experiment, setup
 from grokjax.core import devices, loop
 from grokjax.recording import resume
 from grokjax.recording.checkpoints import Checkpoints
-from grokjax.recording.logging import Console, MetricLogger
+from grokjax.recording.early_stopping import RunTracker
+from grokjax.recording.history import Grokking, History
+from grokjax.recording.logging import Console, MetricLogger, evaluation_line
 from grokjax.recording.results import Results
-from grokjax.running import command_line, meeting, report, request, turns
+from grokjax.recording.resume import Start
+from grokjax.recording.writers import open_writers
+from grokjax.running import command_line, report, shards
+from grokjax.running.options import Options
+from grokjax.running.shards import Plan
 from grokjax.running.signals import Interrupts
 
 
 def prepare(_):
-    """Checks what was asked for, before anything is written; gives what is to be done."""
-    meeting.meet_others()
-    config, (folder, step) = request.config(), request.folder_and_step()
-    experiment = request.experiment(config)
-    mine, n = turns.plan(experiment)
-    if n == 1:
-        return begin(config, experiment, Results(folder), step)
-    return turns.prepare(begin, config, experiment, folder, mine, n)
+    """Options, the experiment that they ask for, and a plan of where it is trained."""
+    options = Options.from_flags()
+    shards.rendezvous(options)
+    command_line.use_compilation_cache()
+    experiment = setup(options.config)
+    if options.shard and not options.join:
+        experiment = experiment.shard(*options.shard)
+    return functools.partial(main, shards.plan(experiment, options), options)
 
 
-def begin(config, experiment: Experiment, results: Results, step: int | None, one_of_many=False):
-    """What is to be done in a folder: all of the training, what is left of it, or nothing."""
-    start = request.start(experiment, results, step, one_of_many)
-    given = config, experiment, results, start
-    if request.is_finished(config, start):
-        return functools.partial(report.conclude_again, *given, request.SAVE_PATH.value)
-    return functools.partial(main, *given)
+def main(plan: Plan, options: Options) -> None:
+    """Trains what is planned, one experiment after the other, each in its folder."""
+    for experiment, results in plan.trainings():
+        signal = train_in(results, experiment, options, one_of_many=plan.n > 1)
+        if signal and not plan.is_complete():
+            print(f"stopped by a signal; {options.how_to_go_on(results)}")
+            sys.exit(128 + signal)
+    if plan.n > 1:
+        plan.merge()
 
 
-def main(config, experiment: Experiment, results: Results, start: resume.Start) -> int | None:
-    """Trains; says how to go on if something came between. A late signal is returned."""
-    request.make_room(results, start)
+def train_in(
+    results: Results, experiment: Experiment, options: Options, one_of_many: bool = False
+) -> int | None:
+    """Trains in a folder what is not trained yet; returns the number of a signal that came."""
+    with command_line.one_line_errors():
+        start = resume.find_start(
+            results,
+            experiment,
+            resumes=options.resume is not None,
+            step=options.step,
+            overwrites=options.overwrite,
+            may_be_new=one_of_many,
+            warn=command_line.warn,
+        )
+    if start.is_finished(experiment):
+        report.conclude_again(results, experiment, start, options.save_path)
+        return None
+    resume.make_room(results, start)
     try:
-        signal = train(config, experiment, results, start)
+        return train_from(start, results, experiment, options)
     except BaseException:
-        command_line.warn(f"failed; {request.how_to_go_on(results)}")
+        command_line.warn(f"failed; {options.how_to_go_on(results)}")
         raise
-    if signal and not results.is_complete():
-        print(f"stopped by a signal; {request.how_to_go_on(results)}")
-        sys.exit(128 + signal)
-    return signal
 
 
-def train(config, experiment: Experiment, results: Results, start: resume.Start) -> int | None:
-    """Trains from `start` to the end, or until a signal, whose number is returned."""
-    schedule, labels = config.schedule, experiment.labels
+def train_from(
+    start: Start, results: Results, experiment: Experiment, options: Options
+) -> int | None:
+    """Trains to the end, or until a signal, whose number is returned."""
+    labels = experiment.labels
+    num_steps = experiment.config.schedule.num_steps
     with (
         results.session(experiment.record, start.step) as session,
-        Interrupts(request.PARENT.value) as interrupts,
-        Checkpoints(results.checkpoints, schedule) as checkpoints,
-        Console(results.log, schedule.num_steps, start.step) as console,
-        MetricLogger(
-            start.history, labels, config, console, request.writers_of(experiment, results, start)
-        ) as logger,
+        Interrupts(options.parent) as interrupts,
+        Checkpoints(results.checkpoints, experiment.config.schedule) as checkpoints,
+        Console(results.log, num_steps, start.step) as console,
+        open_writers(results, experiment, start.step, options.wandb) as writers,
     ):
-        logger.write_introduction(start.step, report.introduction(config, experiment, start.step))
+        logger = MetricLogger(start.history, labels, experiment.config, console, writers)
+        logger.log_text(report.introduction(experiment, start.step), start.step)
         for t, state_R, metrics_R in loop.chunks(
-            *(experiment.trainer, experiment.runs_R, experiment.dataset),
-            num_steps=schedule.num_steps,
-            lift=config.lift,
-            **start.arguments(),
+            experiment.trainer,
+            experiment.runs_R,
+            experiment.dataset,
+            num_steps=num_steps,
+            lift=experiment.config.lift,
             active=logger.tracker.active,
+            **start.arguments(),
         ):
             if metrics_R is not None:
-                logger.write_metrics(
-                    t, metrics_R
-                )  # reads the evaluation before, while this one runs
-            finished = t == schedule.num_steps or logger.tracker.all_stopped(t)
+                logger.log_later(t, metrics_R)  # reads the evaluation before, while this one runs
+            finished = t == num_steps or logger.tracker.all_stopped(t)
             signal = interrupts.received
             if signal or finished or checkpoints.is_due(t):
                 logger.flush()
-                checkpoints.save(
-                    t,
-                    devices.cut(state_R, len(labels)),
-                    logger.history.arrays(),
-                    experiment.record,
-                )
+                state_R = devices.cut(state_R, len(labels))
+                checkpoints.save(t, state_R, logger.history.arrays(), experiment.record)
                 results.write_history(logger.history, labels)
                 session.reached(t)
             console.advanced(t)
             if signal or finished:
                 break
         if finished:
-            console.say(report.conclude(config, results, labels, request.SAVE_PATH.value))
+            console.say(report.conclude(experiment.config, results, labels, options.save_path))
             logger.write_summary(results.read_summary())
         session.end("finished" if finished else "interrupted")
     return signal
 
 
+class Trained(NamedTuple):
+    """What training in memory gives."""
+
+    history: History  # the metrics at every evaluation
+    grokking: Grokking  # when each run memorised and grokked
+    state_R: Any  # the last state; `state_R.params` has an axis R before those of one run
+    experiment: Experiment
+
+
+def train(config: ConfigDict, *, progress: bool = False) -> Trained:
+    """Trains the runs of a config in memory: nothing is written.
+
+    Args:
+        config: from `base` or `load`.
+        progress: print a line for each evaluation.
+
+    Raises:
+        ValueError: for the first thing in the config that is invalid.
+    """
+    experiment = setup(config)
+    history = History()
+    tracker = RunTracker(len(experiment.labels), config.schedule, config.grok)
+    for t, state_R, metrics_R in loop.chunks(  # noqa: B007, the last state is returned
+        experiment.trainer,
+        experiment.runs_R,
+        experiment.dataset,
+        num_steps=config.schedule.num_steps,
+        lift=config.lift,
+        active=tracker.active,
+    ):
+        if metrics_R is not None:
+            metrics_R = jax.device_get(metrics_R)
+            history.append(t, metrics_R)
+            tracker.update(t, metrics_R)
+            if progress:
+                grokked = int(tracker.grokking.has_grokked_R.sum())
+                print(f"[step {t:,}] {evaluation_line(metrics_R, grokked)}")
+        if tracker.all_stopped(t):
+            break
+    state_R = devices.cut(state_R, len(experiment.labels))
+    return Trained(history, tracker.grokking, state_R, experiment)
+
+
+class _Module(types.ModuleType):
+    """Lets `grokjax.train` be what it is in `python -m grokjax.train`, and a function as well."""
+
+    def __call__(self, config: ConfigDict, **options: Any) -> Trained:
+        return train(config, **options)
+
+
+sys.modules[__name__].__class__ = _Module
 cli = functools.partial(command_line.run, prepare)  # `grokjax-train`, without `python -m`
 
 

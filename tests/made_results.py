@@ -25,7 +25,7 @@ def leave(
         runs: entries of config.runs that are not the default; else a seed for each run.
         labels: one for each run; else `seed=0`, `seed=1` and so on.
         last, every: evaluations.
-        entries: more of the config, such as `chunk="1/2"`.
+        entries: more of the config, such as `shard="1/2"`.
     """
     seeds = list(range(len(grok_steps)))
     config = {"grok": {"threshold": 0.99, "count": 2, "rule": "sustained"}, **entries}

@@ -48,7 +48,7 @@ def test_split_seeds_are_seeds_too(tmp_path):
 
 def test_a_share_of_the_runs_is_told_by_the_labels(tmp_path):
     runs = {"seed": [0, 1], "lamb": [0.0, 2.0]}
-    folder = leave(tmp_path / "half", [300, 400], runs=runs, labels=LABELS[1:3], chunk="2/3")
+    folder = leave(tmp_path / "half", [300, 400], runs=runs, labels=LABELS[1:3], shard="2/3")
     none, two = sorted(read(folder), key=lambda arm: arm.name)
 
     assert (none.name, none.grokking.grok_R.tolist()) == ("half lamb=0", [400])

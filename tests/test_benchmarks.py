@@ -12,8 +12,7 @@ import grokjax
 from benchmarks import harness, plain_jax, plain_models, step_time
 from benchmarks.problem import BATCHES, MODELS, make_problem
 from grokjax import Examples, make_dataset
-from grokjax.config.config import make_task
-from grokjax.core.trainer import make_model
+from grokjax.config.experiment import make_network, make_task
 
 STEPS = 3
 TOYS = {
@@ -52,7 +51,7 @@ def moved_problem(config):
 def grokjax_logits(config, problem):
     """[N, C] of the training examples, computed with shared prefixes by a model that can."""
     task = make_task(config)
-    model = make_model(task, config.model)
+    model = make_network(task, config.model)
     examples = Examples(problem.inputs_NxL, problem.labels_N)
     table = make_dataset(task._replace(examples=examples), causal=model.causal)
     tree = table.tree(model, np.arange(len(problem.labels_N)), train=False)

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 def trained(folder, config, share=None):
     """A results folder with the files that the tool reads, as training writes them."""
     experiment, history, results = setup(config), History(), Results(folder)
-    experiment = experiment.share(*share) if share else experiment
+    experiment = experiment.shard(*share) if share else experiment
     folder.mkdir(parents=True)
     results.config.write_text(json.dumps(experiment.record))
     facts = {"status": "finished", "device": "1 x abacus", "versions": {"python": "3.14"}}
@@ -110,7 +110,7 @@ def test_a_checkpoint_is_read_without_its_experiment(optimizer, tmp_path):
     state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.dataset)
     with Checkpoints(tmp_path, config.schedule) as saving:
         saving.save(3, state_R, {}, experiment.record)
-    found = checkpoints.read(tmp_path, 3)
+    found = checkpoints.restore(tmp_path, 3)
 
     assert (found.step, found.history) == (3, {})
     assert found.config == experiment.record

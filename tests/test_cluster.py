@@ -1,4 +1,4 @@
-"""A study in shares: put together they are the whole, whoever trained them."""
+"""A study in shards: put together they are the whole, whoever trained them."""
 
 import json
 import os
@@ -12,21 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from absl import flags
 from conftest import toy
 
-from grokjax import grid, setup, train
+from grokjax import grid, setup
 from grokjax.reading.pictures import plots
-from grokjax.recording.history import History
 from grokjax.recording.results import Results
-from grokjax.recording.resume import Start
-from grokjax.running.shares import folder_of, join, merge
-from grokjax.studies.cluster import Share
+from grokjax.running.options import Options
+from grokjax.running.shards import concatenate, folder_of, merge
+from grokjax.studies.cluster import Job
+from grokjax.train import train_in
 
 ROOT = Path(__file__).parent.parent
 STUDY = '''
 """Two arms that train in seconds."""
-from grokjax import Study, base, conduct, grid
+from grokjax import Study, base, grid, run_study
 
 def arms(size):
     configs = {}
@@ -39,7 +38,7 @@ STUDY = Study(__file__, __doc__, arms)
 get_config = STUDY.get_config
 
 if __name__ == "__main__":
-    conduct(STUDY)
+    run_study(STUDY)
 '''
 
 STOPPABLE = """
@@ -60,7 +59,7 @@ def start(folder, *words, **environment):
         (folder / "toy_study.py").write_text(STUDY)
     cache = Path("~/.cache/grokjax/tests").expanduser()
     return subprocess.Popen(
-        [sys.executable, "toy_study.py", "--size=quick", f"--compilation_cache={cache}", *words],
+        [sys.executable, "toy_study.py", "--size=smoke", f"--compilation_cache={cache}", *words],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -91,21 +90,18 @@ def wait_until(true, seconds=240):
         time.sleep(0.2)
 
 
-def train_in(folder, config, experiment):
+def train(folder, experiment):
     """What the command does, in this process."""
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS(["test"])
     results = Results(folder)
-    results.hold()
-    train.train(config, experiment, results, Start(0, None, History()))
-    results.lock.give()
+    train_in(results, experiment, Options(experiment.config, folder))
+    results.lock.release()
 
 
 def test_a_share_that_stopped_early_goes_on_as_it_ended():
     loss = {"longer": [[3.0, 2.0], [1.0, 0.5], [0.25, 0.0]], "shorter": [[7.0], [5.0]]}
     longer = {"step": np.array([10, 20, 30]), "label": np.array(["seed=2", "seed=3"])}
     shorter = {"step": np.array([10, 20]), "label": np.array(["seed=5"])}
-    labels, history = join(
+    labels, history = concatenate(
         [
             longer | {"train_loss": np.array(loss["longer"])},
             shorter | {"train_loss": np.array(loss["shorter"])},
@@ -118,7 +114,7 @@ def test_a_share_that_stopped_early_goes_on_as_it_ended():
 
 
 @pytest.mark.slow
-def test_shares_make_the_whole_though_they_stopped_at_different_steps(tmp_path, monkeypatch):
+def test_shards_make_the_whole_though_they_stopped_at_different_steps(tmp_path, monkeypatch):
     """Half of the examples are never learnt: 12 % of them right are reached by chance, or not."""
     monkeypatch.setattr(plots, "save", lambda *_: None)
     config = toy()
@@ -126,11 +122,11 @@ def test_shares_make_the_whole_though_they_stopped_at_different_steps(tmp_path, 
     config.grok.update(threshold=0.12, count=1)
     config.schedule.update(num_steps=60, checkpoint_every=60, stop_after_grok=1)
     experiment = setup(config)
-    train_in(tmp_path / "whole", config, experiment)
+    train(tmp_path / "whole", experiment)
     parts = [folder_of(tmp_path / "parts", i, 3) for i in (1, 2, 3)]
     for i, folder in enumerate(parts, start=1):
         assert not merge(config, tmp_path / "parts", 3, 6)
-        train_in(folder, config, experiment.share(i, 3))
+        train(folder, experiment.shard(i, 3))
 
     assert merge(config, tmp_path / "parts", 3, 6)
     assert_same_history(tmp_path / "whole", tmp_path / "parts")
@@ -142,7 +138,8 @@ def test_a_job_whose_time_is_up_stops_its_command_and_asks_to_run_it_again(tmp_p
     pytest.importorskip("submitit")
     ready, saved = tmp_path / "ready", tmp_path / "saved"
     words = [sys.executable, "-c", STOPPABLE, str(ready), str(saved)]
-    share, again = Share(words), []
+    job = Job(words)
+    again = []
 
     def time_is_up():
         wait_until(ready.exists)
@@ -150,16 +147,16 @@ def test_a_job_whose_time_is_up_stops_its_command_and_asks_to_run_it_again(tmp_p
 
     numbers = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
     before = {number: signal.getsignal(number) for number in numbers}
-    signal.signal(signal.SIGUSR2, lambda *_: again.append(share.checkpoint()))
+    signal.signal(signal.SIGUSR2, lambda *_: again.append(job.checkpoint()))
     threading.Thread(target=time_is_up).start()
     with pytest.raises(RuntimeError, match="ended with 7"):  # after that submitit would exit
-        share()
+        job()
     for number, handler in before.items():
         signal.signal(number, handler)
 
     assert saved.exists()
     (submission,) = again
-    assert vars(submission.function) == vars(Share(words))
+    assert vars(submission.function) == vars(Job(words))
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +184,7 @@ def test_jobs_on_this_machine_leave_what_one_process_leaves(whole, tmp_path):
     study = tmp_path / "results" / "toy_study"
     assert submitted.returncode == 0, submitted.stderr
     assert len(re.search("submitted 2 jobs: (.*)", submitted.stdout)[1].split()) == 2
-    assert "--size=quick --status --jobs=2" in submitted.stdout
+    assert "--size=smoke --status --jobs=2" in submitted.stdout
     wait_until(lambda: len(list((study / "jobs").glob("*_result.pkl"))) == 2)
     status = command(tmp_path, "--status", "--jobs=2")
 
@@ -209,7 +206,7 @@ def test_slurm_is_given_one_array_of_jobs_or_says_why_not(tmp_path):
     asked = (tmp_path / "asked").read_text()
 
     assert "submitted 2 jobs: 123_0 123_1\n" in submitted.stdout
-    assert "--only=ema --size=quick --chunk=1/2\n" in submitted.stdout
+    assert "--only=ema --size=smoke --shard=1/2\n" in submitted.stdout
     for line in ("--array=0-1%2", "--partition=gpu", "--time=90", "--job-name=toy_study"):
         assert f"#SBATCH {line}\n" in asked
     assert refused.returncode == 2
@@ -217,15 +214,15 @@ def test_slurm_is_given_one_array_of_jobs_or_says_why_not(tmp_path):
 
 
 @pytest.mark.slow
-def test_shares_are_put_together_by_the_last_one_and_by_whoever_comes_after(whole, tmp_path):
+def test_shards_are_put_together_by_the_last_one_and_by_whoever_comes_after(whole, tmp_path):
     study = tmp_path / "results" / "toy_study"
-    first = command(tmp_path, "--chunk=2/2", "--only=ema")
+    first = command(tmp_path, "--shard=2/2", "--only=ema")
     assert (first.returncode, "no arm is finished yet" in first.stdout) == (0, True)
-    last = command(tmp_path, "--chunk=1/2", "--only=ema")
+    last = command(tmp_path, "--shard=1/2", "--only=ema")
     assert "Not finished yet: baseline" in last.stdout
     assert_same_history(whole / "ema", study / "ema")
     (study / "ema" / "summary.json").unlink()
-    after = command(tmp_path, "--chunk=1/2", "--only=ema")
+    after = command(tmp_path, "--shard=1/2", "--only=ema")
 
     assert "was finished before" in after.stdout
     assert_same_history(whole / "ema", study / "ema")

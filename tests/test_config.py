@@ -10,9 +10,9 @@ import grokjax
 from grokjax import base, grid
 from grokjax.config import registry
 from grokjax.config.config import load, plain
-from grokjax.config.grid import RUNS, expand
+from grokjax.config.experiment import check
+from grokjax.config.grid import entries
 from grokjax.config.rules import hint
-from grokjax.tasks import mixture, modular
 
 CONFIGS = sorted(Path(__file__).parent.parent.glob("configs/*.py"))
 
@@ -20,9 +20,10 @@ CONFIGS = sorted(Path(__file__).parent.parent.glob("configs/*.py"))
 def test_runs_are_the_grid_of_all_entries_the_last_fastest():
     config = base(optimizer="grokfast_ema+adamw")
     config.runs = grid(config.runs, seed=(4, 5), lamb=(0.0, 2.0), train_fraction=0.25)
-    runs_R, labels = expand(config, modular.make())
+    parts = check(config)
+    runs_R = parts.runs_R
 
-    assert labels == ["seed=4 lamb=0", "seed=4 lamb=2", "seed=5 lamb=0", "seed=5 lamb=2"]
+    assert parts.labels == ["seed=4 lamb=0", "seed=4 lamb=2", "seed=5 lamb=0", "seed=5 lamb=2"]
     assert runs_R.seed.tolist() == runs_R.split_seed.tolist() == [4, 4, 5, 5]
     assert runs_R.num_train_G.tolist() == [[2328]] * 4
     assert runs_R.share_G.tolist() == [[512]] * 4
@@ -34,7 +35,7 @@ def test_the_split_can_have_a_seed_of_its_own():
     config = base()
     config.runs = grid(config.runs, seed=(0, 1), split_seed=(7,))
 
-    assert expand(config, modular.make())[0].split_seed.tolist() == [7, 7]
+    assert check(config).runs_R.split_seed.tolist() == [7, 7]
 
 
 def mixed(**runs):
@@ -45,9 +46,10 @@ def mixed(**runs):
 
 
 def test_a_mix_shares_out_the_batch_and_leaves_the_training_sets_alone():
-    runs_R, labels = expand(mixed(mix=("50:50", "9:1", "0:1")), mixture.make(p=7))
+    parts = check(mixed(mix=("50:50", "9:1", "0:1")))
+    runs_R = parts.runs_R
 
-    assert labels == ["mix=50:50", "mix=9:1", "mix=0:1"]
+    assert parts.labels == ["mix=50:50", "mix=9:1", "mix=0:1"]
     assert runs_R.share_G.tolist() == [[5, 5], [9, 1], [0, 10]]
     assert runs_R.num_train_G.tolist() == [[21, 24], [21, 24], [0, 24]]
 
@@ -56,16 +58,16 @@ def test_a_proportional_mix_thins_out_the_training_sets_too():
     config = mixed(mix=("50:50", "3:1"))
     config.split.proportional = True
 
-    assert expand(config, mixture.make(p=7))[0].num_train_G.tolist() == [[21, 21], [21, 7]]
+    assert check(config).runs_R.num_train_G.tolist() == [[21, 21], [21, 7]]
 
 
 def test_what_is_held_out_is_not_counted_by_the_fraction():
     config = toy()
     config.split.held_out = (0, 1)
-    config.runs = grid(config.runs, train_fraction=(0.5, 1.0))
-    runs_R, _ = expand(config, modular.make(p=7))
+    config.schedule.eval_block = 7
+    config.runs = grid(config.runs, train_fraction=(0.5, 0.9))
 
-    assert runs_R.num_train_G.tolist() == [[15], [30]]  # 6 equations for each answer
+    assert check(config).runs_R.num_train_G.tolist() == [[15], [27]]  # 6 equations for each answer
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_a_choice_replaces_plug_ins_and_gives_their_options():
 CHAINS = {
     name: f"{name}+adamw" if not reads_rate else name
     for name in registry.names("optimizer")
-    for reads_rate in ["learning_rate" in registry.hparams("optimizer", name)]
+    for reads_rate in ["learning_rate" in registry.hparams(name)]
 } | {
     name: f"adamw+{name}" for name in ("hold_norm", "update_noise", "grokfast_rate", "raise_layer")
 }
@@ -138,15 +140,13 @@ def test_everything_can_be_chosen_by_a_flag_alone(choice):
 
 def test_a_chain_keeps_its_order():
     config = base(optimizer="grokfast_ma+grokfast_ema+adamw")
-    names = list(grokjax.config.static(config)["optimizer"])
 
-    assert names == ["grokfast_ma", "grokfast_ema", "adamw"]
-    assert plain(config)["optimizer"]["chain"] == names
+    assert plain(config)["optimizer"]["chain"] == ["grokfast_ma", "grokfast_ema", "adamw"]
 
 
 def test_base_has_a_default_in_range_for_every_entry_of_runs():
-    for name, entry in RUNS.items():
-        assert all(entry.holds(value) for value in entry.default), name
+    for name, hparam in entries(registry.names("optimizer")).items():
+        assert all(hparam.range.holds(value) for value in hparam.values), name
 
 
 BAD = [
@@ -164,8 +164,8 @@ BAD = [
     ("runs.learning_rate", (-1e-3,), "runs.learning_rate has -0.001; choose above 0"),
     ("runs.label_noise", (22,), "has 22, more labels than the 21 that run"),
     ("runs.label_noise", (0.5,), "runs.label_noise has 0.5; choose ints"),
-    ("runs.filter_start", (-1,), "runs.filter_start has -1; choose 0 or more steps"),
-    ("runs.filter_start", (5,), "belongs to grokfast_ema, grokfast_ma$"),
+    ("runs.warmup", (-1.0,), "runs.warmup has -1.0; choose 0 or more steps"),
+    ("runs.filter_start", (5,), "unknown .* filter_start belongs to grokfast_ema, grokfast_ma$"),
     ("runs.mix", ("1:1",), "runs.mix = .* is for mixtures; task modular is one task"),
     ("split.proportional", True, "split.proportional = True is for mixtures"),
     ("split.held_out", (7,), "split.held_out has 7; choose labels from 0 to 6"),
@@ -173,8 +173,8 @@ BAD = [
     ("matmul_precision", "half", "unknown matmul_precision 'half'; choose from default"),
     ("matmul_precision", "bfloat16", "matmul_precision = 'bfloat16' changes nothing on a CPU"),
     ("loss.precision", "bfloat16", "unknown loss.precision 'bfloat16'; choose from float16"),
-    ("runs.alpha", (1.5,), "runs.alpha has 1.5; choose 0 to below 1"),
-    ("runs.alpha", (0.5,), "runs.alpha = .* is read by nothing .* belongs to grokfast_ema"),
+    ("runs.b1", (1.0,), "runs.b1 has 1.0; choose 0 to below 1"),
+    ("runs.alpha", (0.5,), "unknown config entry 'runs.alpha'; alpha belongs to grokfast_ema$"),
     ("model.width", 13, "model.width = 13 is not divisible by model.num_heads = 2"),
     ("model.dropout", 1.0, "model.dropout = 1.0; choose 0 to below 1"),
     ("model.norm", "mid", "unknown model.norm 'mid'; choose from pre, post"),
@@ -229,10 +229,25 @@ def test_an_entry_that_does_not_exist_gets_a_suggestion():
     assert hint("optimizer.window", ["optimizer.chain", "optimizer.grokfast_ma.window"]) == (
         "; did you mean 'optimizer.grokfast_ma.window'?"
     )
-    with pytest.raises(ValueError, match="runs.lam.* did you mean 'lamb'"):
-        grid(config.runs, lam=2.0)
+    with pytest.raises(ValueError, match="runs.warmpu .* did you mean 'warmup'"):
+        grid(config.runs, warmpu=2.0)
+    with pytest.raises(ValueError, match="runs.lamb is unknown; .*; lamb belongs to grokfast_ema"):
+        grid(config.runs, lamb=2.0)
     with pytest.raises(ValueError, match="no option 'q'.* choose from op, p"):
         base(task=dict(name="modular", q=3))
+
+
+def test_what_the_chosen_schedule_or_optimizer_does_not_read_may_not_be_set():
+    config = toy()
+    config.schedule.learning_rate = "constant"
+    config.runs.warmup = (5.0,)
+    with pytest.raises(ValueError, match="runs.warmup = .* is read by nothing .* constant"):
+        grokjax.setup(config)
+
+    config = toy("from_optax")
+    config.runs.momentum = (0.5,)
+    with pytest.raises(ValueError, match="runs.momentum = .* is read by nothing .* from_optax"):
+        grokjax.setup(config)
 
 
 @pytest.mark.parametrize(

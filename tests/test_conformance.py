@@ -13,9 +13,9 @@ from test_images import fetch_digits
 import grokjax
 from grokjax import base, grid
 from grokjax.config import registry
+from grokjax.config.experiment import make_network
 from grokjax.core import loop
 from grokjax.core.prefixes import plain
-from grokjax.core.trainer import make_model
 from grokjax.tasks import modular
 
 SMALL = dict(width=8, num_heads=2, num_blocks=1, num_layers=1, ff_width=12, hidden=(8,))
@@ -54,7 +54,7 @@ def test_every_task_is_the_same_again_and_has_distinct_examples_and_labels_in_ra
 @pytest.mark.parametrize("name", registry.names("model"))
 def test_every_model_answers_each_sequence_of_a_batch_on_its_own(name):
     task = modular.make(p=7)
-    network = make_model(task, small(name))
+    network = make_network(task, small(name))
     inputs_BxL = jnp.asarray(task.examples.inputs_NxL[:5])
     params = initial(network, plain(inputs_BxL))
     apply = jax.jit(lambda inputs_BxL: network.apply({"params": params}, plain(inputs_BxL)))
@@ -69,7 +69,7 @@ def test_every_model_answers_each_sequence_of_a_batch_on_its_own(name):
 @pytest.mark.parametrize("name", registry.names("model"))
 def test_every_model_begins_alike_with_equal_keys_and_only_then(name):
     task = modular.make(p=7)
-    network, tree = make_model(task, small(name)), plain(task.examples.inputs_NxL[:1])
+    network, tree = make_network(task, small(name)), plain(task.examples.inputs_NxL[:1])
 
     @jax.jit
     def begin(seed):
@@ -81,7 +81,7 @@ def test_every_model_begins_alike_with_equal_keys_and_only_then(name):
 
 @pytest.mark.parametrize("name", registry.names("model"))
 def test_every_model_stays_in_single_precision_where_the_loss_is_in_double(name):
-    network = make_model(modular.make(p=7), dict(name=name))
+    network = make_network(modular.make(p=7), dict(name=name))
     tree = plain(jnp.zeros((5, 4), jnp.int32))
     with jax.enable_x64(True):
         params = jax.eval_shape(network.init, jax.random.key(0), tree)["params"]

@@ -9,6 +9,7 @@ import pytest
 
 from grokjax import datasets
 from grokjax.config import registry
+from grokjax.tasks import _published
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,8 +31,8 @@ def rows_of(builder):
 )
 def test_prepared_rows_are_the_rows_of_the_task(name, tmp_path):
     task, setting = name.split("/")
-    table = registry.find("task", task).make(**datasets.SETTINGS[task][setting]).examples
-    builder = datasets.prepare(name, tmp_path)
+    table = registry.find("task", task).make(**_published.SETTINGS[task][setting]).examples
+    builder = _published.prepare(name, tmp_path)
     inputs_NxL, labels_N = rows_of(builder)
 
     np.testing.assert_array_equal(inputs_NxL, table.inputs_NxL)
@@ -40,20 +41,20 @@ def test_prepared_rows_are_the_rows_of_the_task(name, tmp_path):
 
 
 def test_every_task_but_images_is_published():
-    assert set(datasets.SETTINGS) == set(registry.names("task")) - {"images"}
+    assert set(_published.SETTINGS) == set(registry.names("task")) - {"images"}
 
 
 def test_every_task_that_is_published_has_a_builder_for_each_of_its_settings():
-    assert set(datasets.BUILDERS) == set(datasets.SETTINGS)
-    for task, builder in datasets.BUILDERS.items():
-        assert list(builder.builder_configs) == list(datasets.SETTINGS[task])
+    assert set(_published.BUILDERS) == set(_published.SETTINGS)
+    for task, builder in _published.BUILDERS.items():
+        assert list(builder.builder_configs) == list(_published.SETTINGS[task])
 
 
 def test_list_tells_how_many_rows_each_table_has(capsys):
     datasets.command(["datasets", "list"])()
     rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
 
-    assert list(rows) == datasets.names()
+    assert list(rows) == _published.names()
     assert rows["modular/div_p97"] == "9,312 rows"
     assert rows["sums/k4_p11"] == "14,641 rows"
 
@@ -73,7 +74,7 @@ def test_two_processes_may_prepare_the_same_table_at_once(tmp_path):
     assert [process.returncode for process in processes] == [0, 0]
     assert last_lines[0] == last_lines[1]
     assert last_lines[0].startswith("9,312 rows are in ")
-    assert len(rows_of(datasets.prepare("modular/div_p97", tmp_path))[1]) == 9312
+    assert len(rows_of(_published.prepare("modular/div_p97", tmp_path))[1]) == 9312
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ import importlib, pkgutil
 for folder in {CORE_AND_PARTS}:
     package = importlib.import_module("grokjax." + folder)
     for module in pkgutil.iter_modules(package.__path__):
-        if module.name != "_downloads":
+        if module.name not in ("_downloads", "_published"):
             importlib.import_module("grokjax." + folder + "." + module.name)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -34,13 +34,13 @@ def console(tmp_path):
 
 def test_several_writers_are_given_the_same(toy_config, console):
     writers = [Recorder(), Recorder()]
-    with MetricLogger(History(), ["seed=0", "seed=1"], toy_config, console, writers) as logger:
-        logger.write_introduction(0, "two runs")
-        logger.write_metrics(5, metrics_of(0, num_runs=2))
-        logger.flush()
-        logger.write_summary({})
+    logger = MetricLogger(History(), ["seed=0", "seed=1"], toy_config, console, writers)
+    logger.log_text("two runs", 0)
+    logger.log_later(5, metrics_of(0, num_runs=2))
+    logger.flush()
+    logger.write_summary({})
 
-    names = ["write_texts", "write_scalars", "flush", "write_summary", "close"]
+    names = ["write_texts", "write_scalars", "flush", "write_summary"]
     assert [name for name, *_ in writers[0].calls] == names
     assert [name for name, *_ in writers[1].calls] == names
     assert writers[0].calls[1][2]["val_accuracy"].tolist() == [1.0, 0.1]
@@ -49,7 +49,7 @@ def test_several_writers_are_given_the_same(toy_config, console):
 def test_metrics_are_read_one_evaluation_late(toy_config, console):
     logger = MetricLogger(History(), ["seed=0"], toy_config, console, [])
     for e in range(3):
-        logger.write_metrics(5 * (e + 1), metrics_of(e, num_runs=1))
+        logger.log_later(5 * (e + 1), metrics_of(e, num_runs=1))
 
     assert logger.history["step"].tolist() == [5, 10]
 
@@ -58,7 +58,7 @@ def test_the_log_says_once_when_each_run_grokked(toy_config, console, tmp_path):
     """Run 1 is at the threshold for the third time in succession at step 25."""
     logger = MetricLogger(History(), ["seed=0", "seed=1"], toy_config, console, [])
     for e in range(7):
-        logger.write_metrics(5 * (e + 1), metrics_of(e, num_runs=2))
+        logger.log_later(5 * (e + 1), metrics_of(e, num_runs=2))
     logger.flush()
 
     lines = (tmp_path / "training.log").read_text().splitlines()
@@ -73,7 +73,7 @@ def test_a_logger_goes_on_from_a_history_as_if_it_had_written_it(toy_config, con
     labels = ["seed=0", "seed=1"]
     whole = MetricLogger(History(), labels, toy_config, console, [])
     for e in range(4):
-        whole.write_metrics(5 * (e + 1), metrics_of(e, num_runs=2))
+        whole.log_later(5 * (e + 1), metrics_of(e, num_runs=2))
     whole.flush()
     resumed = MetricLogger(History(whole.history.arrays()), labels, toy_config, console, [])
 
@@ -95,7 +95,7 @@ def test_an_evaluation_takes_as_long_after_four_thousand_others_as_at_first(toy_
     for e in range(4000):
         metrics_R = metrics_of(e, num_runs=64)
         start = time.perf_counter()
-        logger.write_metrics(5 * (e + 1), metrics_R)
+        logger.log_later(5 * (e + 1), metrics_R)
         logger.tracker.active(5 * (e + 1))
         seconds.append(time.perf_counter() - start)
 

@@ -38,25 +38,25 @@ def test_the_body_of_a_loop_counts_once_however_often_it_runs():
 
 
 def test_runs_side_by_side_work_at_once_and_others_one_after_another():
-    need = memory.Need(table=100, state=10, work=7)
+    need = memory.MemoryEstimate(dataset=100, state=10, work=7)
 
-    assert need.of(5, "vmap") == 100 + 5 * 10 + 5 * 7
-    assert need.of(5, "map") == 100 + 2 * 5 * 10 + 7
-    assert need.of(5, "3") == 100 + 2 * 5 * 10 + 3 * 7
-    assert need.of(2, "3") == 100 + 2 * 10 + 2 * 7
-    assert need.of(5, "vmap", may_rest=True) == 100 + 2 * 5 * 10 + 5 * 7
+    assert need.total(5, "vmap") == 100 + 5 * 10 + 5 * 7
+    assert need.total(5, "map") == 100 + 2 * 5 * 10 + 7
+    assert need.total(5, "3") == 100 + 2 * 5 * 10 + 3 * 7
+    assert need.total(2, "3") == 100 + 2 * 10 + 2 * 7
+    assert need.total(5, "vmap", may_stop=True) == 100 + 2 * 5 * 10 + 5 * 7
 
 
 def test_a_device_has_a_gigabyte_or_more():
-    assert memory.bytes_there(jax.local_devices()[0]) > 1e9
+    assert memory.available(jax.local_devices()[0]) > 1e9
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "lift", "may_rest"),
+    ("model", "lift", "may_stop"),
     [("transformer", "vmap", True), ("mlp", "vmap", False), ("mlp", "map", True)],
 )
-def test_the_estimate_is_near_what_xla_plans(model, lift, may_rest):
+def test_the_estimate_is_near_what_xla_plans(model, lift, may_stop):
     """At sizes where activations weigh more than weights; with Grokfast-MA states weigh most."""
     config = grokjax.base(
         task=dict(name="modular", op="add", p=31),
@@ -70,7 +70,7 @@ def test_the_estimate_is_near_what_xla_plans(model, lift, may_rest):
     state_R = jax.eval_shape(lambda: loop.init(experiment.trainer, *given, lift=lift))
     metrics_R = loop.no_metrics(experiment.trainer, state_R, *given, lift=lift)
     program = loop.make_advance(experiment.trainer, lift)
-    active_R = jnp.ones(6, bool) if may_rest else None
+    active_R = jnp.ones(6, bool) if may_stop else None
     program = program.lower(state_R, metrics_R, 0, 4, *given, active_R)
     plan = program.compile().memory_analysis()
     planned = (
@@ -80,6 +80,6 @@ def test_the_estimate_is_near_what_xla_plans(model, lift, may_rest):
         - plan.alias_size_in_bytes
     )
 
-    estimated = memory.need(experiment.trainer, *given).of(6, lift, may_rest)
+    estimated = memory.estimate(experiment.trainer, *given).total(6, lift, may_stop)
 
     assert 0.7 < estimated / planned < 2.5

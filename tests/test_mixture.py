@@ -5,7 +5,7 @@ import pytest
 from conftest import toy_mlp
 
 import grokjax
-from grokjax import grid, tally
+from grokjax import datasets, grid
 from grokjax.core import loop
 from grokjax.recording.summary import summarise, summary_text
 from grokjax.tasks import mixture, modular
@@ -105,13 +105,15 @@ def test_a_history_knows_its_tasks(trained):
     assert grok.grok_R.tolist() == [40] * 6
 
 
-def test_batches_are_counted_task_by_task():
+def test_batches_are_counted_task_by_task(capsys):
     config = grokjax.base(task=dict(name="mixture", ops=("div", "add"), p=7))
     config.batch_size = 10
     config.schedule.update(num_steps=21, eval_every=21, checkpoint_every=21)  # nine epochs of div
     config.runs = grid(config.runs, mix=("9:1", "1:0"))
 
-    assert tally.text(config, grokjax.setup(config)).splitlines() == [
+    datasets._print_batches(config, grokjax.setup(config))
+
+    assert capsys.readouterr().out.splitlines() == [
         "mix=9:1: 21 batches",
         "  div: 9 in each batch, 21 of 21 training examples read (each 9 x)",
         "  add: 1 in each batch, 21 of 24 training examples read (each 1 x)",

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from conftest import initial
 
+from grokjax.config.experiment import make_network
 from grokjax.core.data import Examples, Task
 from grokjax.core.prefixes import plain
-from grokjax.core.trainer import make_model
 from grokjax.models._layers import INITS
 from grokjax.tasks import modular
 
@@ -22,7 +22,7 @@ from grokjax.tasks import modular
 def test_tables_of_first_layer_products_are_the_layer_on_concatenated_embeddings(options):
     """Gradients too, of a loss in which every logit has a weight of its own."""
     task = modular.make(p=7)
-    network = make_model(task, dict(name="mlp", hidden=(11,), **options))
+    network = make_network(task, dict(name="mlp", hidden=(11,), **options))
     inputs_BxL = jnp.asarray(task.examples.inputs_NxL)
     params = initial(network, plain(inputs_BxL))
 
@@ -55,7 +55,7 @@ def test_tables_of_first_layer_products_are_the_layer_on_concatenated_embeddings
 @pytest.mark.parametrize("slots", [(), (0, 2)])
 def test_pixels_are_multiplied_as_numbers_from_0_to_1(slots):
     task = modular.make(p=7)
-    network = make_model(task, dict(name="mlp", code="pixels", hidden=(11,), slots=slots))
+    network = make_network(task, dict(name="mlp", code="pixels", hidden=(11,), slots=slots))
     inputs_BxL = jnp.asarray(task.examples.inputs_NxL)
     params = initial(network, plain(inputs_BxL))
 
@@ -88,13 +88,13 @@ def test_pixels_are_multiplied_as_numbers_from_0_to_1(slots):
 )
 def test_an_mlp_that_cannot_be_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        make_model(modular.make(p=7), dict(name="mlp", **options))
+        make_network(modular.make(p=7), dict(name="mlp", **options))
 
 
 def logits_and_params(name, params=None, **options):
     """Of all divisions mod 7, with the weights of key 0 or those given."""
     task = modular.make(op="div", p=7)
-    network = make_model(task, dict(name=name, width=12, num_heads=2) | options)
+    network = make_network(task, dict(name=name, width=12, num_heads=2) | options)
     tree = plain(jnp.asarray(task.examples.inputs_NxL))
     params = initial(network, tree) if params is None else params
     return jax.jit(network.apply)({"params": params}, tree), params
@@ -112,7 +112,7 @@ def test_gpt2_answers_with_the_embeddings_of_the_answers():
 
 
 def test_gpt2_begins_with_smaller_weights_where_branches_end():
-    network = make_model(modular.make(p=7), dict(name="gpt2", width=100, num_blocks=8))
+    network = make_network(modular.make(p=7), dict(name="gpt2", width=100, num_blocks=8))
     params = initial(network, plain(jnp.zeros((1, 1), jnp.int32)))
     block = params["block_7"]
     out, down = block["attention"]["out"]["kernel"], block["mlp"]["down"]["kernel"]
@@ -157,7 +157,7 @@ def test_gpt2_meta_without_frames_is_gpt2():
 
 def test_frames_change_the_answer_and_learn():
     task = modular.make(p=7)
-    network = make_model(
+    network = make_network(
         task, dict(name="gpt2_meta", frames=3, width=12, num_heads=2, num_blocks=1)
     )
     tree = plain(jnp.asarray(task.examples.inputs_NxL))
@@ -179,7 +179,7 @@ def test_frames_change_the_answer_and_learn():
 
 
 def test_tokenformer_has_as_many_parameter_tokens_as_asked_for():
-    network = make_model(
+    network = make_network(
         modular.make(p=7), dict(name="tokenformer", width=12, tokens=5, ff_width=17)
     )
     tree = plain(jnp.zeros((1, 4), jnp.int32))
@@ -221,7 +221,7 @@ def test_tokenformer_has_as_many_parameter_tokens_as_asked_for():
 )
 def test_a_decoder_that_cannot_be_is_refused_in_one_line(model, message):
     with pytest.raises(ValueError, match=message) as refused:
-        make_model(modular.make(p=7), {"name": "transformer"} | model)
+        make_network(modular.make(p=7), {"name": "transformer"} | model)
 
     assert "\n" not in str(refused.value)
 
@@ -230,10 +230,10 @@ def test_a_picture_is_too_long_for_a_decoder_and_not_for_the_others():
     pixels_NxL = np.zeros((3, 784), np.int32)
     picture = Task(Examples(pixels_NxL, np.arange(3, dtype=np.int32)), num_tokens=2, num_classes=3)
     with pytest.raises(ValueError, match="sequences of 784 tokens are too long .* or model=mlp"):
-        make_model(picture, dict(name="gpt2"))
+        make_network(picture, dict(name="gpt2"))
 
     for name in ("mlp", "lstm"):
-        assert make_model(picture, dict(name=name)).length == 784
+        assert make_network(picture, dict(name=name)).length == 784
 
 
 def test_the_torch_preset_is_uniform_within_one_over_the_root_of_fan_in():

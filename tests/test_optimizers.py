@@ -8,10 +8,10 @@ import optax
 import pytest
 
 from grokjax import base, grid, grokfast_ema, grokfast_ma
-from grokjax.config import registry, rules
-from grokjax.config.config import RUNS, make_task
+from grokjax.config import registry
+from grokjax.config.experiment import check
+from grokjax.core.optimizer import chain
 from grokjax.core.schedules import SCHEDULES
-from grokjax.optimizers._base import chain
 
 
 def outputs(transform, grads, shared_t=True):
@@ -129,7 +129,8 @@ def test_a_filter_cannot_start_before_the_first_step(transform):
 
 def hparams_of(name, options=None):
     """A plug-in's hyperparameters at their defaults."""
-    return {h: RUNS[h].default[0] for h in registry.hparams("optimizer", name, options)}
+    known = registry.hparams(name)
+    return {h: known[h].default for h in registry.reads(name, options or {})}
 
 
 def steps_of(name, hparams, equation, shape=(2, 2), rtol=1e-5, **options):
@@ -541,7 +542,7 @@ def test_which_entries_from_optax_reads_depends_on_the_name():
         *((name, decayed) for name in ("acprop", "adan", "novograd", "dowg", "adadelta")),
         *((name, ["learning_rate"]) for name in ("adabelief", "yogi", "adagrad")),
     ):
-        assert registry.hparams("optimizer", "from_optax", dict(name=name)) == entries, name
+        assert registry.reads("from_optax", dict(name=name)) == entries, name
 
 
 def test_the_kin_of_adam_have_its_entries():
@@ -662,7 +663,7 @@ def test_grokfast_rate_takes_the_gain_of_a_constant_gradient_out():
 def test_a_chain_that_cannot_be_meant_is_refused(chain_, words):
     config = base(task=dict(name="modular", p=7), optimizer=chain_)
     with pytest.raises(ValueError, match=words):
-        rules.check(config, make_task(config))
+        check(config)
 
 
 @pytest.mark.parametrize(
@@ -678,17 +679,17 @@ def test_a_chain_that_cannot_be_meant_is_refused(chain_, words):
 def test_a_chain_in_order_is_taken(chain_):
     config = base(task=dict(name="modular", p=7), optimizer=chain_)
     config.batch_size = 11
-    rules.check(config, make_task(config))
+    check(config)
 
 
 def test_an_entry_that_the_chosen_optimizer_of_optax_does_not_read_is_refused():
     config = base(task=dict(name="modular", p=7), optimizer=dict(from_optax=dict(name="nadamw")))
     config.batch_size, config.runs = 11, grid(config.runs, b2=0.9)
-    rules.check(config, make_task(config))
+    check(config)
 
     config.optimizer.from_optax.name = "sgd"
     with pytest.raises(ValueError, match="b2 = .* read by nothing .* belongs to adam, adamw, lion"):
-        rules.check(config, make_task(config))
+        check(config)
 
 
 def test_warmup_does_not_lose_its_first_step():

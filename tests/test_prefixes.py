@@ -10,8 +10,8 @@ from conftest import initial, toy
 
 import grokjax
 from grokjax.config import registry
+from grokjax.config.experiment import make_network
 from grokjax.core.prefixes import Prefixes, find_prefixes, plain
-from grokjax.core.trainer import make_model
 from grokjax.models import transformer
 from grokjax.models._decoder import Block
 from grokjax.models._positions import POSITIONS
@@ -37,7 +37,7 @@ def test_only_positions_with_fewer_prefixes_than_examples_are_shared():
 
 def difference(task, rows_B, shared=2, **model):
     """Largest difference of each example's logits [B], and of gradients, of shared and plain."""
-    network = make_model(task, {"name": "transformer"} | model)
+    network = make_network(task, {"name": "transformer"} | model)
     table = jax.tree.map(jnp.asarray, task.examples)
     inputs_NxL, labels_N = table.inputs_NxL, table.labels_N
     trees = find_prefixes(np.asarray(inputs_NxL)).tree(rows_B), plain(inputs_NxL[rows_B])

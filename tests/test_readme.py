@@ -64,7 +64,7 @@ def run(arguments, workdir):
 def test_the_commands_of_the_readme_about_studies_work(tmp_path):
     """In their order; of each study one arm, at toy size."""
     results = tmp_path / "results"
-    small = [f"--results={results}", "--size=quick", "--seeds=2", CACHE]
+    small = [f"--results={results}", "--size=smoke", "--seeds=2", CACHE]
     for words in [*words_of("experiments.l1_grokfast"), *words_of("experiments ")]:
         flags = {"list": [], "all": [*small, "--status"]}  # to train all is to train each in turn
         flags = flags.get(words[-1], [*small, "--only=division/baseline"])

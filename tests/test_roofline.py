@@ -12,7 +12,7 @@ from conftest import toy
 import grokjax
 from benchmarks import flops, harness, plain_models, roofline
 from benchmarks.one_step import one_step
-from grokjax.core.trainer import make_model
+from grokjax.config.experiment import make_network
 from grokjax.models import _attention
 
 ROWS = [7, 7, 11, 11]  # of the toy: 7 first tokens, of which each has one second, then the batch
@@ -27,7 +27,7 @@ def counted_in_step(config):
 
 
 def decoder_of(config):
-    return make_model(harness.setup(config, 1).task, config.model)
+    return make_network(harness.setup(config, 1).task, config.model)
 
 
 def by_hand(config):

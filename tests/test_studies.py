@@ -14,8 +14,7 @@ import pytest
 from made_results import leave
 
 import grokjax
-from grokjax.config.config import make_task
-from grokjax.config.rules import check, check_sections
+from grokjax.config.experiment import check
 from grokjax.core import loop
 from grokjax.studies.process import ArmProcess
 from grokjax.studies.study import claims, read
@@ -25,7 +24,7 @@ STUDIES = sorted(claims(ROOT / "experiments"))
 CACHE = Path("~/.cache/grokjax/tests").expanduser()
 TOY = '''"""Decay brings grokking forward."""
 
-from grokjax import Study, base, conduct, grid
+from grokjax import Study, base, grid, run_study
 
 
 def arms(size):
@@ -47,7 +46,7 @@ STUDY = Study(__file__, __doc__, arms)
 get_config = STUDY.get_config
 
 if __name__ == "__main__":
-    conduct(STUDY)
+    run_study(STUDY)
 '''
 
 
@@ -78,12 +77,11 @@ def rows(folder):
 def test_every_arm_of_every_study_is_a_config_in_each_size(name):
     study = read(ROOT / "experiments" / f"{name}.py")
 
-    for size in ("quick", "desk", "paper"):
+    for size in ("smoke", "default", "paper"):
         for arm, config in study.arms(size).items():
             one = study.get_config(f"{arm},{size}")
             assert one.to_json() == config.to_json()
-            check_sections(config)
-            check(config, make_task(config))
+            check(config)
             assert size != "paper" or config.schedule.num_steps >= 50_000
 
 
@@ -91,7 +89,7 @@ def test_every_arm_of_every_study_is_a_config_in_each_size(name):
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_first_and_the_last_arm_of_every_study_train_at_toy_size(name):
     """The others are of the same plug-ins, or of one more that has a conformance test."""
-    arms = read(ROOT / "experiments" / f"{name}.py").arms("quick")
+    arms = read(ROOT / "experiments" / f"{name}.py").arms("smoke")
     first, *_, last = arms
     for arm in (first, last):
         config = arms[arm]
@@ -237,30 +235,30 @@ def test_two_processes_share_the_arms_of_a_study(tmp_path):
 
 
 @pytest.mark.slow
-def test_shares_of_the_runs_merge_to_what_one_process_gives(tmp_path):
-    """Three runs in five shares, each with a stop of its own."""
+def test_shards_of_the_runs_merge_to_what_one_process_gives(tmp_path):
+    """Three runs in five shards, each with a stop of its own."""
     path = toy(tmp_path, extra="[c.schedule.update(stop_after_grok=1) for c in configs.values()]")
-    whole, shares = tmp_path / "whole", tmp_path / "shares"
+    whole, shards = tmp_path / "whole", tmp_path / "shards"
     flags = ["--only=with"]
     assert conduct(path, whole, *flags).returncode == 0
     for i in (1, 2, 3, 4, 5):  # the first and the third have no run
-        assert conduct(path, shares, *flags, f"--chunk={i}/5").returncode == 0
+        assert conduct(path, shards, *flags, f"--shard={i}/5").returncode == 0
 
-    histories = [dict(np.load(results / "toy/with/history.npz")) for results in (shares, whole)]
+    histories = [dict(np.load(results / "toy/with/history.npz")) for results in (shards, whole)]
     assert histories[0].keys() == histories[1].keys()
     for name, values in histories[0].items():
         np.testing.assert_array_equal(values, histories[1][name], err_msg=name)
-    assert rows(shares / "toy") == rows(whole / "toy")
+    assert rows(shards / "toy") == rows(whole / "toy")
 
 
-def test_an_arm_trained_in_shares_says_how_many_are_finished(tmp_path):
-    arm = ArmProcess("toy.py:with,quick", grokjax.base(), tmp_path / "with", [])
+def test_an_arm_trained_in_shards_says_how_many_are_finished(tmp_path):
+    arm = ArmProcess("toy.py:with,smoke", grokjax.base(), tmp_path / "with", [])
     assert arm.progress().status == "waiting"
-    leave(tmp_path / "with/chunk-1-of-3", [300])
-    (tmp_path / "with/chunk-1-of-3/summary.json").touch()
-    leave(tmp_path / "with/chunk-3-of-3", [None], status="running")
+    leave(tmp_path / "with/shard-1-of-3", [300])
+    (tmp_path / "with/shard-1-of-3/summary.json").touch()
+    leave(tmp_path / "with/shard-3-of-3", [None], status="running")
 
-    assert arm.progress().status == "1 of 3 shares"
+    assert arm.progress().status == "1 of 3 shards"
 
 
 @pytest.mark.slow
@@ -276,10 +274,10 @@ def test_another_size_in_the_same_folder_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--chunk=1/0"], "--chunk 1/0; choose the i-th of n shares"),
+        (["--shard=1/0"], "--shard 1/0; choose the i-th of n shards"),
         (["--only=both"], "no arm is called 'both'; choose from without, with"),
         (["--seeds=x"], "--seeds x; choose a number such as 8"),
-        (["--chunk=3/2"], "--chunk 3/2; choose the i-th of n shares"),
+        (["--shard=3/2"], "--shard 3/2; choose the i-th of n shards"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, flags, words):

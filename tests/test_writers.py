@@ -31,7 +31,7 @@ STUDY = Study(__file__, __doc__, lambda size: {"part/baseline": base()})
 get_config = STUDY.get_config
 
 if __name__ == "__main__":
-    conduct(STUDY)
+    run_study(STUDY)
 '''
 SUMMARY = {
     "overall": {"runs": 2, "grokked": 1},
@@ -203,7 +203,7 @@ def test_the_command_sends_what_is_in_the_history(tmp_path, offline):
 def test_a_study_passes_the_wish_on_to_its_arms(tmp_path, offline):
     (tmp_path / "toy_study.py").write_text(STUDY)
     done = subprocess.run(
-        [sys.executable, "toy_study.py", "--size=quick", "--wandb"],
+        [sys.executable, "toy_study.py", "--size=smoke", "--wandb"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -7,16 +7,15 @@ is a tuple of values and the runs are their grid. Everything else is static.
 import json
 import runpy
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
 from grokjax.config import registry
-from grokjax.config.grid import RUNS
+from grokjax.config.grid import entries
 from grokjax.core.checks import did_you_mean
-from grokjax.core.data import Task
 
 
 def base(choice: str = "", *, task="modular", model="transformer", optimizer="adamw") -> ConfigDict:
@@ -29,11 +28,12 @@ def base(choice: str = "", *, task="modular", model="transformer", optimizer="ad
         optimizer: names joined by `+`, or a dict of options by name: a chain, left to right.
     """
     chosen = {"task": task, "model": model, "optimizer": optimizer, **_parse_choice(choice)}
+    chain = _chain(chosen["optimizer"])
     return ConfigDict(
         {
             "task": _section("task", chosen["task"]),
             "model": _section("model", chosen["model"]),
-            "optimizer": _chain(chosen["optimizer"]),
+            "optimizer": chain,
             "split": {
                 "held_out": (),  # labels whose examples are never trained on
                 "symmetric": False,  # keep a + b and b + a on the same side
@@ -54,7 +54,7 @@ def base(choice: str = "", *, task="modular", model="transformer", optimizer="ad
                 "eval_block": 2048,
             },
             "grok": {"threshold": 0.99, "count": 3, "rule": "sustained"},
-            "runs": {name: entry.default for name, entry in RUNS.items()},
+            "runs": {name: hparam.values for name, hparam in entries(chain["chain"]).items()},
             "lift": "auto",  # or vmap, map, a number of runs at a time
             "log_every": 0,  # steps between lines on the console; 0: every evaluation
         }
@@ -65,7 +65,11 @@ def grid(runs: Mapping, **entries) -> ConfigDict:
     """`config.runs` with some entries replaced; a single value is a grid of one."""
     runs = dict(runs)
     for name, values in entries.items():
-        _check_known(f"runs.{name}", name, RUNS)
+        if name not in runs:
+            choices = ", ".join(runs)
+            raise ValueError(
+                f"runs.{name} is unknown; choose from {choices}{belongs_to(name, runs)}"
+            )
         runs[name] = tuple(values) if isinstance(values, tuple | list | range) else (values,)
     return ConfigDict(runs)
 
@@ -92,30 +96,16 @@ def load(path: str) -> ConfigDict:
     return config
 
 
-def make_task(config: ConfigDict) -> Task:
-    """The task of a config's `task` section."""
-    options = config.task.to_dict()
-    return registry.find("task", options.pop("name")).make(**options)
+def belongs_to(hparam: str, known: Iterable[str]) -> str:
+    """Why `config.runs` lacks an entry: it is another optimizer's, or misspelt."""
+    if readers := registry.readers(hparam):
+        return f"; {hparam} belongs to {', '.join(readers)}"
+    return did_you_mean(hparam, known)
 
 
 def plain(config: ConfigDict) -> dict[str, Any]:
     """A config as JSON would give it back."""
     return json.loads(config.to_json())
-
-
-def static(config: ConfigDict) -> dict[str, Any]:
-    """The static half of a config, as keyword arguments of `make_trainer`."""
-    values = config.to_dict()
-    schedule = values["schedule"]
-    return {
-        **{
-            name: values[name]
-            for name in ("model", "matmul_precision", "loss", "batches", "batch_size")
-        },
-        "optimizer": {name: values["optimizer"].get(name, {}) for name in config.optimizer.chain},
-        "learning_rate_schedule": schedule["learning_rate"],
-        **{n: schedule[n] for n in ("num_steps", "eval_every", "eval_examples", "eval_block")},
-    }
 
 
 def _parse_choice(choice):
@@ -147,7 +137,11 @@ def _options(kind, name, given):
     """All options of a plug-in, those not given at the default of its signature."""
     known = registry.options(kind, name)
     for option in given:
-        _check_known(f"{kind} {name} has no option {option!r}", option, known)
+        if option not in known:
+            raise ValueError(
+                f"{kind} {name} has no option {option!r}; "
+                f"choose from {', '.join(known)}{did_you_mean(option, known)}"
+            )
     return {o: given.get(o, _default(parameter)) for o, parameter in known.items()}
 
 
@@ -158,18 +152,12 @@ def _default(parameter):
     return config_dict.placeholder(type_)
 
 
-def _check_known(what, name, known):
-    if name not in known:
-        raise ValueError(
-            f"{what} is unknown; choose from {', '.join(known)}{did_you_mean(name, known)}"
-        )
-
-
-def flat(config, prefix="") -> list[tuple[str, Any]]:
+def flat(config: Mapping | ConfigDict, prefix: str = "") -> list[tuple[str, Any]]:
     """The entries of a config as (dotted path, value)."""
-    items = config.items()
-    entries = []
-    for name, value in items:
-        nested = isinstance(value, Mapping | ConfigDict)
-        entries += flat(value, f"{prefix}{name}.") if nested else [(prefix + name, value)]
-    return entries
+    pairs = []
+    for name, value in config.items():
+        if isinstance(value, Mapping | ConfigDict):
+            pairs += flat(value, f"{prefix}{name}.")
+        else:
+            pairs.append((prefix + name, value))
+    return pairs

@@ -1,46 +1,82 @@
-"""An experiment: a config turned into what the loop takes."""
+"""An experiment: a config checked and built, once."""
 
-from typing import NamedTuple
+import functools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 from ml_collections import ConfigDict
 
-from grokjax.config import config as config_lib
-from grokjax.config.grid import expand, share
-from grokjax.config.rules import check, check_sections
+from grokjax.config import grid, registry, rules
+from grokjax.config.config import plain
+from grokjax.core import losses, schedules
+from grokjax.core.batches import BATCHES
 from grokjax.core.data import Task
 from grokjax.core.dataset import Dataset, checksum, make_dataset
+from grokjax.core.evaluation import make_evaluation
+from grokjax.core.optimizer import chain
 from grokjax.core.run import Run
-from grokjax.core.trainer import Trainer, make_model, make_trainer
+from grokjax.core.split import Strata, find_strata
+from grokjax.core.trainer import MATMUL_PRECISIONS, Recipe, Trainer, make_trainer
+
+
+class Parts(NamedTuple):
+    """What a config asks for, on the host."""
+
+    task: Task
+    strata: Strata
+    runs_R: Run
+    labels: list[str]  # one for each run
+    recipe: Recipe
 
 
 class Experiment(NamedTuple):
     """Everything `loop.chunks` needs, and names for the runs."""
 
+    config: ConfigDict
     task: Task
     dataset: Dataset
+    recipe: Recipe
     trainer: Trainer
     runs_R: Run
-    labels: list[str]  # one per run
-    record: dict  # the config and a checksum of the table: what makes it this very experiment
+    labels: list[str]  # one for each run
+    record: dict[str, Any]  # the config and a checksum of the table, for JSON
 
-    def share(self, i: int, n: int) -> "Experiment":
-        """The same experiment with the i-th of n shares of its runs, i = 1 .. n."""
-        size, runs = len(self.labels), share(len(self.labels), i, n)
+    def shard(self, i: int, n: int) -> "Experiment":
+        """The same experiment with the i-th of n shards of its runs, i = 1 .. n."""
+        num_runs = len(self.labels)
+        runs = grid.shard(num_runs, i, n)
         if not runs:
-            raise ValueError(f"chunk {i}/{n} of {size} runs is empty; choose at most {size} chunks")
+            raise ValueError(
+                f"shard {i}/{n} of {num_runs} runs is empty; choose at most {num_runs} shards"
+            )
         return self._replace(
             runs_R=jax.tree.map(lambda x: x[runs.start : runs.stop], self.runs_R),
             labels=[self.labels[r] for r in runs],
-            record=self.record | {"chunk": f"{i}/{n}"},
+            record=self.record | {"shard": f"{i}/{n}"},
         )
+
+
+def check(config: ConfigDict) -> Parts:
+    """Checks a config and builds its parts, without touching a device.
+
+    Raises:
+        ValueError: for the first thing in it that is invalid.
+    """
+    rules.check_entries(config)
+    task = make_task(config.task)
+    rules.check_chain(config)
+    rules.check_groups(config, task)
+    strata = find_strata(task, config.split.held_out, config.split.symmetric)
+    runs_R, labels = grid.expand(config, task.group_sizes, strata)
+    rules.check_batches(config, task, strata, runs_R, labels)
+    return Parts(task, strata, runs_R, labels, make_recipe(config, task))
 
 
 def setup(config: ConfigDict) -> Experiment:
     """Checks a config and builds its experiment; raises a ValueError before anything is traced."""
-    check_sections(config)
-    task = config_lib.make_task(config)
-    check(config, task)
+    parts = check(config)
     if config.matmul_precision == "bfloat16" and jax.default_backend() == "cpu":
         raise ValueError(
             "matmul_precision = 'bfloat16' changes nothing on a CPU, whose products are float32; "
@@ -48,14 +84,51 @@ def setup(config: ConfigDict) -> Experiment:
         )
     if config.loss.precision == "float64":
         jax.config.update("jax_enable_x64", True)  # for the rest of the process
-    runs_R, labels = expand(config, task)
-    static = config_lib.static(config)
-    trainer = make_trainer(task, **static)
-    dataset = make_dataset(
-        task,
-        causal=make_model(task, static["model"]).causal,
-        held_out=config.split.held_out,
-        symmetric=config.split.symmetric,
+    return Experiment(
+        config=config,
+        task=parts.task,
+        dataset=make_dataset(parts.task, parts.strata, causal=parts.recipe.network.causal),
+        recipe=parts.recipe,
+        trainer=make_trainer(parts.recipe),
+        runs_R=parts.runs_R,
+        labels=parts.labels,
+        record=plain(config) | {"table_checksum": checksum(parts.task)},
     )
-    record = config_lib.plain(config) | {"table_checksum": checksum(task)}
-    return Experiment(task, dataset, trainer, runs_R, labels, record)
+
+
+def make_recipe(config: ConfigDict, task: Task) -> Recipe:
+    """The static half of an experiment: every name in the config as the object it stands for."""
+    schedule = config.schedule
+    return Recipe(
+        network=make_network(task, config.model),
+        matmul_precision=MATMUL_PRECISIONS[config.matmul_precision],
+        make_optimizer=functools.partial(_make_chain, config.optimizer.to_dict()),
+        schedule=functools.partial(schedules.factor, schedule.learning_rate, schedule.num_steps),
+        per_example=losses.in_precision(losses.LOSSES[config.loss.name], config.loss.precision),
+        penalty=losses.PENALTIES[config.loss.l1],
+        draw_batch=functools.partial(BATCHES[config.batches], batch_size=config.batch_size),
+        eval_every=schedule.eval_every,
+        evaluation=make_evaluation(task, schedule.eval_examples, schedule.eval_block),
+    )
+
+
+def make_task(section: Mapping[str, Any]) -> Task:
+    """The task of a config's `task` section."""
+    options = dict(section)
+    return registry.find("task", options.pop("name")).make(**options)
+
+
+def make_network(task: Task, section: Mapping[str, Any]) -> nn.Module:
+    """The model of a config's `model` section, sized for a task."""
+    options = dict(section)
+    return registry.find("model", options.pop("name")).Model(
+        num_tokens=task.num_tokens,
+        num_classes=task.num_classes,
+        length=task.examples.inputs_NxL.shape[1],
+        **options,
+    )
+
+
+def _make_chain(section, hparams):
+    options = {name: section.get(name, {}) for name in section["chain"]}
+    return chain(*(registry.make_optimizer(name, options[name], hparams) for name in options))

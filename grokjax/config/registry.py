@@ -1,8 +1,9 @@
-"""From a name in the config to a module: the folder is the registry.
+"""From a name in the config to a part: the folder is the registry.
 
-A plug-in's signature says which options it has. Parameters without a default are the
-traced hyperparameters that it takes from `config.runs`; those with a default are static
-options, and their default lives there and nowhere else. Where the options decide which
+A part's signature says which options it has. Parameters without a default are the traced
+hyperparameters that it takes from `config.runs`; those with a default are static options, and
+their default lives there and nowhere else. A hyperparameter that no other part reads stands in
+the module's own `HPARAMS`, the others in `optimizers/_hparams.py`. Where the options decide which
 hyperparameters are read, a module has a function `reads(**options)` that lists them.
 """
 
@@ -11,40 +12,78 @@ import inspect
 import pkgutil
 from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 from grokjax.core.checks import check_choice
+from grokjax.core.hparams import Hparam
+from grokjax.core.optimizer import Optimizer
+from grokjax.optimizers._hparams import SHARED
 
 KINDS = {"task": "tasks", "model": "models", "optimizer": "optimizers"}
 GIVEN_TO_MODELS = ("num_tokens", "num_classes", "length", "parent", "name")
 
 
 def names(kind: str) -> list[str]:
-    """The plug-ins of a kind: `task`, `model` or `optimizer`; names with _ are their bases."""
+    """The parts of a kind: `task`, `model` or `optimizer`; modules with _ are their bases."""
     package = importlib.import_module(f"grokjax.{KINDS[kind]}")
-    found = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return sorted(name for name in found if not name.startswith("_"))
+    modules = pkgutil.iter_modules(package.__path__)
+    return sorted(module.name for module in modules if not module.name.startswith("_"))
 
 
 def find(kind: str, name: str) -> ModuleType:
-    """The module of a plug-in; an unknown name is an error that lists the choices."""
+    """The module of a part; an unknown name is an error that lists the choices."""
     check_choice(kind, name, names(kind))
     return importlib.import_module(f"grokjax.{KINDS[kind]}.{name}")
 
 
-def hparams(kind: str, name: str, options: Mapping | None = None) -> list[str]:
-    """Names of the traced hyperparameters that a plug-in reads, given its options."""
-    reads = getattr(find(kind, name), "reads", None)
-    if reads:
-        return reads(**(options or {}))
-    return [p.name for p in _parameters(kind, name) if p.default is p.empty]
-
-
 def options(kind: str, name: str) -> dict[str, inspect.Parameter]:
-    """The static options of a plug-in, each with its default and annotation."""
+    """The static options of a part, each with its default and annotation."""
     return {p.name: p for p in _parameters(kind, name) if p.default is not p.empty}
+
+
+def hparams(name: str) -> dict[str, Hparam]:
+    """The hyperparameters that an optimizer may read.
+
+    Raises:
+        ValueError: if one of them is declared nowhere.
+    """
+    own = getattr(find("optimizer", name), "HPARAMS", {})
+    read = [p.name for p in _parameters("optimizer", name) if p.default is p.empty]
+    known = SHARED | own
+    if undeclared := [hparam for hparam in read if hparam not in known]:
+        raise ValueError(
+            f"optimizer {name} reads {undeclared[0]!r}, which it does not declare; add HPARAMS = "
+            f"{{{undeclared[0]!r}: Hparam(default, type, range)}} to its module"
+        )
+    return {hparam: known[hparam] for hparam in [*read, *own]}
+
+
+def reads(name: str, options: Mapping[str, Any]) -> list[str]:
+    """Names of the hyperparameters that an optimizer does read with these options."""
+    choose = getattr(find("optimizer", name), "reads", None)
+    return choose(**options) if choose else list(hparams(name))
+
+
+def readers(hparam: str) -> list[str]:
+    """The optimizers that may read a hyperparameter."""
+    return [name for name in names("optimizer") if hparam in hparams(name)]
+
+
+def make_optimizer(name: str, options: Mapping[str, Any], values: Mapping[str, Any]) -> Optimizer:
+    """One element of a chain.
+
+    Args:
+        name: of its module.
+        options: its static options.
+        values: of its hyperparameters, and maybe of others, by name.
+    """
+    traced = {hparam: values[hparam] for hparam in reads(name, options)}
+    return find("optimizer", name).make(**traced, **options)
 
 
 def _parameters(kind, name):
     module = find(kind, name)
     parameters = inspect.signature(module.Model if kind == "model" else module.make).parameters
-    return [p for p in parameters.values() if kind != "model" or p.name not in GIVEN_TO_MODELS]
+    given = GIVEN_TO_MODELS if kind == "model" else ()
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p for p in parameters.values() if p.name not in given and p.kind in kinds]

@@ -1,20 +1,19 @@
-"""Checks of a whole config, before anything is traced."""
+"""Rules that a config must obey, checked before anything is traced."""
 
 import re
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax.config import registry
-from grokjax.config.config import base, flat, static
-from grokjax.config.grid import NOT_HPARAMS, RUNS, expand, typed
+from grokjax.config.config import base, belongs_to, flat
 from grokjax.core import batches, losses, schedules
 from grokjax.core.checks import check_at_least, check_choice, did_you_mean
 from grokjax.core.data import Task
-from grokjax.core.split import find_strata
+from grokjax.core.run import Run
+from grokjax.core.split import Strata
 from grokjax.core.trainer import MATMUL_PRECISIONS
-
-READ_BY_TRAINER = (*NOT_HPARAMS, "init_scale", "learning_rate", "l1", "label_noise")
 
 CHOICES = {  # entries that name one of a few things
     "loss.name": losses.LOSSES,
@@ -25,44 +24,119 @@ CHOICES = {  # entries that name one of a few things
     "schedule.learning_rate": schedules.SCHEDULES,
     "grok.rule": ("sustained", "s3"),
 }
-POSITIVE = (
-    *("batch_size", "schedule.num_steps", "schedule.eval_every", "schedule.checkpoint_every"),
-    *("schedule.keep", "schedule.eval_block", "grok.count"),
-)
-NOT_NEGATIVE = ("schedule.eval_examples", "schedule.stop_after_grok", "log_every")
+LOWEST = {  # entries that are numbers: their least value
+    "batch_size": 1,
+    "schedule.num_steps": 1,
+    "schedule.eval_every": 1,
+    "schedule.checkpoint_every": 1,
+    "schedule.keep": 1,
+    "schedule.eval_block": 1,
+    "schedule.eval_examples": 0,
+    "schedule.stop_after_grok": 0,
+    "grok.count": 1,
+    "log_every": 0,
+}
 
 
-def check(config: ConfigDict, task: Task) -> None:
-    """Raises a ValueError for the first thing in a config that cannot be meant."""
-    for low, paths in ((1, POSITIVE), (0, NOT_NEGATIVE)):
-        for path in paths:
-            check_at_least(path, _at(config, path), low)
+def check_entries(config: ConfigDict) -> None:
+    """Every entry exists in the base of the same parts, and its value is one of those it may have.
+
+    Raises:
+        ValueError: for the first entry that is invalid.
+    """
+    chain = "+".join(config.optimizer.chain)
+    usual = base(task=config.task.name, model=config.model.name, optimizer=chain)
+    known = dict(flat(usual))
+    for path, value in flat(config):
+        if path not in known:
+            raise ValueError(f"unknown config entry {path!r}{hint(path, known)}")
+        _check_type(path, value, known[path])
+
+    values = dict(flat(config))
+    for path, low in LOWEST.items():
+        check_at_least(path, values[path], low)
     for path, choices in CHOICES.items():
-        check_choice(path, _at(config, path), choices)
+        check_choice(path, values[path], choices)
     if not 0 < config.grok.threshold <= 1:
         raise ValueError(f"grok.threshold = {config.grok.threshold}; choose above 0, at most 1")
-    usual = base().grok
-    if config.grok.rule == "s3" and config.grok.to_dict() != {**usual.to_dict(), "rule": "s3"}:
+    if config.grok.rule == "s3" and config.grok.to_dict() != usual.grok.to_dict() | {"rule": "s3"}:
         raise ValueError("grok.rule = 's3' has its own threshold and count; leave them as they are")
     if config.lift not in ("auto", "vmap", "map") and not re.fullmatch(r"[1-9]\d*", config.lift):
         raise ValueError(
             f"lift = {config.lift!r}; choose auto, vmap, map or a number of runs at a time"
         )
-    _check_schedule(config.schedule)
-    if config.log_every % config.schedule.eval_every:
+    _check_intervals(config)
+
+
+def check_chain(config: ConfigDict) -> None:
+    """One element of the chain steps; only those AFTER_STEP follow it, and nothing follows a LAST.
+
+    Raises:
+        ValueError: for another order, or an element whose options are invalid.
+    """
+    chain = {name: config.optimizer.get(name, {}) for name in config.optimizer.chain}
+    rated = [name for name in chain if "learning_rate" in registry.reads(name, chain[name])]
+    late = [
+        name for name in chain if getattr(registry.find("optimizer", name), "AFTER_STEP", False)
+    ]
+    last = [name for name in chain if getattr(registry.find("optimizer", name), "LAST", False)]
+    _check_order(list(chain), rated, late, last)
+    for name, options in chain.items():
+        defaults = {hparam: entry.default for hparam, entry in registry.hparams(name).items()}
+        registry.make_optimizer(name, options, defaults)
+
+
+def check_groups(config: ConfigDict, task: Task) -> None:
+    """What is for mixtures is given for mixtures only."""
+    for entry, value in (
+        ("runs.mix", config.runs.mix),
+        ("split.proportional", config.split.proportional),
+    ):
+        if value and not task.groups:
+            raise ValueError(
+                f"{entry} = {value!r} is for mixtures; task {config.task.name} is one task"
+            )
+
+
+def check_batches(
+    config: ConfigDict, task: Task, strata: Strata, runs_R: Run, labels: Sequence[str]
+) -> None:
+    """Every task with a share has rows on both sides, and no slot of a batch repeats one.
+
+    Raises:
+        ValueError: for the first run of which that is not true.
+    """
+    slack = np.bincount(strata.unit_N).max() // 2  # by so much a split moves to a unit's border
+    noise_R = runs_R.hparams["label_noise"]
+    for r, label in enumerate(labels):
+        for g in np.flatnonzero(runs_R.share_G[r]):
+            where = f"run {label!r}" + (f", task {task.groups[g].name!r}" if task.groups else "")
+            num_train = int(runs_R.num_train_G[r, g])
+            num_rows = task.group_sizes[g]
+            if num_train - slack < 1 or num_train + slack >= num_rows:
+                raise ValueError(
+                    f"{where} trains on {num_train} of {num_rows} examples; "
+                    "choose a train_fraction that leaves some on both sides"
+                )
+            slots = int(runs_R.share_G[r, g])
+            if config.batches == "shuffled" and slots > num_train - slack:
+                raise ValueError(
+                    f"batch_size = {config.batch_size} reads {slots} examples at once from a "
+                    f"training set of {num_train} ({where}); choose less, or batches = 'full'"
+                )
+            if noise_R[r] > num_train - slack:
+                raise ValueError(
+                    f"runs.label_noise has {noise_R[r]:g}, more labels than the {num_train} that "
+                    f"{where} trains on"
+                )
+    examples = config.batch_size * config.schedule.num_steps
+    if config.batches == "shuffled" and examples >= 2**32:
         raise ValueError(
-            f"log_every = {config.log_every} is not a multiple of schedule.eval_every = "
-            f"{config.schedule.eval_every}; metrics are known only then"
+            f"batch_size * schedule.num_steps = {examples}; choose less than 2**32 examples in all"
         )
-    for name in RUNS:
-        typed(name, config.runs[name])
-    _check_chain(static(config)["optimizer"])
-    _check_all_read(config)
-    _check_groups(config, task)
-    _check_batch(config, task)
 
 
-def hint(path: str, known) -> str:
+def hint(path: str, known: Iterable[str]) -> str:
     """What a user may have meant by an entry that does not exist."""
     kind, _, option = path.partition(".")
     nested = [k for k in known if k.startswith(f"{kind}.") and k.endswith(f".{option}")]
@@ -70,53 +144,41 @@ def hint(path: str, known) -> str:
         return f"; did you mean {nested[0]!r}?"
     if kind in registry.KINDS and option in ("", "name"):
         return "; choose plug-ins behind a colon: --config file.py:task=...,model=...,optimizer=a+b"
+    if kind == "runs" and registry.readers(option):
+        return belongs_to(option, ())
     return did_you_mean(path, known) or "; see --help"
 
 
-def check_sections(config):
-    """Every entry exists in the base of the same plug-ins, and has its type."""
-    reference = base(
-        task=config.task.name, model=config.model.name, optimizer="+".join(config.optimizer.chain)
-    )
-    known = dict(flat(reference))
-    for path, value in flat(config):
-        if path not in known:
-            raise ValueError(f"unknown config entry {path!r}{hint(path, known)}")
-        wanted = type(known[path])
-        fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
-        if known[path] is not None and (not fits or (wanted is int and isinstance(value, bool))):
-            raise ValueError(f"{path} = {value!r}; a {wanted.__name__} is needed")
+def _check_type(path, value, usual):
+    wanted = type(usual)
+    fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
+    if usual is not None and (not fits or (wanted is int and isinstance(value, bool))):
+        raise ValueError(f"{path} = {value!r}; a {wanted.__name__} is needed")
 
 
-def _check_schedule(schedule):
+def _check_intervals(config):
+    schedule = config.schedule
     for name in ("num_steps", "checkpoint_every"):
         if schedule[name] % schedule.eval_every:
             raise ValueError(
                 f"schedule.eval_every = {schedule.eval_every} does not divide "
                 f"schedule.{name} = {schedule[name]}; choose a multiple"
             )
+    if config.log_every % schedule.eval_every:
+        raise ValueError(
+            f"log_every = {config.log_every} is not a multiple of schedule.eval_every = "
+            f"{schedule.eval_every}; metrics are known only then"
+        )
 
 
-def _check_chain(chain):
-    """The order is right, and every element can be made."""
-    reads = {name: registry.hparams("optimizer", name, options) for name, options in chain.items()}
-    _check_order(list(chain), [name for name in chain if "learning_rate" in reads[name]])
-    for name, options in chain.items():
-        make = registry.find("optimizer", name).make
-        make(**{h: RUNS[h].default[0] for h in reads[name]}, **options)
-
-
-def _check_order(chain, rated):
-    """One element steps; only those AFTER_STEP stand behind it, and nothing behind a LAST."""
-    late, last = (
-        [name for name in chain if getattr(registry.find("optimizer", name), mark, False)]
-        for mark in ("AFTER_STEP", "LAST")
-    )
+def _check_order(chain, rated, late, last):
     steps = [name for name in rated if name not in late]
 
     def rank(name):
         """0 filters, 1 the step, 2 what acts on it, 3 what has to see it finished."""
-        return 3 if name in last else 2 if name in late else int(name in rated)
+        if name in last:
+            return 3
+        return 2 if name in late else int(name in rated)
 
     def ordered(names):
         return "+".join(sorted(names, key=rank))
@@ -133,70 +195,3 @@ def _check_order(chain, rated):
         raise ValueError(f"{what}: nothing may change the steps of {step}; choose {better}, say")
     if "+".join(chain) != ordered(chain):
         raise ValueError(f"{what} is out of order; choose {ordered(chain)}")
-
-
-def _check_all_read(config):
-    chain = static(config)["optimizer"]
-    schedule = config.schedule.learning_rate
-    read = {h for name, o in chain.items() for h in registry.hparams("optimizer", name, o)}
-    read |= schedules.reads(schedule)
-    for name, entry in RUNS.items():
-        if config.runs[name] == entry.default or name in (*READ_BY_TRAINER, *read):
-            continue
-        others = [o for o in registry.names("optimizer") if o not in chain]
-        readers = [o for o in others if name in registry.hparams("optimizer", o)]
-        readers += [s for s in schedules.SCHEDULES if name in schedules.reads(s)]
-        raise ValueError(
-            f"runs.{name} = {config.runs[name]} is read by nothing in this config (optimizer "
-            f"{'+'.join(chain)}, schedule {schedule}); it belongs to {', '.join(readers)}"
-        )
-
-
-def _check_groups(config, task):
-    for entry, value in (
-        ("runs.mix", config.runs.mix),
-        ("split.proportional", config.split.proportional),
-    ):
-        if value and not task.groups:
-            raise ValueError(
-                f"{entry} = {value!r} is for mixtures; task {config.task.name} is one task"
-            )
-
-
-def _check_batch(config, task):
-    """Every task with a share has rows on both sides, and no slot of a batch repeats one."""
-    runs_R, labels = expand(config, task)
-    strata = find_strata(task, config.split.held_out, config.split.symmetric)
-    slack = np.bincount(strata.unit_N).max() // 2  # by so much a split moves to a unit's border
-    noise_R = runs_R.hparams["label_noise"]
-    for r, label in enumerate(labels):
-        for g in np.flatnonzero(runs_R.share_G[r]):
-            where = f"run {label!r}" + (f", task {task.groups[g].name!r}" if task.groups else "")
-            asked, num_rows = int(runs_R.num_train_G[r, g]), task.group_sizes[g]
-            if asked - slack < 1 or asked + slack >= num_rows:
-                raise ValueError(
-                    f"{where} trains on {asked} of {num_rows} examples; "
-                    "choose a train_fraction that leaves some on both sides"
-                )
-            slots = int(runs_R.share_G[r, g])
-            if config.batches == "shuffled" and slots > asked - slack:
-                raise ValueError(
-                    f"batch_size = {config.batch_size} reads {slots} examples at once from a "
-                    f"training set of {asked} ({where}); choose less, or batches = 'full'"
-                )
-            if noise_R[r] > asked - slack:
-                raise ValueError(
-                    f"runs.label_noise has {noise_R[r]:g}, more labels than the {asked} that "
-                    f"{where} trains on"
-                )
-    examples = config.batch_size * config.schedule.num_steps
-    if config.batches == "shuffled" and examples >= 2**32:
-        raise ValueError(
-            f"batch_size * schedule.num_steps = {examples}; choose less than 2**32 examples in all"
-        )
-
-
-def _at(config, path):
-    for name in path.split("."):
-        config = config[name]
-    return config

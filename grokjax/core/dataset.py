@@ -9,7 +9,7 @@ import numpy as np
 
 from grokjax.core import prefixes
 from grokjax.core.data import Examples, Task
-from grokjax.core.split import Strata, find_strata
+from grokjax.core.split import Strata
 
 
 class Dataset(flax.struct.PyTreeNode):
@@ -29,17 +29,17 @@ class Dataset(flax.struct.PyTreeNode):
         return self.prefixes.tree(rows_B)
 
 
-def make_dataset(task: Task, *, causal: bool = True, **split) -> Dataset:
+def make_dataset(task: Task, strata: Strata, *, causal: bool = True) -> Dataset:
     """A task's examples on the device.
 
     Args:
         task: what is trained.
+        strata: of its rows, from `find_strata`.
         causal: find the distinct prefixes; only causal models can use them.
-        split: what `find_strata` takes.
     """
     find = prefixes.find_prefixes if causal else prefixes.without_sharing
     shared = find(np.asarray(task.examples.inputs_NxL))
-    return jax.tree.map(jnp.asarray, Dataset(task.examples, shared, find_strata(task, **split)))
+    return jax.tree.map(jnp.asarray, Dataset(task.examples, shared, strata))
 
 
 def checksum(task: Task) -> int:

@@ -2,13 +2,17 @@
 
 import functools
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from grokjax.core import devices
+from grokjax.core.dataset import Dataset
 from grokjax.core.devices import EVERYWHERE, OVER_RUNS
+from grokjax.core.run import Run
+from grokjax.core.trainer import Trainer
 
 SECONDS_PER_CHUNK = 5.0  # a signal is answered within about this time
 TRIAL_STEPS = 2  # of the first chunk, which tells how long a step takes
@@ -44,6 +48,11 @@ def init(trainer, runs_R, dataset, *, lift="auto", mesh=None):
     if mesh:
         start = devices.spread(start, mesh, (OVER_RUNS, EVERYWHERE))
     return jax.jit(start)(runs_R, dataset)
+
+
+def state_shapes(trainer: Trainer, runs_R: Run, dataset: Dataset) -> Any:
+    """The state of R runs as shapes and dtypes; nothing is computed."""
+    return jax.eval_shape(jax.vmap(functools.partial(trainer.init, dataset=dataset)), runs_R)
 
 
 def make_advance(trainer, lift="auto", mesh=None):

@@ -4,6 +4,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from grokjax.core.hparams import Hparam, at_least
+
+HPARAMS = {"l1": Hparam(0.0, float, at_least(0))}
+
 
 def cross_entropy(logits_BxC, labels_B):
     """[B]: minus the log-probability of each label, in nats."""

@@ -4,8 +4,14 @@ A schedule's signature says what it reads: `num_steps`, and entries of `config.r
 """
 
 import inspect
+from collections.abc import Mapping
 
+import jax
 import jax.numpy as jnp
+
+from grokjax.core.hparams import Hparam, at_least
+
+HPARAMS = {"warmup": Hparam(10.0, float, at_least(0, "steps"))}
 
 
 def constant(t):
@@ -30,3 +36,9 @@ SCHEDULES = {f.__name__: f for f in (constant, linear_warmup, warmup_cosine)}
 def reads(name: str) -> set[str]:
     """What a schedule takes besides the step."""
     return set(inspect.signature(SCHEDULES[name]).parameters) - {"t"}
+
+
+def factor(name: str, num_steps: int, t: jax.Array, hparams: Mapping[str, jax.Array]) -> jax.Array:
+    """The factor at step t of a schedule by name, which takes what it reads."""
+    known = {**hparams, "num_steps": num_steps}
+    return SCHEDULES[name](t, **{read: known[read] for read in reads(name)})

@@ -14,15 +14,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.config import registry
-from grokjax.core import losses, prefixes, schedules, weight_stats
-from grokjax.core.batches import BATCHES
-from grokjax.core.data import Task
+from grokjax.core import losses, prefixes, weight_stats
 from grokjax.core.dataset import Dataset
-from grokjax.core.evaluation import Evaluation, make_evaluation
+from grokjax.core.evaluation import Evaluation
+from grokjax.core.optimizer import Optimizer
 from grokjax.core.run import Run, streams
 from grokjax.core.split import Split, draw_split
-from grokjax.optimizers._base import Optimizer, chain
 
 MATMUL_PRECISIONS = {  # of the network's products alone, in JAX's words
     "default": None,  # float32; on recent GPUs the faster TensorFloat-32
@@ -32,11 +29,12 @@ MATMUL_PRECISIONS = {  # of the network's products alone, in JAX's words
 
 
 class Trainer(NamedTuple):
-    """One run as three pure functions."""
+    """One run as four pure functions."""
 
     init: Callable  # (run, dataset) -> state
     step: Callable  # (state, t, run, dataset) -> state, after step number t = 0, 1, ...
     evaluate: Callable  # (state, run, dataset) -> {metric: []} on all examples
+    eval_params: Callable  # (state, run) -> the parameters that are evaluated
     eval_every: int  # steps between evaluations, over which the state gathers its means
 
 
@@ -47,6 +45,11 @@ class Interval(flax.struct.PyTreeNode):
     grad_norm: jax.Array  # sum over steps of ||gradient of loss and penalty||
     update_size: jax.Array  # sum over steps of ||change of the weights|| / ||weights||
     max_loss: jax.Array  # largest loss of a training batch
+
+    @classmethod
+    def zeros(cls) -> "Interval":
+        """Before the first step."""
+        return cls(*(jnp.zeros((), jnp.float32) for _ in range(4)))
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -62,7 +65,7 @@ class Recipe(NamedTuple):
     """The static half of an experiment, as a `Run` is the traced half."""
 
     network: nn.Module
-    matmul_precision: str  # a name in `MATMUL_PRECISIONS`
+    matmul_precision: str | None  # of the network's matmuls, as JAX names it
     make_optimizer: Callable[[Mapping], Optimizer]  # from the hyperparameters of a step
     schedule: Callable  # (t, hparams) -> factor of the learning rate
     per_example: Callable  # (logits_BxC, labels_B) -> loss_B
@@ -72,58 +75,14 @@ class Recipe(NamedTuple):
     evaluation: Evaluation
 
 
-def make_trainer(
-    task: Task,
-    *,
-    model: Mapping,
-    matmul_precision: str,
-    optimizer: Mapping[str, Mapping],
-    loss: Mapping,
-    batches: str,
-    batch_size: int,
-    learning_rate_schedule: str,
-    num_steps: int,
-    eval_every: int,
-    eval_examples: int,
-    eval_block: int,
-) -> Trainer:
-    """Builds the trainer of one run from plain values.
-
-    Args:
-        task: looked at only for the sizes of its dataset.
-        model: `name` and options of a module of `models/`.
-        matmul_precision: a name in `MATMUL_PRECISIONS`.
-        optimizer: options by name of modules of `optimizers/`, a chain in this order.
-        loss: `name` in `losses.LOSSES`, its `precision`, and `l1` in `losses.PENALTIES`.
-        batches: a name in `batches.BATCHES`.
-        learning_rate_schedule: a name in `schedules.SCHEDULES`.
-        num_steps: what the schedule takes for the end of training.
-        eval_examples: evaluate on a fixed random subset of this size; 0 is all examples.
-        eval_block: how many examples are evaluated at once.
-    """
-    recipe = Recipe(
-        network=make_model(task, model),
-        matmul_precision=matmul_precision,
-        make_optimizer=functools.partial(_chain, optimizer),
-        schedule=functools.partial(_factor, learning_rate_schedule, num_steps),
-        per_example=losses.in_precision(losses.LOSSES[loss["name"]], loss["precision"]),
-        penalty=losses.PENALTIES[loss["l1"]],
-        draw_batch=functools.partial(BATCHES[batches], batch_size=batch_size),
-        eval_every=eval_every,
-        evaluation=make_evaluation(task, eval_examples, eval_block),
-    )
-    functions = (functools.partial(f, recipe) for f in (_init, _step, _evaluate))
-    return Trainer(*functions, eval_every)
-
-
-def make_model(task: Task, model: Mapping) -> nn.Module:
-    """The model of a config's `model` section, sized for a task."""
-    options = {name: value for name, value in model.items() if name != "name"}
-    return registry.find("model", model["name"]).Model(
-        num_tokens=task.num_tokens,
-        num_classes=task.num_classes,
-        length=task.examples.inputs_NxL.shape[1],
-        **options,
+def make_trainer(recipe: Recipe) -> Trainer:
+    """The trainer of one run."""
+    return Trainer(
+        init=functools.partial(_init, recipe),
+        step=functools.partial(_step, recipe),
+        evaluate=functools.partial(_evaluate, recipe),
+        eval_params=functools.partial(_eval_params, recipe),
+        eval_every=recipe.eval_every,
     )
 
 
@@ -131,12 +90,12 @@ def _init(recipe: Recipe, run: Run, dataset: Dataset) -> TrainState:
     any_input = prefixes.plain(dataset.examples.inputs_NxL[:1])
     params = recipe.network.init(streams(run.seed).init, any_input)["params"]
     params = optax.tree.scale(run.hparams["init_scale"], params)
-    _, optimizer_ = _optimizer_of_step(recipe, run, 0)
+    _, optimizer = _optimizer_of_step(recipe, run, 0)
     return TrainState(
         params=params,
-        opt_state=optimizer_.init(params),
+        opt_state=optimizer.init(params),
         split=draw_split(run, dataset.examples, dataset.strata),
-        interval=Interval(*jnp.zeros(len(Interval.__dataclass_fields__), jnp.float32)),
+        interval=Interval.zeros(),
     )
 
 
@@ -147,18 +106,16 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, dataset: Dataset) -> T
     batch = recipe.draw_batch(keys.batch, t, state.split, run.share_G)
     tree = dataset.tree(recipe.network, batch.rows_B, train=True)
     labels_B = state.split.labels_N[batch.rows_B]
-    rate, optimizer_ = _optimizer_of_step(recipe, run, t)
+    rate, optimizer = _optimizer_of_step(recipe, run, t)
 
     def objective(params):
-        params = optimizer_.forward_params(params, state.opt_state, key_forward)
+        params = optimizer.forward_params(params, state.opt_state, key_forward)
         logits_BxC = _logits(recipe, params, tree, train=True, rngs={"dropout": key_dropout})
         loss = batch.weights_B @ recipe.per_example(logits_BxC, labels_B)
         return loss + run.hparams["l1"] * recipe.penalty(params), loss
 
     grads, loss = jax.grad(objective, has_aux=True)(state.params)
-    updates, opt_state = optimizer_.update(
-        grads, state.opt_state, state.params, t=t, key=key_update
-    )
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params, t=t, key=key_update)
     seen = jax.tree.map(lambda x: jnp.where(t % recipe.eval_every == 0, 0.0, x), state.interval)
     interval = Interval(
         learning_rate=rate,
@@ -173,8 +130,7 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, dataset: Dataset) -> T
 def _evaluate(
     recipe: Recipe, state: TrainState, run: Run, dataset: Dataset
 ) -> dict[str, jax.Array]:
-    _, optimizer_ = _optimizer_of_step(recipe, run, 0)
-    params = optimizer_.eval_params(state.params, state.opt_state)
+    params = _eval_params(recipe, state, run)
 
     def judge(rows_B):
         tree = dataset.tree(recipe.network, rows_B, train=False)
@@ -195,8 +151,13 @@ def _evaluate(
     }
 
 
+def _eval_params(recipe: Recipe, state: TrainState, run: Run) -> Any:
+    _, optimizer = _optimizer_of_step(recipe, run, 0)
+    return optimizer.eval_params(state.params, state.opt_state)
+
+
 def _logits(recipe, params, tree, **options):
-    with jax.default_matmul_precision(MATMUL_PRECISIONS[recipe.matmul_precision]):
+    with jax.default_matmul_precision(recipe.matmul_precision):
         return recipe.network.apply({"params": params}, tree, **options)
 
 
@@ -204,16 +165,3 @@ def _optimizer_of_step(recipe, run, t):
     """This step's learning rate, and the optimizer built with it."""
     rate = run.hparams["learning_rate"] * recipe.schedule(t, run.hparams)
     return rate, recipe.make_optimizer({**run.hparams, "learning_rate": rate})
-
-
-def _factor(name, num_steps, t, hparams):
-    known = {**hparams, "num_steps": num_steps}
-    return schedules.SCHEDULES[name](t, **{read: known[read] for read in schedules.reads(name)})
-
-
-def _chain(options_by_name, hparams):
-    def make(name, options):
-        traced = {h: hparams[h] for h in registry.hparams("optimizer", name, options)}
-        return registry.find("optimizer", name).make(**traced, **options)
-
-    return chain(*(make(*item) for item in options_by_name.items()))

@@ -5,7 +5,7 @@ Kingma & Ba, 2015, "Adam: A Method for Stochastic Optimization", https://arxiv.o
 
 import optax
 
-from grokjax.optimizers._base import Optimizer, from_transform
+from grokjax.core.optimizer import Optimizer, from_transform
 
 
 def make(learning_rate, weight_decay, b1, b2, eps) -> Optimizer:

@@ -6,7 +6,10 @@ https://arxiv.org/abs/1211.5063
 
 import optax
 
-from grokjax.optimizers._base import Optimizer, from_transform
+from grokjax.core.hparams import Hparam, above
+from grokjax.core.optimizer import Optimizer, from_transform
+
+HPARAMS = {"max_norm": Hparam(1.0, float, above(0))}
 
 
 def make(max_norm) -> Optimizer:

@@ -12,13 +12,25 @@ import optax
 import optax.contrib
 
 from grokjax.core.checks import check_choice
-from grokjax.optimizers._base import Optimizer, from_transform
+from grokjax.core.optimizer import Optimizer, from_transform
+from grokjax.optimizers._hparams import SHARED
 
 OURS = ("learning_rate", "weight_decay", "momentum")
 BETAS = ("b1", "b2", "eps")  # read where they mean what they mean to Adam and want its sizes
+HPARAMS = {name: SHARED[name] for name in OURS + BETAS}  # which of them: see `reads`
 ADAMS = (
-    *("adam", "adamax", "adamaxw", "adamw", "ademamix", "amsgrad", "lamb", "nadam", "nadamw"),
-    *("optimistic_adam", "optimistic_adam_v2", "radam"),
+    "adam",
+    "adamax",
+    "adamaxw",
+    "adamw",
+    "ademamix",
+    "amsgrad",
+    "lamb",
+    "nadam",
+    "nadamw",
+    "optimistic_adam",
+    "optimistic_adam_v2",
+    "radam",
 )
 
 NEEDS_LOSS = "it asks for the loss as well as for gradients"

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from grokjax.core.checks import check_at_least
-from grokjax.optimizers._base import Optimizer, from_transform
+from grokjax.core.optimizer import Optimizer, from_transform
 
 
 class GrokfastEmaState(NamedTuple):

@@ -6,7 +6,7 @@ Gradients", https://arxiv.org/abs/2405.20233
 
 import optax
 
-from grokjax.optimizers._base import Optimizer, from_transform
+from grokjax.core.optimizer import Optimizer, from_transform
 
 AFTER_STEP = True
 

@@ -7,10 +7,13 @@ https://arxiv.org/abs/2210.01117
 import jax
 import optax
 
-from grokjax.optimizers._base import Optimizer, from_transform
+from grokjax.core.hparams import Hparam, above
+from grokjax.core.optimizer import Optimizer, from_transform
 
 AFTER_STEP = True
 LAST = True  # a step changed after it would leave the sphere
+
+HPARAMS = {"norm_factor": Hparam(0.8, float, above(0))}
 
 
 def make(norm_factor) -> Optimizer:

@@ -6,7 +6,7 @@ https://arxiv.org/abs/2302.06675
 
 import optax
 
-from grokjax.optimizers._base import Optimizer, from_transform
+from grokjax.core.optimizer import Optimizer, from_transform
 
 
 def make(learning_rate, weight_decay, b1, b2) -> Optimizer:

@@ -8,9 +8,12 @@ import jax
 import optax
 from optax.contrib import MuonDimensionNumbers
 
-from grokjax.optimizers._base import Optimizer, from_transform
+from grokjax.core.hparams import Hparam, above
+from grokjax.core.optimizer import Optimizer, from_transform
 
 BY_ADAMW = {"token", "position", "frames", "readout"}  # rows are looked up, or are answers
+
+HPARAMS = {"adam_ratio": Hparam(0.05, float, above(0))}
 
 
 def make(learning_rate, adam_ratio, weight_decay, momentum, b1, b2, eps) -> Optimizer:

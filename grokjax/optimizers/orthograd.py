@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.optimizers._base import from_factory
+from grokjax.core.optimizer import from_factory
 
 EPS = 1e-30  # as in the authors' code
 

@@ -8,10 +8,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.optimizers._base import Optimizer, from_transform
+from grokjax.core.hparams import Hparam, above, at_least
+from grokjax.core.optimizer import Optimizer, from_transform
 
 AFTER_STEP = True
 LAST = True  # what came after it would not be raised
+
+HPARAMS = {
+    "raise_step": Hparam(1000, int, at_least(0, "steps")),
+    "raise_factor": Hparam(1.0, float, above(0)),
+}
 
 
 def make(raise_step, raise_factor, *, layer: str = "readout") -> Optimizer:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.optimizers._base import Optimizer
+from grokjax.core.optimizer import Optimizer
 
 LAST = True  # z and x would not follow a step changed after it
 

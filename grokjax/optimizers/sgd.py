@@ -6,7 +6,7 @@ https://doi.org/10.1214/aoms/1177729586
 
 import optax
 
-from grokjax.optimizers._base import Optimizer, decay_matrices, from_transform
+from grokjax.core.optimizer import Optimizer, decay_matrices, from_transform
 
 
 def make(learning_rate, weight_decay) -> Optimizer:

@@ -6,7 +6,7 @@ https://proceedings.mlr.press/v28/sutskever13.html
 
 import optax
 
-from grokjax.optimizers._base import Optimizer, decay_matrices, from_transform
+from grokjax.core.optimizer import Optimizer, decay_matrices, from_transform
 
 
 def make(learning_rate, weight_decay, momentum) -> Optimizer:

@@ -11,9 +11,12 @@ import jax.numpy as jnp
 import optax
 
 from grokjax.core.checks import check_at_least
-from grokjax.optimizers._base import Optimizer
+from grokjax.core.hparams import Hparam, between
+from grokjax.core.optimizer import Optimizer
 
 VECTOR_SCALE = 1e-3  # the authors' for what is not whitened on both sides
+
+HPARAMS = {"ema_rate": Hparam(0.999, float, between(0, 1))}
 
 
 class SplusState(NamedTuple):

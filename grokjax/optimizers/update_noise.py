@@ -7,9 +7,12 @@ https://arxiv.org/abs/2201.02177, figure 2.
 import jax
 import optax
 
-from grokjax.optimizers._base import Optimizer, from_transform
+from grokjax.core.hparams import Hparam, at_least
+from grokjax.core.optimizer import Optimizer, from_transform
 
 AFTER_STEP = True
+
+HPARAMS = {"update_noise": Hparam(1.0, float, at_least(0))}
 
 
 def make(learning_rate, update_noise) -> Optimizer:

@@ -7,7 +7,10 @@ https://arxiv.org/abs/2201.02177, figure 2.
 import jax
 import optax
 
-from grokjax.optimizers._base import Optimizer, from_transform
+from grokjax.core.hparams import Hparam, at_least
+from grokjax.core.optimizer import Optimizer, from_transform
+
+HPARAMS = {"weight_noise": Hparam(0.01, float, at_least(0))}
 
 
 def make(weight_noise) -> Optimizer:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from grokjax.config.grid import label, varying
+from grokjax.config.grid import label, varying_points
 from grokjax.reading.survival import Durations, Median, median_time, times_until
 from grokjax.recording.early_stopping import observed_until
 from grokjax.recording.history import Grokking, History, grokking
@@ -150,7 +150,7 @@ def _columns(folder, config, labels):
     if strange := [text for text in labels if text not in points]:
         raise ValueError(f"{folder}: config.json lacks run {strange[0]!r} of history.npz; {SAME}")
     lacking = [text for text in points if text not in labels]
-    if lacking and "chunk" not in config:
+    if lacking and "shard" not in config:
         raise ValueError(f"{folder}: history.npz lacks run {lacking[0]!r} of config.json; {SAME}")
 
     columns = collections.defaultdict(list)
@@ -165,14 +165,14 @@ def _points(folder, config):
     known = config.get("runs")
     if not isinstance(known, dict) or not all(isinstance(v, list) for v in known.values()):
         raise ValueError(f"{folder}: config.json says nothing of its runs; {REMEDY}")
-    return {label(values): values for values in varying(known)}
+    return {label(point): point for point in varying_points(known)}
 
 
 def _arrays(path):
     """What history.npz holds, checked to be [E, R] throughout."""
     try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
+        with path.open("rb") as file, np.load(file) as stored:  # NumPy leaves damaged files open
+            arrays = dict(stored)
     except DAMAGED as error:
         raise ValueError(f"{path} is damaged ({_line(error)}); {REMEDY}") from error
     if lacking := [name for name in ("step", "label", *METRICS) if name not in arrays]:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from grokjax.config import grid
 from grokjax.config.config import flat
-from grokjax.config.grid import label, share, varying
 from grokjax.reading.survival import Median, delay_times, median_time, times_until
 from grokjax.recording import checkpoints
 from grokjax.recording.early_stopping import observed_until
@@ -52,9 +52,9 @@ class Inspected(NamedTuple):
     @property
     def labels(self) -> list[str]:
         """One for each run."""
-        labels = [label(values) for values in varying(self.config["runs"])]
-        i, n = map(int, self.config.get("chunk", "1/1").split("/"))
-        return [labels[r] for r in share(len(labels), i, n)]
+        labels = grid.labels(self.config["runs"])
+        i, n = map(int, self.config.get("shard", "1/1").split("/"))
+        return [labels[r] for r in grid.shard(len(labels), i, n)]
 
     @property
     def num_runs(self) -> int:
@@ -112,7 +112,7 @@ def inspect(place: Place) -> Inspected:
         Damaged: if it does not hold what was written.
     """
     try:
-        found = checkpoints.read(place.results.checkpoints, place.step)
+        found = checkpoints.restore(place.results.checkpoints, place.step)
     except OSError as error:  # such as a folder that only its owner may read
         raise checkpoints.Damaged(f"checkpoint {place.step} cannot be read ({error})") from error
     history = History(found.history)

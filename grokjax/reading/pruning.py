@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokjax.config import config as config_lib
 from grokjax.core import loop, weight_stats
+from grokjax.core.optimizer import chain
 from grokjax.core.trainer import make_trainer
-from grokjax.reading.rebuild import Rebuilt, evaluated
+from grokjax.reading.rebuild import Rebuilt
 from grokjax.recording.files import replacing
 from grokjax.recording.history import finite_median
 
@@ -33,13 +33,13 @@ def pruned(rebuilt: Rebuilt, state_R, thresholds: Sequence[float]) -> Pruned:
     without any optimizer takes them as they are.
     """
     config, experiment = rebuilt.config, rebuilt.experiment
-    options = config_lib.static(config) | {"optimizer": {}}
-    plain = make_trainer(experiment.task, **options)
+    as_they_are = experiment.recipe._replace(make_optimizer=lambda _: chain())
+    plain = make_trainer(as_they_are)
 
     @jax.jit
     def judge(state_R, runs_R, table, threshold_S):
         def of_run(threshold, state, run):
-            params = evaluated(config, state, run)
+            params = experiment.trainer.eval_params(state, run)
             left = state.replace(params=weight_stats.prune(params, threshold), opt_state=())
             metrics = plain.evaluate(left, run, table)
             share = weight_stats.sparsity(params, threshold)

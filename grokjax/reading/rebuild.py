@@ -4,19 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import jax
 from ml_collections import ConfigDict
 
-from grokjax.config import registry
-from grokjax.config.config import base, static
+from grokjax.config.config import base
 from grokjax.config.experiment import Experiment, setup
 from grokjax.core import loop
-from grokjax.optimizers._base import chain
 from grokjax.recording import checkpoints
 from grokjax.recording.checkpoints import Damaged, Restored
 from grokjax.recording.results import Results
 
-NOT_CONFIG = ("table_checksum", "chunk")  # what a record says besides
+NOT_CONFIG = ("table_checksum", "shard")  # what a record says besides
 
 
 class Rebuilt(NamedTuple):
@@ -28,10 +25,8 @@ class Rebuilt(NamedTuple):
 
     def restore(self, step: int) -> Restored:
         """A checkpoint with the state as training knows it; `Damaged` if it is not sound."""
-        trainer, table, lift = self.experiment.trainer, self.experiment.dataset, self.config.lift
-        like_state_R = jax.eval_shape(
-            lambda runs_R: loop.init(trainer, runs_R, table, lift=lift), self.experiment.runs_R
-        )
+        experiment = self.experiment
+        like_state_R = loop.state_shapes(experiment.trainer, experiment.runs_R, experiment.dataset)
         return checkpoints.restore(self.results.checkpoints, step, like_state_R)
 
     def newest(self, steps: Sequence[int]) -> Restored:
@@ -70,18 +65,9 @@ def rebuild(results: Results) -> Rebuilt:
         raise ValueError(f"{what} ({error!r}); choose another folder") from error
     experiment = setup(config)
     _check_table(record, experiment)
-    if "chunk" in record:
-        experiment = experiment.share(*map(int, record["chunk"].split("/")))
+    if "shard" in record:
+        experiment = experiment.shard(*map(int, record["shard"].split("/")))
     return Rebuilt(config, experiment, results)
-
-
-def evaluated(config: ConfigDict, state, run):
-    """The parameters that one run is evaluated with: some optimizers keep an average for that."""
-    optimizers = []
-    for name, options in static(config)["optimizer"].items():
-        traced = {h: run.hparams[h] for h in registry.hparams("optimizer", name, options)}
-        optimizers.append(registry.find("optimizer", name).make(**traced, **options))
-    return chain(*optimizers).eval_params(state.params, state.opt_state)
 
 
 def _check_table(record, experiment):

@@ -1,7 +1,7 @@
 """Checkpoints in step folders, written by orbax: save, find, restore, check.
 
-Orbax stores arrays without checksums, so a flipped bit would come back unnoticed; each
-checkpoint therefore carries a CRC-32 of every array in it.
+Orbax stores arrays without checksums, so a flipped bit would go unnoticed; each checkpoint
+therefore holds a CRC-32 of every array in it.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-MILESTONE = 10  # every tenth checkpoint is kept for good
+KEPT_FOR_GOOD = 10  # every tenth checkpoint
 
 
 class Restored(NamedTuple):
@@ -30,7 +30,7 @@ class Restored(NamedTuple):
 
 
 class Damaged(ValueError):
-    """A checkpoint that cannot be read or does not have the bits that were written."""
+    """A checkpoint that cannot be read or fails its checksums."""
 
 
 class Checkpoints(contextlib.AbstractContextManager):
@@ -41,22 +41,24 @@ class Checkpoints(contextlib.AbstractContextManager):
 
     def __init__(self, folder: Path, schedule: Mapping):
         """Keeps the newest `schedule.keep`, and one in ten of those that are due."""
-        preserved = ocp.training.preservation_policies
+        policies = ocp.training.preservation_policies
         self._every = schedule["checkpoint_every"]
-        between = MILESTONE * self._every
-        milestones = range(between, schedule["num_steps"] + 1, between)
+        interval = KEPT_FOR_GOOD * self._every
+        for_good = range(interval, schedule["num_steps"] + 1, interval)
         self._checkpointer = ocp.training.Checkpointer(
             folder.absolute(),
             cleanup_tmp_directories=True,
-            preservation_policy=preserved.AnyPreservationPolicy(
-                [preserved.LatestN(schedule["keep"]), preserved.CustomSteps(tuple(milestones))]
+            preservation_policy=policies.AnyPreservationPolicy(
+                [policies.LatestN(schedule["keep"]), policies.CustomSteps(tuple(for_good))]
             ),
         )
 
     def is_due(self, step: int) -> bool:
         return step % self._every == 0
 
-    def save(self, step: int, state_R, history: Mapping[str, np.ndarray], config: Mapping) -> None:
+    def save(
+        self, step: int, state_R: Any, history: Mapping[str, np.ndarray], config: Mapping
+    ) -> None:
         """Saves at any step; state and history are copied before this returns."""
         latest = self._checkpointer.latest
         if latest is not None and latest.step == step:
@@ -82,48 +84,35 @@ def read_config(folder: Path, step: int) -> dict:
     return _read_meta(folder, step)["config"]
 
 
-def restore(folder: Path, step: int, like_state_R) -> Restored:
-    """Reads one checkpoint; `like_state_R` gives the shapes and dtypes of its state.
+def restore(folder: Path, step: int, like_state_R: Any = None) -> Restored:
+    """Reads one checkpoint, into numpy's arrays: all runs may be more than one device holds.
 
-    Its arrays are numpy's: all runs together may be more than one device holds.
-
-    Raises:
-        Damaged: if it cannot be read, or its checksums are not those of its arrays.
-    """
-    template = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like_state_R)
-    meta = _read_meta(folder, step)
-    has_history = any(name.startswith("['history']") for name in meta["crc"])
-    wanted = {"state": template} | ({"history": None} if has_history else {})
-    content = _load(folder, step, wanted)
-    if checksums(content) != meta["crc"]:
-        raise Damaged(f"checkpoint {step} has other bits than were written")
-    history = jax.tree.map(np.asarray, content.get("history", {}))
-    return Restored(step, content["state"], history, meta["config"])
-
-
-def read(folder: Path, step: int) -> Restored:
-    """Reads one checkpoint without knowing what it is of: its state is dicts and lists of arrays.
-
-    They are numpy's, so that a laptop can read what many devices wrote.
+    Args:
+        folder: that of the checkpoints.
+        step: which of them.
+        like_state_R: shapes and dtypes of its state; None, for want of the experiment, gives
+            dicts and lists of arrays.
 
     Raises:
         Damaged: if it cannot be read, or its checksums are not those of its arrays.
     """
     meta = _read_meta(folder, step)
-    shapes = _attempt(ocp.checkpointables_metadata, folder, step).metadata
+    shapes = dict(_attempt(ocp.checkpointables_metadata, folder, step).metadata)
+    if like_state_R is not None:
+        shapes["state"] = like_state_R
     wanted = {
         name: jax.tree.map(lambda x: np.empty(x.shape, x.dtype), shapes[name])
         for name in ("state", "history")
         if name in shapes
     }
     content = _load(folder, step, wanted)
-    if _anonymous(checksums(content)) != _anonymous(meta["crc"]):
+    if _by_words(checksums(content)) != _by_words(meta["crc"]):
         raise Damaged(f"checkpoint {step} has other bits than were written")
     return Restored(step, content["state"], content.get("history", {}), meta["config"])
 
 
 def is_readable(folder: Path, step: int) -> bool:
-    """Can at least its config be read? What is damaged otherwise is found by `restore`."""
+    """Whether its config can be read; other damage is found by `restore`."""
     try:
         read_config(folder, step)
     except Damaged:
@@ -140,18 +129,16 @@ def set_aside_after(folder: Path, step: int) -> None:
             (folder / str(later)).rename(aside)
 
 
-def checksums(tree) -> dict[str, int]:
+def checksums(tree: Any) -> dict[str, int]:
     """CRC-32 of each array of a tree, by its path."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path): _crc(leaf) for path, leaf in leaves}
+    return {
+        jax.tree_util.keystr(path): zlib.crc32(np.ascontiguousarray(jax.device_get(leaf)).tobytes())
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
 
 
-def _crc(leaf):
-    return zlib.crc32(np.ascontiguousarray(jax.device_get(leaf)).tobytes())
-
-
-def _anonymous(crc):
-    """Checksums by paths that do not tell a dict's entry from a field or a place in a list."""
+def _by_words(crc):
+    """Checksums by paths in which a field, an entry of a dict and a place in a list look alike."""
     return {tuple(re.findall(r"\w+", path)): value for path, value in crc.items()}
 
 

@@ -19,7 +19,7 @@ class History:
     @classmethod
     def load(cls, path: Path) -> "History":
         """From a file of `Results.write_history`."""
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:  # NumPy leaves damaged files open
             return cls({name: arrays[name] for name in arrays if name != "label"})
 
     def append(self, step: int, metrics_R: Mapping[str, np.ndarray]) -> None:

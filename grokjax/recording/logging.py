@@ -16,7 +16,7 @@ from grokjax.recording.history import History, finite_median
 from grokjax.recording.writers import Writer
 
 
-class MetricLogger(contextlib.AbstractContextManager):
+class MetricLogger:
     """Takes the metrics of R runs as they come, and hands them to everything that records them."""
 
     def __init__(
@@ -38,24 +38,20 @@ class MetricLogger(contextlib.AbstractContextManager):
         self._writers = writers
         self._pending = None
 
-    def __exit__(self, *exception):
-        for writer in self._writers:
-            writer.close()
-
-    def write_introduction(self, step: int, text: str) -> None:
+    def log_text(self, text: str, step: int) -> None:
         """Says what is going to be trained."""
         self._console.say(text)
         for writer in self._writers:
             writer.write_texts(step, {"introduction": text})
 
-    def write_metrics(self, step: int, metrics_R: Mapping[str, Any]) -> None:
-        """Takes metrics that may still be computing, and writes those it took before."""
-        self._write_pending()
+    def log_later(self, step: int, metrics_R: Mapping[str, Any]) -> None:
+        """Takes metrics that may still be computing, and logs those it took before."""
+        self._log_pending()
         self._pending = (step, metrics_R)
 
     def flush(self) -> None:
-        """Writes all it has been given; waits until that has been computed."""
-        self._write_pending()
+        """Logs all it has been given; waits until that has been computed."""
+        self._log_pending()
         for writer in self._writers:
             writer.flush()
 
@@ -64,7 +60,7 @@ class MetricLogger(contextlib.AbstractContextManager):
         for writer in self._writers:
             writer.write_summary(summary)
 
-    def _write_pending(self):
+    def _log_pending(self):
         if self._pending is None:
             return
         step, metrics_R = self._pending

@@ -16,9 +16,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from grokjax.recording.files import replacing
+from grokjax.recording.files import Lock, replacing
 from grokjax.recording.history import History
-from grokjax.recording.locks import Lock
 from grokjax.recording.summary import summary_text
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -116,7 +115,7 @@ class Results:
         Raises:
             Busy: if another process holds it.
         """
-        if not self.lock.take(wait=1.0):  # who only looks whether it is taken has it for a moment
+        if not self.lock.acquire(timeout=1.0):  # `is_held` of another process holds it for a moment
             where = f"{str(self.folder)!r} is being trained by another process"
             raise Busy(f"{where}; wait for it or choose another --workdir")
 

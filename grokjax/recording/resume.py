@@ -1,15 +1,14 @@
-"""Where an experiment goes on: finding its checkpoint, and checking that it is the same one."""
+"""Resuming: the checkpoint that training goes on from, and whether it is of the same experiment."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-
 from grokjax.config.config import flat
 from grokjax.config.experiment import Experiment
 from grokjax.core import loop, schedules
 from grokjax.recording import checkpoints
+from grokjax.recording.early_stopping import RunTracker
 from grokjax.recording.history import History
 from grokjax.recording.results import Results
 
@@ -29,6 +28,16 @@ class Start(NamedTuple):
         metrics_R = {name: x_R for name, x_R in last_R.items() if name != "step"} or None
         return {"start": self.step, "state_R": self.state_R, "metrics_R": metrics_R}
 
+    def is_finished(self, experiment: Experiment) -> bool:
+        """Would the loop have stopped where it is to go on from?"""
+        config = experiment.config
+        if self.step >= config.schedule.num_steps:
+            return True
+        if not len(self.history):
+            return False
+        tracker = RunTracker.replay(self.history, config.schedule, config.grok)
+        return tracker.all_stopped(self.step)
+
 
 def locate(resume: str, folder: Path) -> tuple[Path, int | None]:
     """The run directory and step that `--resume latest | STEP | PATH` means; None is the newest.
@@ -45,39 +54,53 @@ def locate(resume: str, folder: Path) -> tuple[Path, int | None]:
     return (path.parent if path.name == "checkpoints" else path), None
 
 
-def find_start(results: Results, step: int | None, experiment: Experiment, warn: Callable) -> Start:
-    """Restores a checkpoint of this very experiment.
+def find_start(
+    results: Results,
+    experiment: Experiment,
+    *,
+    resumes: bool,
+    step: int | None,
+    overwrites: bool,
+    may_be_new: bool,
+    warn: Callable[[str], None],
+) -> Start:
+    """Where to begin: at a checkpoint, or anew if the folder is free. Keeps others out of it.
+
+    Args:
+        results: where it is trained.
+        experiment: that of the checkpoint, if there is one.
+        resumes: go on from a checkpoint.
+        step: of the checkpoint; None: the newest sound one.
+        overwrites: what is there may be deleted.
+        may_be_new: begin anew, though `resumes`, where there is no checkpoint yet.
+        warn: takes a line for the user.
 
     Raises:
-        ValueError: if there is none, or only damaged ones, or its config differs in more
-            than may change.
+        ValueError: if the folder holds something else, or nothing that can be gone on with.
     """
-    folder = results.checkpoints
-    present = checkpoints.steps(folder)
-    if not present:
-        raise ValueError(f"nothing to resume in {str(results.folder)!r}: it has no checkpoint")
-    if step is not None and step not in present:
-        raise ValueError(f"no checkpoint of step {step} in {str(folder)!r}; there are {present}")
-    like_state_R = jax.eval_shape(
-        lambda runs_R: loop.init(
-            experiment.trainer, runs_R, experiment.dataset, lift=experiment.record["lift"]
-        ),
-        experiment.runs_R,
-    )
-    for candidate in present[::-1] if step is None else [step]:
-        try:
-            check_same(checkpoints.read_config(folder, candidate), experiment)
-            restored = checkpoints.restore(folder, candidate, like_state_R)
-            return Start(restored.step, restored.state_R, History(restored.history))
-        except checkpoints.Damaged as damage:
-            warn(f"warning: {damage}")
-    raise ValueError(f"no sound checkpoint to resume from in {str(folder)!r}")
+    if results.folder.exists():
+        results.hold()
+    status = results.status()
+    begun = checkpoints.steps(results.checkpoints)
+    if resumes and (begun or not may_be_new):
+        return _restored(results, step, experiment, warn)
+    if status and not overwrites and not resumes:
+        resumable = "--resume latest, " if begun else ""
+        raise ValueError(
+            f"{str(results.folder)!r} holds a run that is {status}; "
+            f"choose {resumable}--overwrite or another --workdir"
+        )
+    results.hold()
+    return Start(0, None, History())
 
 
-def rewind(results: Results, step: int) -> None:
-    """Sets aside what is newer than `step`: the experiment will write it again."""
-    checkpoints.set_aside_after(results.checkpoints, step)
-    results.cut_log(step)
+def make_room(results: Results, start: Start) -> None:
+    """Clears away what training from `start` will write again."""
+    if start.step:
+        checkpoints.set_aside_after(results.checkpoints, start.step)
+        results.cut_log(start.step)
+    elif results.status():
+        results.clear()
 
 
 def check_same(stored: dict, experiment: Experiment) -> None:
@@ -94,3 +117,22 @@ def check_same(stored: dict, experiment: Experiment) -> None:
             f"{name} was {stored.get(name)!r}, is {config.get(name)!r}" for name in sorted(names)
         )
         raise ValueError(f"cannot resume under another config: {differences}")
+
+
+def _restored(results, step, experiment, warn):
+    """The newest sound checkpoint of this very experiment, or the one of a step."""
+    folder = results.checkpoints
+    present = checkpoints.steps(folder)
+    if not present:
+        raise ValueError(f"nothing to resume in {str(results.folder)!r}: it has no checkpoint")
+    if step is not None and step not in present:
+        raise ValueError(f"no checkpoint of step {step} in {str(folder)!r}; there are {present}")
+    like_state_R = loop.state_shapes(experiment.trainer, experiment.runs_R, experiment.dataset)
+    for candidate in present[::-1] if step is None else [step]:
+        try:
+            check_same(checkpoints.read_config(folder, candidate), experiment)
+            restored = checkpoints.restore(folder, candidate, like_state_R)
+            return Start(restored.step, restored.state_R, History(restored.history))
+        except checkpoints.Damaged as damage:
+            warn(f"warning: {damage}")
+    raise ValueError(f"no sound checkpoint to resume from in {str(folder)!r}")

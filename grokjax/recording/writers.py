@@ -5,9 +5,10 @@ TensorFlow to be imported. Curves of single runs are drawn for a few runs only; 
 are the lowest, the median and the highest value.
 """
 
+import contextlib
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import numpy as np
 from absl import flags
 from tensorboardX import SummaryWriter
 
+from grokjax.config.experiment import Experiment
 from grokjax.recording.history import finite_quantiles
+from grokjax.recording.results import Results
 
 MANY = 16  # above this, curves of single runs would fill a disk and a screen
 QUANTILES = {"lowest": 0, "median": 0.5, "highest": 1}
@@ -59,6 +62,24 @@ class Writer:
     def write_summary(self, summary: Mapping[str, Any]) -> None: ...  # of `summary.json`
     def flush(self) -> None: ...
     def close(self) -> None: ...
+
+
+@contextlib.contextmanager
+def open_writers(
+    results: Results, experiment: Experiment, step: int, wandb: bool
+) -> Iterator[list[Writer]]:
+    """Where the curves go of a training that starts or goes on at a step."""
+    labels = experiment.labels
+    resumed_from = step or None
+    writers: list[Writer] = [TensorBoard(results.tensorboard, labels, resumed_from)]
+    if wandb:
+        record = experiment.record
+        writers.append(WeightsAndBiases(results.folder, labels, record, resumed_from))
+    try:
+        yield writers
+    finally:
+        for writer in writers:
+            writer.close()
 
 
 class TensorBoard(Writer):

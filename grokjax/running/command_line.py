@@ -1,16 +1,17 @@
 """What the command line tools share: flags, errors of one line, the compilation cache."""
 
+import contextlib
 import functools
 import gc
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from grokjax.config import config as config_lib
+from grokjax.config.config import flat, load
 from grokjax.config.rules import hint
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, such as configs/moddiv.py.")
@@ -19,35 +20,43 @@ CACHE = flags.DEFINE_string(
 )
 
 SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
-CHUNK = flags.DEFINE_string("chunk", None, "I/N: only the I-th of N shares of the runs, from 1.")
-JOIN = flags.DEFINE_bool("join", False, "With --chunk: who trains the last share joins them all.")
+SHARD = flags.DEFINE_string("shard", None, "I/N: only the I-th of N shards of the runs, from 1.")
+flags.DEFINE_alias("chunk", "shard")
 
 
 def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = False) -> None:
-    """Runs a command: `prepare(argv)` looks at what the user asked for and gives the work to do.
+    """Runs a command in two steps: all checks, then the work.
 
-    A ValueError in `prepare` is a user's mistake: it prints one line and exits with 2. In the
-    work it would be ours, and keeps its traceback. With `arguments`, words that are no flags are
-    left to `prepare`; otherwise they are mistakes.
+    Args:
+        prepare: takes the words of the command line, checks them and returns the work. A
+            ValueError in it is a user's mistake; in the work it would be ours.
+        arguments: leave words that are no flags to `prepare`; otherwise they are mistakes.
     """
 
     def main(argv):
-        try:
+        with one_line_errors():
             work = prepare(argv)
-        except ValueError as error:
-            fail(error)
         work()
 
-    gc.freeze()  # what is imported stays: collections that look at it cost a tenth of the start
+    gc.freeze()  # what is imported stays: collections that visit it cost a tenth of the start
     gc.set_threshold(50_000)
     app.run(main, flags_parser=functools.partial(_parse, arguments=arguments))
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """A ValueError within the block is a user's mistake: one line and exit code 2, no traceback."""
+    try:
+        yield
+    except ValueError as error:
+        fail(error)
 
 
 def config() -> ConfigDict:
     """The config that `--config` names, with its overrides."""
     if not flags.FLAGS["config"].present:
         raise ValueError("no config given; choose one with --config, such as configs/moddiv.py")
-    config_lib.load(config_file())  # its errors are one line
+    load(config_file())  # its errors are one line
     return CONFIG.value
 
 
@@ -74,14 +83,14 @@ def seeds() -> tuple[int, ...]:
     return values
 
 
-def chunk() -> tuple[int, int] | None:
-    """That of the flag: `2/8` is the second of eight shares."""
-    if CHUNK.value is None:
+def shard() -> tuple[int, int] | None:
+    """That of the flag: `2/8` is the second of eight shards."""
+    if SHARD.value is None:
         return None
-    found = re.fullmatch(r"(\d+)/(\d+)", CHUNK.value)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise ValueError(f"--chunk {CHUNK.value}; choose the i-th of n shares, from 1/8 to 8/8")
-    return int(found[1]), int(found[2])
+    numbers = re.fullmatch(r"(\d+)/(\d+)", SHARD.value)
+    if not numbers or not 1 <= int(numbers[1]) <= int(numbers[2]):
+        raise ValueError(f"--shard {SHARD.value}; choose the i-th of n shards, from 1/8 to 8/8")
+    return int(numbers[1]), int(numbers[2])
 
 
 def words_without(*names: str) -> list[str]:
@@ -148,7 +157,7 @@ def _unknown_entry(argv):
     if not file:
         return None
     try:
-        known = dict(config_lib.flat(config_lib.load(file[1])))
+        known = dict(flat(load(file[1])))
     except ValueError as error:
         return error
     for path in re.findall(r"--config\.([\w.]+)", words):

@@ -1,4 +1,4 @@
-"""How much memory training needs, known before anything is compiled."""
+"""An estimate of the memory that training needs, before anything is compiled."""
 
 import math
 import os
@@ -9,50 +9,59 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from grokjax.core import loop
+from grokjax.core.dataset import Dataset
+from grokjax.core.run import Run
 from grokjax.core.trainer import Trainer
 
 CONTAINER = Path("/sys/fs/cgroup/memory.max")
 USABLE = 0.9  # of a device's memory: allocators cut pieces that do not fit together
 
 
-class Need(NamedTuple):
+class MemoryEstimate(NamedTuple):
     """Bytes that training takes on one device, about."""
 
     dataset: int  # the examples: once
     state: int  # of each run
     work: int  # in progress, of each run that is computed at this moment
 
-    def of(self, num_runs: int, lift: str, may_rest: bool = False) -> int:
-        """Of so many runs: all are computed side by side under `vmap`, one under `map`, or K.
+    def total(self, num_runs: int, lift: str, may_stop: bool = False) -> int:
+        """Bytes for `num_runs` runs: all are computed at once under `vmap`, one under `map`, or K.
 
-        Where not all are, or some may rest, XLA keeps the new states apart from the old ones.
+        Where not all are, or some may stop early, XLA keeps the new states apart from the old ones.
         """
         lift = loop.resolve(lift)
         at_once = {"vmap": num_runs, "map": 1}.get(lift) or min(int(lift), num_runs)
-        copies = 1 if at_once == num_runs and not may_rest else 2
+        copies = 1 if at_once == num_runs and not may_stop else 2
         return self.dataset + copies * num_runs * self.state + at_once * self.work
 
 
-def need(trainer: Trainer, runs_R, dataset) -> Need:
+def estimate(trainer: Trainer, runs_R: Run, dataset: Dataset) -> MemoryEstimate:
     """What training runs like these takes."""
     run = jax.tree.map(lambda x_R: x_R[0], runs_R)
     state = jax.eval_shape(trainer.init, run, dataset)
     t = jax.ShapeDtypeStruct((), "int32")
     step = peak_bytes(trainer.step, state, t, run, dataset)
     evaluation = peak_bytes(trainer.evaluate, state, run, dataset)
-    stays = size(state), size(dataset)
-    return Need(size(dataset), size(state), max(0, max(step, evaluation) - sum(stays)))
+    kept = size(state) + size(dataset)
+    return MemoryEstimate(size(dataset), size(state), max(0, max(step, evaluation) - kept))
 
 
-def bytes_there(device: jax.Device) -> int:
-    """What training may use of a device; CPUs share the memory of the machine or container."""
+def available(device: jax.Device, gigabytes: float | None = None) -> int:
+    """Bytes that training may use of a device; CPUs share the memory of the machine or container.
+
+    Args:
+        device: one of this process.
+        gigabytes: what the user allows; None: all there is.
+    """
+    if gigabytes is not None:
+        return int(gigabytes * 1e9)
     known = device.memory_stats() or {}
     if "bytes_limit" in known:
         return int(USABLE * known["bytes_limit"])
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if CONTAINER.is_file() and (limit := CONTAINER.read_text().strip()).isdigit():
-        there = min(there, int(limit))
-    return int(USABLE * there / jax.local_device_count())
+        installed = min(installed, int(limit))
+    return int(USABLE * installed / jax.local_device_count())
 
 
 def size(tree) -> int:

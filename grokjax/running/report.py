@@ -9,11 +9,13 @@ from clu import parameter_overview
 from grokjax.config.experiment import Experiment
 from grokjax.recording.history import History, grokking
 from grokjax.recording.results import Results
+from grokjax.recording.resume import Start
 from grokjax.recording.summary import summarise, summary_text
 
 
-def introduction(config, experiment: Experiment, step: int) -> str:
+def introduction(experiment: Experiment, step: int) -> str:
     """Device, data, runs and the table of parameters."""
+    config = experiment.config
     num_examples, length = experiment.task.examples.inputs_NxL.shape
     trained = sorted(set(experiment.runs_R.num_train_G.sum(axis=1).tolist()))
     train = " or ".join(f"{n:,}" for n in trained)
@@ -60,12 +62,14 @@ def conclude(config, results: Results, labels, save_path: str | None) -> str:
     return f"{summary_text(summary)}results are in {results.folder}"
 
 
-def conclude_again(config, experiment, results: Results, start, save_path: str | None) -> None:
+def conclude_again(
+    results: Results, experiment: Experiment, start: Start, save_path: str | None
+) -> None:
     """Of runs that have been trained to their end: writes what they may have been stopped from."""
     if not results.is_complete():
         with results.session(experiment.record, start.step) as session:
             results.write_history(start.history, experiment.labels)
-            print(conclude(config, results, experiment.labels, save_path))
+            print(conclude(experiment.config, results, experiment.labels, save_path))
             session.end("finished")
     print(f"{results.folder} is finished at step {start.step:,}; there is nothing left to train")
 

@@ -1,9 +1,9 @@
-"""A study in shares, each of them a job: on a SLURM cluster, or side by side on this machine.
+"""A study in shards, each of them a job: on a SLURM cluster, or in parallel on this machine.
 
     python -m experiments.l1_grokfast --submit slurm --jobs 8 --slurm partition=gpu,timeout_min=600
 
-The i-th of n jobs is the same command with `--chunk i/n`: it goes on from what an earlier one
-left, and the one that ends last puts the shares together. The package submitit talks to the
+The i-th of n jobs is the same command with `--shard i/n`: it goes on from what an earlier one
+left, and the last one to finish merges the shards. The package submitit talks to the
 cluster. A job may take a day if `--slurm` says nothing else; it sees a GPU if it asks for one.
 """
 
@@ -25,15 +25,15 @@ SUBMIT = flags.DEFINE_enum("submit", None, ("slurm", "local"), "Train in jobs: o
 JOBS = flags.DEFINE_integer("jobs", None, "With --submit or --status: the number of jobs.")
 SLURM = flags.DEFINE_list("slurm", [], "What a job needs, as partition=gpu,gpus_per_node=1.")
 
-OURS = ("submit", "jobs", "slurm", "status", "chunk")
+OURS = ("submit", "jobs", "slurm", "status", "shard", "chunk")
 GENERAL = ("timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node")  # of jobs here as well
 FIXED = ("job_name", "nodes", "ntasks_per_node", "time")  # a job is one task; minutes have a name
 DAY = 24 * 60  # minutes
 POLL = 0.1  # seconds between looks at the process
 
 
-class Share:
-    """A job: a command that is stopped when the time is up, and run again later."""
+class Job:
+    """A command that is stopped when the time is up, and run again later."""
 
     def __init__(self, command: Sequence[str]):
         self._command, self._process = list(command), None
@@ -53,7 +53,7 @@ class Share:
 
         self._process.terminate()  # it saves, as it does for a user's Ctrl-C
         self._wait()
-        return DelayedSubmission(Share(self._command))
+        return DelayedSubmission(Job(self._command))
 
     def _wait(self):
         """Polls: a signal handler may not wait for what its own thread is waiting for."""
@@ -61,7 +61,7 @@ class Share:
             time.sleep(POLL)
 
 
-def chunks(largest: int) -> list[tuple[int, int]]:
+def shards(largest: int) -> list[tuple[int, int]]:
     """(i, n) of the jobs that are asked for, of a study whose largest arm has so many runs."""
     n = JOBS.value
     if n is None:
@@ -117,7 +117,7 @@ def _submit(logs, asked):
         executor.update_parameters(**asked)
         with executor.batch():  # one array of jobs on SLURM
             jobs = [
-                executor.submit(Share([sys.executable, *_command(f"--chunk={i}/{n}")]))
+                executor.submit(Job([sys.executable, *_command(f"--shard={i}/{n}")]))
                 for i in range(1, n + 1)
             ]
     except (FailedJobError, ValueError) as error:  # such as: no such partition
@@ -127,8 +127,8 @@ def _submit(logs, asked):
     print(f"what they say is in {logs}")
     print(f"how far they are shows\n  {_shown('--status', f'--jobs={n}')}")
     print(
-        "the last to end puts the shares together; if one failed, this command goes on with it,\n"
-        f"and when all have ended this puts them together again\n  {_shown(f'--chunk=1/{n}')}"
+        "the last to finish merges the shards; if one failed, this command goes on with it,\n"
+        f"and when all have ended this merges them again\n  {_shown(f'--shard=1/{n}')}"
     )
 
 

@@ -14,22 +14,24 @@ from grokjax.recording.results import check_writable
 from grokjax.running import command_line
 from grokjax.running.signals import Interrupts
 from grokjax.studies import cluster
-from grokjax.studies.runner import Conductor, show
-from grokjax.studies.study import SIZES, Study, claims, read
+from grokjax.studies.runner import Runner, show
+from grokjax.studies.study import FORMER, SIZES, Study, claims, read
 
 RESULTS = flags.DEFINE_string("results", "results", "Folder in which each study has a folder.")
-SIZE = flags.DEFINE_enum("size", "desk", SIZES, "A try, an answer, or what the paper did.")
+SIZE = flags.DEFINE_enum(
+    "size", "default", (*SIZES, *FORMER), "A try, an answer, or what the paper did."
+)
 ONLY = flags.DEFINE_string("only", "*", "Train only the arms with such names: 'division/*'.")
 STATUS = flags.DEFINE_bool("status", False, "Only show how far the arms have come.")
 
 
-def conduct(study: Study) -> None:
-    """Conducts one study as the flags say, here or in jobs on a cluster."""
+def run_study(study: Study) -> None:
+    """Runs one study as the flags say, here or in jobs on a cluster."""
     command_line.run(lambda _: _prepare([study]))
 
 
-def conduct_all(folder: Path) -> None:
-    """`list` shows the claims of a folder's studies, `all` conducts them one after the other."""
+def run_studies(folder: Path) -> None:
+    """`list` shows the claims of a folder's studies, `all` runs them one after the other."""
     command_line.run(functools.partial(_command, folder), arguments=True)
 
 
@@ -59,51 +61,53 @@ def _prepare(studies):
     if writers.WANDB.value:
         writers.check_wandb()
         os.environ[writers.FOR_ALL] = "1"  # its arms are processes of their own
-    if cluster.SUBMIT.value and (STATUS.value or command_line.chunk() or len(studies) > 1):
-        raise ValueError("--submit is for one study without --status and --chunk; leave them out")
+    if cluster.SUBMIT.value and (STATUS.value or command_line.shard() or len(studies) > 1):
+        raise ValueError("--submit is for one study without --status and --shard; leave them out")
     if cluster.JOBS.value is not None and not (cluster.SUBMIT.value or STATUS.value):
         raise ValueError("--jobs is for --submit and --status; choose one, or leave it out")
-    conductors = [conductor for study in studies for conductor in _look_at(study)]
+    runners = [runner for study in studies for runner in _runners(study)]
     if cluster.SUBMIT.value:
-        return cluster.submission(studies[0].name, conductors[0].folder / "jobs")
+        return cluster.submission(studies[0].name, runners[0].folder / "jobs")
     if STATUS.value:
-        return functools.partial(_show, conductors)
-    for conductor in conductors:
-        conductor.check()
-    return functools.partial(_work, conductors)
+        return functools.partial(_show, runners)
+    for runner in runners:
+        runner.check()
+    return functools.partial(_work, runners)
 
 
-def _look_at(study):
-    """Its conductor, or one for each of its jobs."""
+def _runners(study):
+    """The runner of a study, or one for each of its jobs."""
     folder = Path(RESULTS.value) / study.name
     check_writable("results", folder)
-    size, seeds, only = SIZE.value, command_line.seeds(), ONLY.value
-    chunks = [command_line.chunk()]
+    size = SIZE.value
+    seeds = command_line.seeds()
+    only = ONLY.value
+    shards = [command_line.shard()]
     if cluster.SUBMIT.value or cluster.JOBS.value is not None:
         arms = study.arms(size, seeds).items()
         chosen = [config for name, config in arms if fnmatch.fnmatchcase(name, only)]
-        chunks = cluster.chunks(max((count(config.runs) for config in chosen), default=1))
+        shards = cluster.shards(max((count(config.runs) for config in chosen), default=1))
     common = {"seeds": seeds, "only": only, "flags": [command_line.cache_flag()]}
-    return [Conductor(study, folder, size, chunk=chunk, **common) for chunk in chunks]
+    return [Runner(study, folder, size, shard=shard, **common) for shard in shards]
 
 
-def _show(conductors):
+def _show(runners):
     """Prints the tables; a ValueError of what a folder holds is one line."""
-    for number, conductor in enumerate(conductors, 1):
-        table = conductor.status()
+    for number, runner in enumerate(runners, 1):
+        table = runner.status()
         if cluster.JOBS.value is not None:
-            table.title = f"{table.title}, job {number} of {len(conductors)}"
+            table.title = f"{table.title}, job {number} of {len(runners)}"
         show(table)
 
 
-def _work(conductors):
+def _work(runners):
     failed = []
     with Interrupts() as interrupts:
-        for conductor in conductors:
-            failed += [f"{conductor.study.name}/{arm}" for arm in conductor.run(interrupts)]
+        for runner in runners:
+            failed += [f"{runner.study.name}/{arm}" for arm in runner.run(interrupts)]
             if interrupts.received:
                 break
-            _conclude(conductor)
+            _conclude(runner)
     if interrupts.received:
         print("stopped by a signal; the same command goes on from here")
         sys.exit(128 + interrupts.received)
@@ -112,6 +116,6 @@ def _work(conductors):
         sys.exit(1)
 
 
-def _conclude(conductor):
-    text = conductor.summarise()
-    print(f"{text}\nresults are in {conductor.folder}" if text else "no arm is finished yet")
+def _conclude(runner):
+    text = runner.summarise()
+    print(f"{text}\nresults are in {runner.folder}" if text else "no arm is finished yet")

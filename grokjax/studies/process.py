@@ -12,8 +12,8 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from grokjax.recording import checkpoints
+from grokjax.recording.files import Lock
 from grokjax.recording.history import History, grokking
-from grokjax.recording.locks import Lock
 from grokjax.recording.results import Results
 from grokjax.running.signals import Interrupts
 
@@ -23,7 +23,7 @@ POLL = 0.1  # seconds between looks at the process
 class Progress(NamedTuple):
     """How far an arm has come."""
 
-    status: str  # waiting, running, finished, interrupted, failed; or how many of its shares are
+    status: str  # waiting, running, finished, interrupted, failed; or how many of its shards are
     step: int
     runs: int
     grokked: int
@@ -45,10 +45,10 @@ class ArmProcess:
 
         A signal that `interrupts` receives is handed on, and the process saves before it stops.
         """
-        if not self._lock.take():
+        if not self._lock.acquire():
             return "busy"
         try:
-            while self.results.lock.is_taken():  # what an earlier study started is still saving
+            while self.results.lock.is_held():  # what an earlier study started is still saving
                 if interrupts.received:
                     return "interrupted"
                 time.sleep(POLL)
@@ -58,12 +58,12 @@ class ArmProcess:
             stopped = "interrupted" if interrupts.received else "failed"
             return stopped if code else "finished"
         finally:
-            self._lock.give()
+            self._lock.release()
 
     def progress(self) -> Progress:
         """What the folder shows at this moment; nothing in it is changed."""
-        results, status = self.results, self.results.status() or self._shares() or "waiting"
-        if status == "running" and not results.lock.is_taken():  # its process is gone
+        results, status = self.results, self.results.status() or self._shards() or "waiting"
+        if status == "running" and not results.lock.is_held():  # its process is gone
             status = "interrupted"
         try:
             history = History.load(results.history)
@@ -74,11 +74,11 @@ class ArmProcess:
         step = int(history["step"][-1])
         return Progress(status, step, grokked_R.size, int(grokked_R.sum()), results.seconds())
 
-    def _shares(self):
-        """Where the runs are trained apart: how many shares of how many are finished."""
-        folders = list(self.results.folder.glob("chunk-*-of-*"))
+    def _shards(self):
+        """Where the runs are trained apart: how many shards of how many are finished."""
+        folders = list(self.results.folder.glob("shard-*-of-*"))
         finished = sum(Results(folder).is_complete() for folder in folders)
-        return f"{finished} of {folders[0].name.rpartition('-')[2]} shares" if folders else None
+        return f"{finished} of {folders[0].name.rpartition('-')[2]} shards" if folders else None
 
     def last_lines(self, count: int = 12) -> str:
         """The end of what the process said."""
@@ -107,6 +107,6 @@ class ArmProcess:
         folder = self.results.checkpoints
         if any(checkpoints.is_readable(folder, step) for step in checkpoints.steps(folder)):
             return ["--resume=latest"]
-        if any(self.results.folder.glob("chunk-*-of-*")):  # it did not fit at once
+        if any(self.results.folder.glob("shard-*-of-*")):  # it did not fit at once
             return ["--resume=latest"]
         return ["--overwrite"] if self.results.status() else []

@@ -1,38 +1,48 @@
-"""Conducting a study: its arms one after the other, whatever was done before, and its results."""
+"""The runner of a study: trains the arms that are not finished, and writes tables and figures."""
 
 import fnmatch
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from grokjax.config.config import make_task
-from grokjax.config.grid import count, share
-from grokjax.config.rules import check, check_sections
+from grokjax.config import grid
+from grokjax.config.experiment import check
+from grokjax.config.grid import count
 from grokjax.reading import arms, comparison
 from grokjax.reading.rows import rows, write_csv
-from grokjax.recording.files import replacing
-from grokjax.recording.locks import Lock
+from grokjax.recording.files import Lock, replacing
 from grokjax.recording.results import Results
-from grokjax.running import shares
+from grokjax.running import shards
 from grokjax.running.signals import Interrupts
 from grokjax.studies.process import ArmProcess
 from grokjax.studies.study import Study, differences, part
 
 
-class Conductor:
-    """A study in its folder `results/<study>/`."""
+class Runner:
+    """Runs a study in its folder `results/<study>/`."""
 
     def __init__(
-        self, study: Study, folder: Path, size: str, *, seeds=(), chunk=None, only="*", flags=()
+        self,
+        study: Study,
+        folder: Path,
+        size: str,
+        *,
+        seeds: Sequence[int] = (),
+        shard: tuple[int, int] | None = None,
+        only: str = "*",
+        flags: Sequence[str] = (),
     ):
-        """Looks at what is there.
+        """Reads what is there.
 
         Args:
-            size: `quick`, `desk` or `paper`.
+            study: what is run.
+            folder: of its results.
+            size: `smoke`, `default` or `paper`.
             seeds: in place of those that the study has chosen.
-            chunk: (i, n): only the i-th of n shares of each arm's runs.
+            shard: (i, n): only the i-th of n shards of each arm's runs.
             only: a pattern that names of arms have to match.
             flags: for the training of each arm.
 
@@ -41,37 +51,38 @@ class Conductor:
         """
         if not (study.text or "").strip():
             raise ValueError(f"{study.file} has no docstring; its first line is the claim")
-        self.study, self.folder, self._chunk = study, folder, chunk
+        self.study = study
+        self.folder = folder
+        self._shard = shard
         self._arms = study.arms(size, seeds)
-        flags = [*flags, f"--seeds={min(seeds)}:{max(seeds) + 1}"] if seeds else [*flags]
-        flags += [f"--chunk={chunk[0]}/{chunk[1]}"] if chunk else []
-        self._processes, chosen = {}, []
+        flags = list(flags)
+        if seeds:
+            flags.append(f"--seeds={min(seeds)}:{max(seeds) + 1}")
+        if shard:
+            flags.append(f"--shard={shard[0]}/{shard[1]}")
+        self._processes = {}
+        i, n = shard or (1, 1)
+        chosen = [name for name in self._arms if fnmatch.fnmatchcase(name, only)]
         for name, config in self._arms.items():
             self._check_same(name)
-            i, n = chunk or (1, 1)
-            if not fnmatch.fnmatchcase(name, only):
-                continue
-            chosen.append(name)
-            if not share(count(config.runs), i, n):
-                continue  # there are fewer runs than shares
-            place = shares.folder_of(folder / name, i, n) if chunk else folder / name
-            file = f"{study.file}:{name},{size}"
-            self._processes[name] = ArmProcess(file, config, place, flags)
-            self._check_same(name, place)
+            if name in chosen and grid.shard(count(config.runs), i, n):  # a shard may be empty
+                place = shards.folder_of(folder / name, i, n) if shard else folder / name
+                file = f"{study.file}:{name},{size}"
+                self._processes[name] = ArmProcess(file, config, place, flags)
+                self._check_same(name, place)
         if not chosen:
             raise ValueError(f"no arm is called {only!r}; choose from {', '.join(self._arms)}")
 
     def check(self) -> None:
-        """Raises a ValueError if the config of an arm that is to be trained cannot be meant."""
+        """Raises a ValueError if the config of an arm that is to be trained is invalid."""
         for name, process in self._processes.items():
             if not process.results.is_complete():
                 try:
-                    check_sections(process.config)
-                    check(process.config, make_task(process.config))
+                    check(process.config)
                 except ValueError as error:
                     raise ValueError(f"{self.study.name}/{name}: {error}") from error
 
-    def run(self, interrupts: Interrupts, say=print) -> list[str]:
+    def run(self, interrupts: Interrupts, say: Callable[[str], None] = print) -> list[str]:
         """Trains what is not finished; returns the arms that failed."""
         failed = []
         for number, (name, process) in enumerate(self._processes.items(), 1):
@@ -97,19 +108,25 @@ class Conductor:
         for column in ("runs", "step", "grokked", "seconds"):
             table.add_column(column, justify="right")
         for name, process in self._processes.items():
-            status, step, runs, grokked, seconds = process.progress()
-            steps = f"{step:,} of {process.config.schedule.num_steps:,}"
-            table.add_row(Text(name), status, f"{runs}", steps, f"{grokked}", f"{seconds:,.0f}")
+            progress = process.progress()
+            table.add_row(
+                Text(name),
+                progress.status,
+                str(progress.runs),
+                f"{progress.step:,} of {process.config.schedule.num_steps:,}",
+                str(progress.grokked),
+                f"{progress.seconds:,.0f}",
+            )
         return table
 
     def summarise(self) -> str | None:
         """Writes tables and figures of the arms that are finished; returns them for people."""
         lock = Lock(self.folder / "summary.lock")
-        lock.take(wait=600)  # another process may be doing the same
+        lock.acquire(timeout=600)  # another process may be doing the same
         try:
             return self._summarise([name for name in self._arms if self._is_finished(name)])
         finally:
-            lock.give()
+            lock.release()
 
     def _summarise(self, finished):
         parts = {}
@@ -135,9 +152,9 @@ class Conductor:
         return text
 
     def _is_finished(self, name):
-        if self._chunk:
+        if self._shard:
             config = self._arms[name]
-            shares.merge(config, self.folder / name, self._chunk[1], count(config.runs))
+            shards.merge(config, self.folder / name, self._shard[1], count(config.runs))
         return Results(self.folder / name).is_complete()
 
     def _check_same(self, name, place=None):

@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 from grokjax.config.config import flat, plain
 from grokjax.core.checks import check_choice, did_you_mean
 
-SIZES = ("quick", "desk", "paper")
+SIZES = ("smoke", "default", "paper")
+FORMER = {"quick": "smoke", "desk": "default"}  # names of sizes that are accepted as well
 TOY = {  # whichever of these a config has
     "task.p": 7,
     "task.k": 4,
@@ -42,7 +43,7 @@ class Study(NamedTuple):
 
     file: str
     text: str  # the file's docstring: the claim in its first line, what to expect, the time
-    make_arms: Callable[[str], dict[str, ConfigDict]]  # from the size, desk or paper
+    make_arms: Callable[[str], dict[str, ConfigDict]]  # from the size, default or paper
 
     @property
     def name(self) -> str:
@@ -52,16 +53,18 @@ class Study(NamedTuple):
     def claim(self) -> str:
         return self.text.strip().splitlines()[0]
 
-    def arms(self, size: str = "desk", seeds: Sequence[int] = ()) -> dict[str, ConfigDict]:
-        """The configs by name; `quick` are the same arms, of tiny networks for a few steps.
+    def arms(self, size: str = "default", seeds: Sequence[int] = ()) -> dict[str, ConfigDict]:
+        """The configs by name; `smoke` are the same arms, of tiny networks for a few steps.
 
         Args:
+            size: `smoke`, `default` or `paper`.
             seeds: in place of those that the study has chosen.
         """
+        size = FORMER.get(size, size)
         check_choice("size", size, SIZES)
-        arms = self.make_arms("desk" if size == "quick" else size)
+        arms = self.make_arms("default" if size == "smoke" else size)
         for config in arms.values():
-            if size == "quick":
+            if size == "smoke":
                 config.runs.seed = (0, 1)
                 shrink(config)
             if seeds:
@@ -71,7 +74,7 @@ class Study(NamedTuple):
     def get_config(self, choice: str = "") -> ConfigDict:
         """One arm: `--config experiments/l1_grokfast.py:division/l1` or `...:division/l1,paper`."""
         name, _, size = choice.partition(",")
-        arms = self.arms(size or "desk")
+        arms = self.arms(size or "default")
         if name not in arms:
             known = f"choose an arm from {', '.join(arms)}{did_you_mean(name, arms)}"
             raise ValueError(f"{self.file}: {f'unknown arm {name!r}; ' if name else ''}{known}")

@@ -1,4 +1,4 @@
-"""Runs trained in shares, for want of memory or by several processes, are the runs of one."""
+"""Runs trained in shards, for want of memory or by several processes, are the runs of one."""
 
 import concurrent.futures
 import os
@@ -65,19 +65,19 @@ def assert_same(found, whole):
 
 
 @pytest.mark.slow
-def test_what_does_not_fit_is_trained_in_shares_one_after_the_other(tmp_path, whole):
+def test_what_does_not_fit_is_trained_in_shards_one_after_the_other(tmp_path, whole):
     """Afterwards one share and the whole lose their summaries, and are made again."""
     code, out, err = train(tmp_path, "--workdir=all", "--memory=0.00065")
 
     assert code == 0, err
-    shares = sorted(path.name for path in (tmp_path / "all").glob("chunk-*"))
-    assert len(shares) == 3  # of one, two and two runs
-    assert f"joined all {len(shares)} shares" in out
+    shards = sorted(path.name for path in (tmp_path / "all").glob("shard-*"))
+    assert len(shards) == 3  # of one, two and two runs
+    assert f"merged all {len(shards)} shards" in out
     assert "5 runs take about" in err
-    assert f"training {len(shares)} shares" in err
+    assert f"training {len(shards)} shards" in err
     assert_same(arrays(tmp_path / "all"), whole)
 
-    (tmp_path / "all" / shares[1] / "summary.json").unlink()
+    (tmp_path / "all" / shards[1] / "summary.json").unlink()
     (tmp_path / "all/summary.json").unlink()
     code, out, err = train(tmp_path, "--workdir=all", "--memory=0.00065", "--resume=latest")
     assert code == 0, err
@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_trained_in_shares_one_after_the_other(tmp_path, wh
 
 
 @pytest.mark.slow
-def test_shares_go_on_after_a_signal_and_never_with_another_config(tmp_path, whole):
+def test_shards_go_on_after_a_signal_and_never_with_another_config(tmp_path, whole):
     few = ("--workdir=all", "--memory=0.00065")
     process = start(tmp_path, *few, "--config.log_every=5")
     for line in process.stdout:
@@ -104,7 +104,7 @@ def test_shares_go_on_after_a_signal_and_never_with_another_config(tmp_path, who
     assert (
         "cannot resume under another config: runs.learning_rate was [0.001], is [0.1]" in other[2]
     )
-    assert "chunk-1-of-3, and this would be one of 5" in fewer[2]
+    assert "shard-1-of-3, and this would be one of 5" in fewer[2]
     assert code == 0, err
     assert_same(arrays(tmp_path / "all"), whole)
     figure = (tmp_path / "figure.png").read_bytes()
@@ -116,25 +116,25 @@ def test_processes_that_meet_train_a_share_each_and_the_last_joins_them(tmp_path
     with socket.socket() as free:
         free.bind(("localhost", 0))
         where = f"--coordinator=localhost:{free.getsockname()[1]}"
-    both = [start(tmp_path, "--workdir=all", where, f"--chunk={i}/2") for i in (1, 2)]
+    both = [start(tmp_path, "--workdir=all", where, f"--shard={i}/2") for i in (1, 2)]
     with concurrent.futures.ThreadPoolExecutor() as pool:  # each is heard while the other speaks
         said = list(pool.map(subprocess.Popen.communicate, both))
 
     assert [process.returncode for process in both] == [0, 0], said
-    assert sum("joined all 2 shares" in out for out, _ in said) in (1, 2)
+    assert sum("merged all 2 shards" in out for out, _ in said) in (1, 2)
     assert_same(arrays(tmp_path / "all"), whole)
 
 
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        (["--coordinator=localhost:1"], "choose auto on a cluster, or HOST:PORT with --chunk I/N"),
-        (["--coordinator=here", "--chunk=1/2"], "--coordinator here; choose auto on a cluster"),
-        (["--coordinator=auto", "--chunk=1/2"], "--coordinator auto; choose auto on a cluster"),
+        (["--coordinator=localhost:1"], "choose auto on a cluster, or HOST:PORT with --shard I/N"),
+        (["--coordinator=here", "--shard=1/2"], "--coordinator here; choose auto on a cluster"),
+        (["--coordinator=auto", "--shard=1/2"], "--coordinator auto; choose auto on a cluster"),
         (["--memory=0"], "--memory 0.0; choose above 0, in GB"),
-        (["--join"], "--join is for shares of the runs; choose one with --chunk"),
+        (["--join"], "--join is for shards of the runs; choose one with --shard"),
         (["--memory=0.0001"], "--memory 0.0001: one run takes about 0.0002"),
-        (["--chunk=1/2", "--memory=0.0004"], "choose --chunk with 2 times as many shares"),
+        (["--shard=1/2", "--memory=0.0004"], "choose --shard with 2 times as many shards"),
     ],
 )
 def test_what_cannot_be_shared_is_one_line_and_exit_2(tmp_path, flags, complaint):

@@ -1,0 +1,43 @@
+"""Hyperparameters that may differ from run to run: a default, a type and a range for each.
+
+They stand with the part that reads them, in a dict `HPARAMS` by name, and become entries of
+`config.runs`.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Range(NamedTuple):
+    """What a value may be."""
+
+    text: str  # as an error says it
+    holds: Callable[[float], bool]
+
+
+class Hparam(NamedTuple):
+    """One hyperparameter."""
+
+    default: float | str | None  # None: there is none, and what reads it knows what that means
+    type: type
+    range: Range
+
+    @property
+    def values(self) -> tuple:
+        """The default as an entry of `config.runs`, a grid of one value or none."""
+        return () if self.default is None else (self.default,)
+
+
+def at_least(low: float, unit: str = "") -> Range:
+    """`0 or more steps`."""
+    return Range(f"{low} or more {unit}".strip(), lambda x: x >= low)
+
+
+def above(low: float) -> Range:
+    """`above 0`."""
+    return Range(f"above {low}", lambda x: x > low)
+
+
+def between(low: float, high: float) -> Range:
+    """`0 to below 1`."""
+    return Range(f"{low} to below {high}", lambda x: low <= x < high)

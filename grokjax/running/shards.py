@@ -1,0 +1,242 @@
+"""Shards of a sweep: parts of its runs that are trained apart and merged.
+
+Several processes train a shard each, or one process trains them in sequence because all runs at
+once would not fit in memory.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from grokjax.config import grid
+from grokjax.config.experiment import Experiment
+from grokjax.recording import resume
+from grokjax.recording.history import History
+from grokjax.recording.results import Busy, Results
+from grokjax.running import command_line, memory, report
+from grokjax.running.options import Options
+
+OWN_DEVICES = ("jax_cuda_visible_devices", "jax_rocm_visible_devices")
+
+
+class Plan(NamedTuple):
+    """Which of n shards of an experiment's runs this process trains, in sequence."""
+
+    experiment: Experiment  # all runs
+    options: Options
+    mine: Sequence[int]  # numbers of shards, from 1
+    n: int
+
+    def trainings(self) -> Iterator[tuple[Experiment, Results]]:
+        """What there is to train, and where: everything, or the shards that are not complete."""
+        folder = self.options.workdir
+        if self.n == 1:
+            yield self.experiment, Results(folder)
+            return
+        if self.options.overwrite:
+            Results(folder).clear()
+        for i in self._filled():
+            results = Results(folder_of(folder, i, self.n))
+            if self.options.overwrite or not results.is_complete():
+                yield self.experiment.shard(i, self.n), results
+
+    def is_complete(self) -> bool:
+        """Has all of it been trained?"""
+        folder = self.options.workdir
+        if self.n == 1:
+            return Results(folder).is_complete()
+        return all(Results(folder_of(folder, i, self.n)).is_complete() for i in self._filled())
+
+    def merge(self) -> None:
+        """Merges all shards once they are trained, and says so."""
+        folder = self.options.workdir
+        num_runs = len(self.experiment.labels)
+        if merge(self.experiment.config, folder, self.n, num_runs, self.options.save_path):
+            print(f"merged all {self.n} shards in {folder}")
+        else:
+            print(
+                f"not all {self.n} shards are trained yet; "
+                f"the last process to finish merges them in {folder}"
+            )
+
+    def _filled(self):
+        num_runs = len(self.experiment.labels)
+        return [i for i in self.mine if grid.shard(num_runs, i, self.n)]
+
+
+def rendezvous(options: Options) -> None:
+    """Executes this command anew with its shard, once all n processes have met.
+
+    They need each other for nothing else, so they disconnect before training: one that dies later
+    takes no other along, as devices and checkpoints that wait for all processes would.
+
+    Raises:
+        ValueError: if they cannot meet.
+    """
+    address = options.coordinator
+    if address is None:
+        return
+    if (address == "auto") == bool(options.shard) or not re.fullmatch(r"auto|[^:]+:\d+", address):
+        raise ValueError(
+            f"--coordinator {address}; choose auto on a cluster, or HOST:PORT with --shard I/N"
+        )
+    jax.config.update("jax_platforms", "cpu")  # to be counted takes no accelerator
+    try:
+        if options.shard:
+            i, n = options.shard
+            jax.distributed.initialize(address, n, i - 1)
+        else:
+            jax.distributed.initialize()
+    except (RuntimeError, ValueError) as error:  # nobody answers; no cluster is known
+        raise ValueError(f"--coordinator {address}: {error}") from error
+    shard = f"--shard={jax.process_index() + 1}/{jax.process_count()}"
+    jax.distributed.shutdown()
+    kept = command_line.words_without("coordinator", "shard", "chunk")
+    command = [sys.executable, "-m", "grokjax.train", *kept, shard, "--join"]
+    os.execve(sys.executable, command, os.environ | _own_devices())
+
+
+def plan(experiment: Experiment, options: Options) -> Plan:
+    """Plans the training of an experiment: in one, or in shards if that is asked for or needed.
+
+    Raises:
+        ValueError: if shards are needed where there cannot be any, or others are there already.
+    """
+    i, n = options.shard if options.join else (1, 1)
+    lanes = -(-len(experiment.labels) // (n * jax.local_device_count()))
+    fillings, reason = _fillings(experiment, lanes, options.memory)
+    if fillings > 1:
+        _check_splittable(experiment, options, fillings, reason)
+        command_line.warn(f"{reason}; training {fillings} shards of them in sequence")
+    mine = range((i - 1) * fillings + 1, i * fillings + 1)
+    planned = Plan(experiment, options, mine, n * fillings)
+    if planned.n > 1:
+        _check_folder(planned)
+    return planned
+
+
+def folder_of(folder: Path, i: int, n: int) -> Path:
+    """Where the i-th of n shards is trained."""
+    return folder / f"shard-{i}-of-{n}"
+
+
+def merge(
+    config: ConfigDict, folder: Path, n: int, num_runs: int, save_path: str | None = None
+) -> bool:
+    """Writes into `folder` what training all its runs at once would have; are all shards there?
+
+    Under `map` that is the same bit for bit. A run that has stopped keeps its metrics, so a shard
+    that ended early is continued by its last evaluation.
+    """
+    filled = [i for i in range(1, n + 1) if grid.shard(num_runs, i, n)]
+    shards = [Results(folder_of(folder, i, n)) for i in filled]
+    if not all(results.is_complete() for results in shards):
+        return False
+    whole = Results(folder)
+    if not whole.lock.acquire(timeout=600):  # another process may be doing the same
+        raise Busy(f"{str(folder)!r} is being written by another process; try again later")
+    try:
+        if not whole.is_complete():
+            _write(config, whole, shards, save_path)
+    finally:
+        whole.lock.release()
+    return True
+
+
+def concatenate(parts: Sequence[dict[str, np.ndarray]]) -> tuple[list[str], History]:
+    """Labels and history of all runs; a shorter part goes on with its last row."""
+    longest = max((part["step"] for part in parts), key=len)
+    arrays = {"step": longest}
+    for name in parts[0]:
+        if name not in ("step", "label"):
+            columns = [_to_length(part[name], len(longest)) for part in parts]
+            arrays[name] = np.concatenate(columns, axis=1)
+    return [str(label) for part in parts for label in part["label"]], History(arrays)
+
+
+def _fillings(experiment, num_runs, gigabytes):
+    """How often a device has to be filled to train so many runs on it, and why."""
+    if num_runs == 1 and gigabytes is None:
+        return 1, ""  # whatever it takes
+    available = memory.available(jax.local_devices()[0], gigabytes)
+    estimate = memory.estimate(experiment.trainer, experiment.runs_R, experiment.dataset)
+    config = experiment.config
+    padded = len(experiment.labels) % jax.local_device_count() > 0
+    may_stop = padded or config.schedule.stop_after_grok > 0
+
+    def total(num_runs):
+        return estimate.total(num_runs, config.lift, may_stop)
+
+    if gigabytes is not None and total(1) > available:
+        raise ValueError(
+            f"--memory {gigabytes}: one run takes about {total(1) / 1e9:.3g} GB; choose more"
+        )
+    most = next((runs for runs in range(num_runs, 1, -1) if total(runs) <= available), 1)
+    reason = (
+        f"{num_runs:,} runs take about {total(num_runs) / 1e9:.3g} GB "
+        f"of a device that has {available / 1e9:.3g}"
+    )
+    return -(-num_runs // most), reason
+
+
+def _check_splittable(experiment, options, fillings, reason):
+    if "shard" in experiment.record:
+        raise ValueError(f"{reason}; choose --shard with {fillings} times as many shards")
+    if options.resume not in (None, "latest"):
+        raise ValueError(f"--resume {options.resume}: {reason}, so there are shards; choose latest")
+
+
+def _check_folder(planned):
+    """Nothing else is there, and what is there may be gone on with."""
+    options = planned.options
+    folder = options.workdir
+    shards = [folder_of(folder, i, planned.n) for i in range(1, planned.n + 1)]
+    if others := sorted(set(folder.glob("shard-*-of-*")) - set(shards)):
+        raise ValueError(
+            f"{str(folder)!r} holds {others[0].name}, and this would be one of {planned.n}; "
+            "choose as many processes and as much --memory as before, or another --workdir"
+        )
+    if options.overwrite:
+        return
+    for results in map(Results, (folder, *shards)):
+        if stored := results.stored_config():
+            stored.pop("shard", None)
+            resume.check_same(stored, planned.experiment)
+    status = Results(folder).status()
+    if status and not options.resume and not options.join:
+        raise ValueError(
+            f"{str(folder)!r} holds runs that are {status}; "
+            "choose --resume latest, --overwrite or another --workdir"
+        )
+
+
+def _own_devices():
+    """The devices that a cluster gave this process, as its environment says it."""
+    visible = {name: getattr(jax.config, name, "all") for name in OWN_DEVICES}
+    return {name.upper(): devices for name, devices in visible.items() if devices != "all"}
+
+
+def _write(config, whole, shards, save_path):
+    labels, history = concatenate([dict(np.load(results.history)) for results in shards])
+    record = json.loads(shards[0].config.read_text())
+    del record["shard"]
+    whole.metadata.unlink(missing_ok=True)  # of an attempt that was stopped
+    before = [session for results in shards for session in results.sessions()]
+    with whole.session(record, 0, before) as session:
+        whole.write_history(history, labels)
+        session.reached(int(history["step"][-1]))
+        report.conclude(config, whole, labels, save_path)
+        session.end("finished")
+
+
+def _to_length(values_ExR, length):
+    missing = length - len(values_ExR)
+    return np.concatenate([values_ExR, np.repeat(values_ExR[-1:], missing, axis=0)])

@@ -1,0 +1,109 @@
+"""The tables of the tasks as data sets of tensorflow-datasets; no TensorFlow needed."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from grokjax.core.checks import check_choice
+from grokjax.core.data import Task
+from grokjax.tasks import _arithmetic
+from grokjax.tasks._downloads import prepared
+
+SETTINGS = {  # task -> setting -> options of its `make`
+    "modular": {
+        f"{op}_p{p}": {"op": op, "p": p} for op in _arithmetic.MODULAR for p in (11, 97, 113)
+    },
+    "permutation": {f"s{k}": {"k": k} for k in (3, 4, 5)}
+    | {f"s{k}_{op}": {"op": op, "k": k} for op in ("conjugate", "aba") for k in (3, 4, 5)},
+    "mixture": {
+        f"{'_'.join(ops)}_p{p}": {"ops": ops, "p": p}
+        for ops in (("div", "add"), ("div", "add", "sub"))
+        for p in (11, 97)
+    },
+    "sums": {
+        f"k{length}_p{p}": {"length": length, "p": p}
+        for length, p in ((2, 11), (2, 97), (3, 11), (3, 23), (4, 11))
+    },
+    "parity": {
+        f"n{bits}_k{secret}": {"bits": bits, "secret": secret}
+        for bits, secret in ((30, 2), (40, 3), (50, 3))
+    },
+    "binding": {
+        f"a{assignments}_v{variables}": {"assignments": assignments, "variables": variables}
+        for assignments, variables in ((6, 3), (18, 5))
+    },
+}
+
+
+class TableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """The rows of a task's table, in the table's order, as one split named `table`."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    TASK: str
+
+    def _info(self):
+        task = self._task()
+        length = task.examples.inputs_NxL.shape[1]
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=_module(self.TASK).__doc__,
+            features=tfds.features.FeaturesDict(
+                {
+                    "inputs": tfds.features.Tensor(shape=(length,), dtype=np.int32),
+                    "label": tfds.features.Scalar(dtype=np.int32),
+                }
+            ),
+            metadata=tfds.core.MetadataDict(
+                num_tokens=task.num_tokens, num_classes=task.num_classes
+            ),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager):
+        del dl_manager
+        return {"table": self._generate_examples()}
+
+    def _generate_examples(self):
+        table = self._task().examples
+        for row, (inputs_L, label) in enumerate(zip(table.inputs_NxL, table.labels_N, strict=True)):
+            yield row, {"inputs": inputs_L, "label": label}
+
+    def _task(self):
+        return task_of(f"{self.TASK}/{self.builder_config.name}")
+
+
+BUILDERS = {
+    task: type(
+        task.title(),
+        (TableBuilder,),
+        dict(TASK=task, BUILDER_CONFIGS=[tfds.core.BuilderConfig(name=name) for name in settings]),
+    )
+    for task, settings in SETTINGS.items()
+}
+
+
+def names() -> list[str]:
+    """All tables, as `task/setting`."""
+    return [f"{task}/{setting}" for task, settings in SETTINGS.items() for setting in settings]
+
+
+def task_of(name: str) -> Task:
+    """The task whose table goes by a name of `names`."""
+    task, setting = name.split("/")
+    return _module(task).make(**SETTINGS[task][setting])
+
+
+def prepare(name: str, data_dir: str | Path) -> tfds.core.DatasetBuilder:
+    """Writes a table as array_record files unless they are there; returns its builder.
+
+    Rows are read by `prepare(...).as_data_source(split="table")`.
+    """
+    check_choice("table", name, names())
+    task, setting = name.split("/")
+    return prepared(BUILDERS[task], data_dir, config=setting)
+
+
+def _module(task):
+    return importlib.import_module(f"grokjax.tasks.{task}")
