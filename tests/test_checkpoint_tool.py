@@ -253,6 +253,24 @@ def test_compare_shows_medians_of_runs_and_what_never_came(tmp_path, capsys):
     assert table["their configs are the same"] == []
 
 
+def test_a_checkpoint_before_the_first_evaluation_has_nothing_to_compare(three, tmp_path, capsys):
+    config = toy()
+    with Checkpoints(tmp_path / "early" / "checkpoints", config.schedule) as saving:
+        saving.save(3, {"params": {"w": np.ones((1, 2, 3))}}, {}, config_lib.plain(config))
+
+    assert "  seed=0: not evaluated yet" in tell(capsys, "inspect", tmp_path / "early")
+    with pytest.raises(ValueError, match="checkpoint 3 of .* has no evaluation yet"):
+        tell(capsys, "compare", three, tmp_path / "early")
+
+
+def test_tables_are_not_wrapped_and_their_texts_are_no_markup(tmp_path, capsys):
+    folder = tmp_path / f"mix=1:100:1 {'long' * 30}"
+    written(folder, np.ones((4, 1)))
+    heading = tell(capsys, "compare", folder, folder)[0]
+
+    assert heading.split("  ")[-2:] == [str(folder)] * 2
+
+
 def test_shares_that_were_put_together_are_compared_by_their_history(three, tmp_path, capsys):
     """They have no checkpoint of their own, but all that a table of milestones needs."""
     whole = Results(tmp_path / "whole")

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from grokjax.config.grid import RUNS, grid_points, label, share
-from grokjax.reading.arms import Arm
+from grokjax.config.grid import share
+from grokjax.reading.arms import Arm, runs_of
 from grokjax.recording import checkpoints
 from grokjax.recording.checkpoints import Damaged
 from grokjax.recording.history import History, finite_median
@@ -50,9 +50,7 @@ class Checkpoint:
     @functools.cached_property
     def labels(self) -> list[str]:
         """One for each run."""
-        runs = {name: entry.default for name, entry in RUNS.items()} | self.config["runs"]
-        varied = [name for name in RUNS if len(runs[name]) > 1] or ["seed"]
-        labels = [label({name: point[name] for name in varied}) for point in grid_points(runs)]
+        labels = list(runs_of(self.place.results.folder, self.config))
         i, n = map(int, self.config.get("chunk", "1/1").split("/"))
         return [labels[r] for r in share(len(labels), i, n)]
 
