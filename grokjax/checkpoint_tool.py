@@ -38,8 +38,10 @@ from grokjax.recording.checkpoints import Damaged
 from grokjax.recording.results import Results
 from grokjax.running import command_line
 
-THRESHOLD = flags.DEFINE_list("threshold", [str(SMALL)], "Weights below are set to 0; or several.")
-METHOD = flags.DEFINE_enum("method", "pca", embeddings.METHODS, "How embeddings get flat.")
+THRESHOLD = flags.DEFINE_list(
+    "threshold", [str(SMALL)], "Weights smaller than this are set to 0; or several."
+)
+METHOD = flags.DEFINE_enum("method", "pca", embeddings.METHODS, "Projection of the embeddings.")
 RUN = flags.DEFINE_integer("run", 0, "Number of the run whose embeddings are shown, from 0.")
 WIDTH = 10_000  # of a table, which a file or another program gets without line breaks
 

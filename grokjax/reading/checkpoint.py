@@ -126,11 +126,11 @@ def read(place: Place) -> Checkpoint:
     return Checkpoint(place, stored.config, History(stored.history), stored.state_R["params"])
 
 
-def newest(places: Sequence[Place], read: Callable[[Place], T] = read) -> T:
-    """What `read` gives of the newest sound one of some checkpoints; a ValueError if none is."""
+def newest(places: Sequence[Place], reader: Callable[[Place], T] = read) -> T:
+    """Reads the newest sound one of some checkpoints; a ValueError if none is sound."""
     for place in places[::-1]:
         try:
-            return read(place)
+            return reader(place)
         except Damaged as damage:
             reason = damage
     raise ValueError(f"no sound checkpoint in {str(places[0].results.folder)!r}: {reason}")
