@@ -1,6 +1,5 @@
 """Trains the runs of a config: `python -m grokjax.train --config configs/moddiv.py`."""
 
-import contextlib
 import functools
 import sys
 
@@ -56,14 +55,11 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
         Interrupts(request.PARENT.value) as interrupts,
         Checkpoints(results.checkpoints, schedule) as checkpoints,
         Console(results.log, schedule.num_steps, start.step) as console,
-        contextlib.ExitStack() as stack,
+        MetricLogger(
+            start.history, labels, config, console, request.writers_of(experiment, results, start)
+        ) as logger,
     ):
-        writers = [
-            stack.enter_context(contextlib.closing(writer))
-            for writer in request.writers_of(experiment, results, start)
-        ]
-        logger = MetricLogger(start.history, labels, config, console, writers)
-        logger.log_text(report.introduction(config, experiment, start.step), start.step)
+        logger.write_introduction(start.step, report.introduction(config, experiment, start.step))
         for t, state_R, metrics_R in loop.chunks(
             *(experiment.trainer, experiment.runs_R, experiment.dataset),
             num_steps=schedule.num_steps,
@@ -72,7 +68,9 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
             active=logger.tracker.active,
         ):
             if metrics_R is not None:
-                logger.log_later(t, metrics_R)  # reads the evaluation before, while this one runs
+                logger.write_metrics(
+                    t, metrics_R
+                )  # reads the evaluation before, while this one runs
             finished = t == schedule.num_steps or logger.tracker.all_stopped(t)
             signal = interrupts.received
             if signal or finished or checkpoints.is_due(t):
@@ -85,15 +83,12 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
                 )
                 results.write_history(logger.history, labels)
                 session.reached(t)
-                for writer in writers:
-                    writer.flush()
             console.advanced(t)
             if signal or finished:
                 break
         if finished:
             console.say(report.conclude(config, results, labels, request.SAVE_PATH.value))
-            for writer in writers:
-                writer.write_summary(results.read_summary())
+            logger.write_summary(results.read_summary())
         session.end("finished" if finished else "interrupted")
     return signal
 

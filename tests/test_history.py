@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
+from grokjax.recording.early_stopping import RunTracker, observed_until
 from grokjax.recording.history import (
     Grokking,
     History,
-    RunTracker,
     grokking,
-    observed_until,
 )
 
 

@@ -55,9 +55,9 @@ NOT_HPARAMS = ("seed", "split_seed", "train_fraction", "mix")  # a `Run` has fie
 
 def expand(config: ConfigDict, task: Task) -> tuple[Run, list[str]]:
     """The grid of `config.runs` as runs [R] and a label for each, the last entry fastest."""
-    points = grid_points({name: typed(name, config.runs[name]) for name in RUNS})
-    varied = [name for name in RUNS if len(config.runs[name]) > 1] or ["seed"]
-    labels = [label({name: point[name] for name in varied}) for point in points]
+    runs = {name: typed(name, config.runs[name]) for name in RUNS}
+    points = grid_points(runs)
+    labels = [label(values) for values in varying(runs)]
 
     def column(name, dtype):
         return np.array([point[name] for point in points], dtype)
@@ -80,6 +80,17 @@ def grid_points(runs: Mapping) -> list[dict[str, Any]]:
         if point["split_seed"] is None:
             point["split_seed"] = point["seed"]
     return points
+
+
+def varying(runs: Mapping) -> list[dict[str, Any]]:
+    """The entries in which the runs of a grid differ, for each run; the seed if in none.
+
+    Args:
+        runs: `config.runs`, maybe of an older program, without some entries.
+    """
+    runs = {name: entry.default for name, entry in RUNS.items()} | dict(runs)
+    names = [name for name in RUNS if len(runs[name]) > 1] or ["seed"]
+    return [{name: point[name] for name in names} for point in grid_points(runs)]
 
 
 def count(runs: Mapping) -> int:

@@ -8,15 +8,16 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grokjax.config.grid import RUNS, grid_points, label
+from grokjax.config.grid import label, varying
 from grokjax.reading.survival import Durations, Median, median_time, times_until
-from grokjax.recording.history import Grokking, History, grokking, observed_until
+from grokjax.recording.early_stopping import observed_until
+from grokjax.recording.history import Grokking, History, grokking
 from grokjax.recording.results import Results
 
 SEEDS = ("seed", "split_seed")
@@ -145,29 +146,26 @@ def _arm(family, values, config, arrays, columns):
 
 def _columns(folder, config, labels):
     """{what varies: columns of the history}; the labels say which runs of the grid there are."""
-    known = runs_of(folder, config)
-    if strange := [text for text in labels if text not in known]:
+    points = _points(folder, config)
+    if strange := [text for text in labels if text not in points]:
         raise ValueError(f"{folder}: config.json lacks run {strange[0]!r} of history.npz; {SAME}")
-    lacking = [text for text in known if text not in labels]
+    lacking = [text for text in points if text not in labels]
     if lacking and "chunk" not in config:
         raise ValueError(f"{folder}: history.npz lacks run {lacking[0]!r} of config.json; {SAME}")
 
     columns = collections.defaultdict(list)
     for r, text in enumerate(labels):
-        key = tuple((n, value) for n, value in known[text].items() if n not in SEEDS)
+        key = tuple((n, value) for n, value in points[text].items() if n not in SEEDS)
         columns[key].append(r)
     return columns
 
 
-def runs_of(folder: Path, config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _points(folder, config):
     """{label: the entries that vary} for every run of the grid, an older program's too."""
     known = config.get("runs")
     if not isinstance(known, dict) or not all(isinstance(v, list) for v in known.values()):
         raise ValueError(f"{folder}: config.json says nothing of its runs; {REMEDY}")
-    runs = {name: entry.default for name, entry in RUNS.items()} | known
-    varied = [name for name in RUNS if len(runs[name]) > 1] or ["seed"]
-    points = [{name: point[name] for name in varied} for point in grid_points(runs)]
-    return {label(point): point for point in points}
+    return {label(values): values for values in varying(known)}
 
 
 def _arrays(path):

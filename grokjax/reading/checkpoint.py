@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from grokjax.config.grid import share
-from grokjax.reading.arms import Arm, runs_of
+from grokjax.config.grid import label, share, varying
+from grokjax.reading.arms import Arm
 from grokjax.recording import checkpoints
 from grokjax.recording.checkpoints import Damaged
 from grokjax.recording.history import History, finite_median
@@ -50,7 +50,7 @@ class Checkpoint:
     @functools.cached_property
     def labels(self) -> list[str]:
         """One for each run."""
-        labels = list(runs_of(self.place.results.folder, self.config))
+        labels = [label(values) for values in varying(self.config["runs"])]
         i, n = map(int, self.config.get("chunk", "1/1").split("/"))
         return [labels[r] for r in share(len(labels), i, n)]
 

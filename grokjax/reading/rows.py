@@ -11,6 +11,7 @@ from grokjax.reading.arms import Arm
 from grokjax.reading.survival import Durations, delay_times, log_rank, median_time, times_until
 from grokjax.recording.files import replacing
 from grokjax.recording.history import Grokking, finite_median
+from grokjax.recording.summary import number_or_none
 
 Row = dict[str, Any]
 
@@ -55,7 +56,7 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
             reference = _reference(arm, task, known)
             if reference:
                 p = log_rank(known[reference.name, task][1], durations)
-                row |= {"compared_with": reference.name, "log_rank_p": _known(p)}
+                row |= {"compared_with": reference.name, "log_rank_p": number_or_none(p)}
             known[arm.name, task] = (arm, durations)
             table.append(row)
     return table
@@ -120,25 +121,20 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
         "runs": grok.grok_R.size,
         "grokked": int(grok.has_grokked_R.sum()),
         "share": float(grok.has_grokked_R.mean()),
-        "median_grok_step": _known(grok_step.median, int),
-        "low": _known(grok_step.low, int),
-        "high": _known(grok_step.high, int),
-        "memorised_step": _known(memorised_step.median, int),
-        "delay": _known(delay.median, int),
-        "train_accuracy": _known(finite_median(train_ExR[-1])),
-        "val_accuracy": _known(finite_median(val_ExR[-1])),
-        "best_val_accuracy": _known(finite_median(np.fmax.reduce(val_ExR))),
+        "median_grok_step": number_or_none(grok_step.median, int),
+        "low": number_or_none(grok_step.low, int),
+        "high": number_or_none(grok_step.high, int),
+        "memorised_step": number_or_none(memorised_step.median, int),
+        "delay": number_or_none(delay.median, int),
+        "train_accuracy": number_or_none(finite_median(train_ExR[-1])),
+        "val_accuracy": number_or_none(finite_median(val_ExR[-1])),
+        "best_val_accuracy": number_or_none(finite_median(np.fmax.reduce(val_ExR))),
         "diverged": int(arm.diverged_R.sum()),
         "collapses": int((grok.collapses_R > 0).sum()),
         "log_rank_p": None,
         "compared_with": None,
         "steps": int(arm.observed_until_R.max()),
     }
-
-
-def _known(number: float, kind: type = float) -> float | None:
-    """A number as a table holds it, where None is an empty cell."""
-    return kind(number) if np.isfinite(number) else None
 
 
 def _plain(value):

@@ -1,4 +1,4 @@
-"""Numbers over runs: some have diverged, some were stopped before what we wait for had come.
+"""Durations up to an event, of which some are censored, and what is estimated from them.
 
 A run that has not grokked when we stop looking is *right-censored*: its step is unknown but
 later than the last one. Leaving such runs out, or taking their last step for the event, makes
@@ -18,16 +18,16 @@ CONFIDENCE = 0.95
 
 
 class Durations(NamedTuple):
-    """How long R runs were followed: up to an event, or without one."""
+    """How long R runs were followed, up to an event or without one."""
 
     duration_R: np.ndarray  # step of the event, or the last step at which it had not come
     event_observed_R: np.ndarray  # bool; False is right-censored
 
 
-class Survival(NamedTuple):
-    """Kaplan-Meier estimate of the share of runs in which an event has come, a step function."""
+class Incidence(NamedTuple):
+    """Kaplan-Meier estimate of an event's cumulative incidence, a step function."""
 
-    step_E: np.ndarray  # 0, the distinct steps of events, the last step watched
+    step_E: np.ndarray  # 0, the distinct steps of events, the last step observed
     incidence_E: np.ndarray  # from this step on, up to the next
     low_E: np.ndarray  # 95 % interval
     high_E: np.ndarray
@@ -57,8 +57,8 @@ def delay_times(grok: Grokking, last_R: np.ndarray | int) -> Durations:
     return Durations(*(column_R[has_memorised_R] for column_R in delays))
 
 
-def kaplan_meier(durations: Durations) -> Survival:
-    """The share of runs in which the event has come by each step.
+def kaplan_meier(durations: Durations) -> Incidence:
+    """The cumulative incidence of an event: the fraction of runs that have had it by each step.
 
         1 - S(t),   S(t) = product over event steps s <= t of (1 - events at s / runs at risk at s)
 
@@ -66,24 +66,33 @@ def kaplan_meier(durations: Durations) -> Survival:
     https://doi.org/10.1080/01621459.1958.10501452. The interval is Greenwood's on the scale of
     log(-log S), which stays between 0 and 1. Where S is 1 that formula says nothing and the
     interval is empty of width, as is usual. Where S is 0 it says nothing either: the upper limit
-    is 1 and the lower one stays where it was or, if every run was watched to its event, rises
-    to the exact 0.025^(1/R) of Clopper and Pearson, 1934, "The Use of Confidence or Fiducial
-    Limits", https://doi.org/10.1093/biomet/26.4.404.
+    is 1 and the lower one stays where it was or, if no run is censored, rises to the exact
+    0.025^(1/R) of Clopper and Pearson, 1934, "The Use of Confidence or Fiducial Limits",
+    https://doi.org/10.1093/biomet/26.4.404.
 
         steps 2, 3+, 5 (+: censored)  ->  0 from 0, 1/3 from 2, 1 from 5
     """
-    sf, *limits = _functions(durations)
-    came_E = np.isin(sf.quantiles, durations.duration_R[durations.event_observed_R])
-    step_E = sf.quantiles[came_E]
-    incidence_E, high_E, low_E = (1 - curve.probabilities[came_E] for curve in (sf, *limits))
+    duration_R, event_observed_R = durations
+    survival = _scipy().ecdf(_censored(durations)).sf
+    with warnings.catch_warnings():  # of the limits where S is 0 or 1
+        warnings.simplefilter("ignore", RuntimeWarning)
+        limits = survival.confidence_interval(CONFIDENCE, method="log-log")
+    is_event_E = np.isin(survival.quantiles, duration_R[event_observed_R])
+    step_E = survival.quantiles[is_event_E]
+    incidence_E = 1 - survival.probabilities[is_event_E]
+    low_E = 1 - limits.high.probabilities[is_event_E]
+    high_E = 1 - limits.low.probabilities[is_event_E]
     if incidence_E.size and incidence_E[-1] == 1:
-        low_E[-1], high_E[-1] = max(0.0, *low_E[:-1], _exact_low(durations)), 1.0
+        exact = ((1 - CONFIDENCE) / 2) ** (1 / duration_R.size) if event_observed_R.all() else 0.0
+        low_E[-1] = max(exact, *low_E[:-1], 0.0)
+        high_E[-1] = 1.0
 
-    step_E, *curves = (np.r_[0.0, column_E] for column_E in (step_E, incidence_E, low_E, high_E))
-    if durations.duration_R.max() > step_E[-1]:
-        step_E = np.r_[step_E, durations.duration_R.max()]
+    step_E = np.r_[0.0, step_E]
+    curves = [np.r_[0.0, curve_E] for curve_E in (incidence_E, low_E, high_E)]
+    if duration_R.max() > step_E[-1]:
+        step_E = np.r_[step_E, duration_R.max()]
         curves = [np.r_[curve_E, curve_E[-1]] for curve_E in curves]
-    return Survival(step_E, *curves)
+    return Incidence(step_E, *curves)
 
 
 def median_time(durations: Durations) -> Median:
@@ -91,13 +100,13 @@ def median_time(durations: Durations) -> Median:
 
     The interval is that of Brookmeyer & Crowley, 1982, "A Confidence Interval for the Median
     Survival Time", https://doi.org/10.2307/2530286: the steps at which the upper and the lower
-    limit of the share reach one half. Where the share leaps from 0 to 1 there is only the exact
+    limit of the incidence reach one half. Where it leaps from 0 to 1 there is only the exact
     limit, and the interval is that one step from six runs on, else nothing.
     """
     if not durations.duration_R.size:
         return Median(np.nan, np.nan, np.nan)
     curve = kaplan_meier(durations)
-    # at a share of 1 the upper limit is 1 whatever the data, so the lower one has to speak
+    # at an incidence of 1 the upper limit is 1 whatever the data, so the lower one has to speak
     above_E = (curve.high_E >= HALF) & ((curve.incidence_E < 1) | (curve.low_E >= HALF))
     reached = (curve.incidence_E >= HALF, above_E, curve.low_E >= HALF)
     return Median(*(next(iter(curve.step_E[is_E]), np.nan) for is_E in reached))
@@ -117,26 +126,8 @@ def log_rank(a: Durations, b: Durations) -> float:
     return float(p) if np.isfinite(p) else 1.0
 
 
-def _functions(durations):
-    """The survival function and its lower and upper limit, at every distinct step."""
-    sf = _scipy().ecdf(_censored(durations)).sf
-    with warnings.catch_warnings():  # of the limits where S is 0 or 1
-        warnings.simplefilter("ignore", RuntimeWarning)
-        limits = sf.confidence_interval(CONFIDENCE, method="log-log")
-    return sf, limits.low, limits.high
-
-
 def _censored(durations):
     return _scipy().CensoredData.right_censored(durations.duration_R, ~durations.event_observed_R)
-
-
-def _exact_low(durations):
-    """The lower limit of a share of which all R runs are; 0 if some were not watched to the end."""
-    return (
-        ((1 - CONFIDENCE) / 2) ** (1 / durations.event_observed_R.size)
-        if durations.event_observed_R.all()
-        else 0.0
-    )
 
 
 def _scipy():

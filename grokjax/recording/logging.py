@@ -11,11 +11,12 @@ from ml_collections import ConfigDict
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from grokjax.recording.history import History, RunTracker, finite_median
+from grokjax.recording.early_stopping import RunTracker
+from grokjax.recording.history import History, finite_median
 from grokjax.recording.writers import Writer
 
 
-class MetricLogger:
+class MetricLogger(contextlib.AbstractContextManager):
     """Takes the metrics of R runs as they come, and hands them to everything that records them."""
 
     def __init__(
@@ -37,25 +38,38 @@ class MetricLogger:
         self._writers = writers
         self._pending = None
 
-    def log_text(self, text: str, step: int) -> None:
-        """Introduces what is going to be trained."""
+    def __exit__(self, *exception):
+        for writer in self._writers:
+            writer.close()
+
+    def write_introduction(self, step: int, text: str) -> None:
+        """Says what is going to be trained."""
         self._console.say(text)
         for writer in self._writers:
             writer.write_texts(step, {"introduction": text})
 
-    def log_later(self, step: int, metrics_R: Mapping[str, Any]) -> None:
-        """Takes metrics that may still be computing, and logs those it took before."""
-        self.flush()
+    def write_metrics(self, step: int, metrics_R: Mapping[str, Any]) -> None:
+        """Takes metrics that may still be computing, and writes those it took before."""
+        self._write_pending()
         self._pending = (step, metrics_R)
 
     def flush(self) -> None:
-        """Logs the metrics it took last; waits until they have been computed."""
-        if self._pending is not None:
-            step, metrics_R = self._pending
-            self._pending = None
-            self._log(step, jax.tree.map(np.asarray, metrics_R))
+        """Writes all it has been given; waits until that has been computed."""
+        self._write_pending()
+        for writer in self._writers:
+            writer.flush()
 
-    def _log(self, step, metrics_R):
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Takes what `summarise` gives at the end."""
+        for writer in self._writers:
+            writer.write_summary(summary)
+
+    def _write_pending(self):
+        if self._pending is None:
+            return
+        step, metrics_R = self._pending
+        self._pending = None
+        metrics_R = jax.tree.map(np.asarray, metrics_R)
         self.history.append(step, metrics_R)
         grokked_before_R = self.tracker.grokking.has_grokked_R
         self.tracker.update(step, metrics_R)

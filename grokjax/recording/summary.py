@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from grokjax.recording.history import History, finite_median, grokking, last_steps
+from grokjax.recording.early_stopping import last_steps
+from grokjax.recording.history import History, finite_median, grokking
 
 FINAL = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
 
@@ -26,58 +27,53 @@ def summarise(
         schedule, rule: the sections `schedule` and `grok` of the config.
     """
     arrays = history.arrays()
-    of_all = grokking(arrays, **rule)
-    of_tasks = {task: grokking(arrays, task, **rule) for task in history.groups}
+    groks = {task: grokking(arrays, task, **rule) for task in ["", *history.groups]}
     steps_R = last_steps(history, schedule, rule)
     runs = []
     for r, label in enumerate(labels):
-        run = {"label": label, **_outcome(arrays, of_all, r)}
+        outcomes = {task: _outcome(arrays, task, grok, r) for task, grok in groks.items()}
+        run = {"label": label, **outcomes.pop("")}
         run["steps"] = int(steps_R[r])
         run["diverged"] = run["train_loss"] is None
-        if of_tasks:
-            run["tasks"] = {task: _outcome(arrays, of, r, task) for task, of in of_tasks.items()}
+        if outcomes:
+            run["tasks"] = outcomes
         runs.append(run)
-    return {"runs": runs, "overall": _overall(arrays, of_all, seconds)}
+    return {"runs": runs, "overall": _overall(arrays, groks[""], seconds)}
 
 
-def _outcome(arrays, grok, r, task=""):
+def _outcome(arrays, task, grok, r):
     """When a run memorised and grokked, and its last accuracies and losses."""
     of_task = f"/{task}" if task else ""
     return {
-        "memorised_step": _whole(grok.memorised_R[r]),
-        "grok_step": _whole(grok.grok_R[r]),
-        "delay": _whole(grok.delay_R[r]),
+        "memorised_step": number_or_none(grok.memorised_R[r], int),
+        "grok_step": number_or_none(grok.grok_R[r], int),
+        "delay": number_or_none(grok.delay_R[r], int),
         "collapses": int(grok.collapses_R[r]),
-        **{name: _number(arrays[name + of_task][-1, r]) for name in FINAL},
+        **{name: number_or_none(arrays[name + of_task][-1, r]) for name in FINAL},
     }
 
 
-def _number(value):
-    """A float, or None for what JSON cannot say."""
-    return float(value) if np.isfinite(value) else None
-
-
-def _whole(step):
-    """An int, or None for what never came."""
-    return int(step) if np.isfinite(step) else None
+def number_or_none(value: float, kind: type = float) -> float | int | None:
+    """A number as JSON and tables hold it: None for what is not finite or never came."""
+    return kind(value) if np.isfinite(value) else None
 
 
 def _overall(arrays, grok, seconds):
     steps_R = np.where(grok.has_grokked_R, grok.grok_R, np.inf)
     quartiles = np.quantile(steps_R, [0.25, 0.5, 0.75], method="inverted_cdf")
-    low, median, high = map(_whole, quartiles)
+    low, median, high = (number_or_none(step, int) for step in quartiles)
     return {
         "runs": steps_R.size,
         "grokked": int(grok.has_grokked_R.sum()),
         "median_grok_step": median,  # null: fewer than half grokked
         "quartiles_grok_step": [low, high],
         "resolution": int(arrays["step"][0]),  # steps between evaluations
-        "median_val_accuracy": _number(finite_median(arrays["val_accuracy"][-1])),
+        "median_val_accuracy": number_or_none(finite_median(arrays["val_accuracy"][-1])),
         "seconds": round(seconds, 2),
     }
 
 
-def summary_text(summary: Mapping) -> str:
+def summary_text(summary: Mapping[str, Any]) -> str:
     """The summary as lines for people."""
     overall, runs = summary["overall"], summary["runs"]
     lines = [_line(run) for run in runs[:20]]

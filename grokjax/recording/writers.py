@@ -9,7 +9,7 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from absl import flags
@@ -51,8 +51,8 @@ def values_of_curves(value_R: np.ndarray) -> np.ndarray:
     return value_R
 
 
-class Writer(Protocol):
-    """What every writer can do; scalars are arrays [R], one value a run."""
+class Writer:
+    """What a writer may do, and does not unless it says how; scalars are [R], one value a run."""
 
     def write_scalars(self, step: int, scalars_R: Mapping[str, np.ndarray]) -> None: ...
     def write_texts(self, step: int, texts: Mapping[str, str]) -> None: ...
@@ -61,7 +61,7 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
 
-class TensorBoard:
+class TensorBoard(Writer):
     """Each curve in a folder of its own, so that those of a metric share a chart.
 
     After a resume, events past the step `resumed_from` are marked as superseded.
@@ -82,9 +82,6 @@ class TensorBoard:
         for name, text in texts.items():
             self._writers[0].add_text(name, text, step)
 
-    def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Event files have no place for one."""
-
     def flush(self) -> None:
         for writer in self._writers:
             writer.flush()
@@ -94,7 +91,7 @@ class TensorBoard:
             writer.close()
 
 
-class WeightsAndBiases:
+class WeightsAndBiases(Writer):
     """One W&B run for a training command, however many runs of ours train in it.
 
     They share a program, a config and a checkpoint, and are stopped and resumed as one; a W&B
@@ -118,7 +115,8 @@ class WeightsAndBiases:
         import wandb  # takes a second, and is an optional package
 
         (folder / "wandb").mkdir(parents=True, exist_ok=True)
-        self._names, self._summarised = curves(labels), False
+        self._names = curves(labels)
+        self._summarised = False
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "grokjax"),
             group="/".join(folder.parent.parts[-2:]).lstrip("/") or None,
@@ -153,9 +151,6 @@ class WeightsAndBiases:
             steps = {f"grok_step/{run['label']}": run["grok_step"] for run in summary["runs"]}
             self._run.summary.update(steps)
         self._summarised = True
-
-    def flush(self) -> None:
-        """It sends by itself, in a process of its own."""
 
     def close(self) -> None:
         """What has no summary has not finished, and W&B is to show that."""

@@ -8,7 +8,8 @@ from ml_collections import ConfigDict
 
 from grokjax.config.experiment import Experiment, setup
 from grokjax.recording import checkpoints, resume, writers
-from grokjax.recording.history import History, RunTracker
+from grokjax.recording.early_stopping import RunTracker
+from grokjax.recording.history import History
 from grokjax.recording.results import Results, check_writable
 from grokjax.recording.writers import TensorBoard, WeightsAndBiases, Writer
 from grokjax.running import command_line

@@ -1,0 +1,105 @@
+"""What a training says and keeps of each evaluation, and that this takes the same time always."""
+
+import time
+
+import numpy as np
+import pytest
+
+from grokjax.recording.history import History
+from grokjax.recording.logging import Console, MetricLogger
+
+
+class Recorder:
+    """A writer that keeps what it was given."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __getattr__(self, name):
+        return lambda *args: self.calls.append((name, *args))
+
+
+def metrics_of(e, num_runs):
+    """The metrics of evaluation e; run r is at 100 % from evaluation 2 r on."""
+    high_R = np.where(e >= 2 * np.arange(num_runs), 1.0, 0.1)
+    names = ("train_accuracy", "train_loss", "val_loss", "learning_rate", "l1")
+    return {name: np.ones(num_runs) for name in names} | {"val_accuracy": high_R}
+
+
+@pytest.fixture
+def console(tmp_path):
+    with Console(tmp_path / "training.log", num_steps=100) as console:
+        yield console
+
+
+def test_several_writers_are_given_the_same(toy_config, console):
+    writers = [Recorder(), Recorder()]
+    with MetricLogger(History(), ["seed=0", "seed=1"], toy_config, console, writers) as logger:
+        logger.write_introduction(0, "two runs")
+        logger.write_metrics(5, metrics_of(0, num_runs=2))
+        logger.flush()
+        logger.write_summary({})
+
+    names = ["write_texts", "write_scalars", "flush", "write_summary", "close"]
+    assert [name for name, *_ in writers[0].calls] == names
+    assert [name for name, *_ in writers[1].calls] == names
+    assert writers[0].calls[1][2]["val_accuracy"].tolist() == [1.0, 0.1]
+
+
+def test_metrics_are_read_one_evaluation_late(toy_config, console):
+    logger = MetricLogger(History(), ["seed=0"], toy_config, console, [])
+    for e in range(3):
+        logger.write_metrics(5 * (e + 1), metrics_of(e, num_runs=1))
+
+    assert logger.history["step"].tolist() == [5, 10]
+
+
+def test_the_log_says_once_when_each_run_grokked(toy_config, console, tmp_path):
+    """Run 1 is at the threshold for the third time in succession at step 25."""
+    logger = MetricLogger(History(), ["seed=0", "seed=1"], toy_config, console, [])
+    for e in range(7):
+        logger.write_metrics(5 * (e + 1), metrics_of(e, num_runs=2))
+    logger.flush()
+
+    lines = (tmp_path / "training.log").read_text().splitlines()
+    assert [line for line in lines if " grokked at " in line] == [
+        "[step 15] seed=0 grokked at 5",
+        "[step 25] seed=1 grokked at 15, after a delay of 10",
+    ]
+
+
+def test_a_logger_goes_on_from_a_history_as_if_it_had_written_it(toy_config, console):
+    toy_config.schedule.stop_after_grok = 3
+    labels = ["seed=0", "seed=1"]
+    whole = MetricLogger(History(), labels, toy_config, console, [])
+    for e in range(4):
+        whole.write_metrics(5 * (e + 1), metrics_of(e, num_runs=2))
+    whole.flush()
+    resumed = MetricLogger(History(whole.history.arrays()), labels, toy_config, console, [])
+
+    for step in (20, 25, 30):
+        assert resumed.tracker.active(step).tolist() == whole.tracker.active(step).tolist()
+    np.testing.assert_equal([*resumed.tracker.grokking], [*whole.tracker.grokking])
+
+
+def test_an_evaluation_takes_as_long_after_four_thousand_others_as_at_first(toy_config):
+    """Who grokked and who trains on, of 64 runs."""
+
+    class Silent:
+        say = evaluated = describe = lambda *args, **kwargs: None
+
+    toy_config.schedule.stop_after_grok = 500
+    labels = [f"seed={r}" for r in range(64)]
+    logger = MetricLogger(History(), labels, toy_config, Silent(), [])
+    seconds = []
+    for e in range(4000):
+        metrics_R = metrics_of(e, num_runs=64)
+        start = time.perf_counter()
+        logger.write_metrics(5 * (e + 1), metrics_R)
+        logger.tracker.active(5 * (e + 1))
+        seconds.append(time.perf_counter() - start)
+
+    early = np.median(seconds[:100])
+    late = np.median(seconds[-100:])
+    assert late < 0.002
+    assert late < 2 * early
