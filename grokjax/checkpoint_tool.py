@@ -1,4 +1,4 @@
-"""What checkpoints hold, and what is left of their networks.
+"""Reads checkpoints, and evaluates their networks with fewer weights.
 
     python -m grokjax.checkpoint_tool list results
     python -m grokjax.checkpoint_tool inspect results/moddiv
@@ -7,43 +7,59 @@
     python -m grokjax.checkpoint_tool prune results/moddiv --threshold 0.01,0.1
     python -m grokjax.checkpoint_tool embeddings results/moddiv --method pca --run 0
 
-Every checkpoint that is read is checked against its checksums. `compare` takes the newest sound
-one of each folder unless a step is named. `prune` writes pruned.json beside the summary,
-`embeddings` writes embeddings.png and, of several checkpoints, embeddings.gif.
+The checksums of every checkpoint are checked. `compare` takes the newest sound one of each folder
+unless a step is named. `prune` writes pruned.json next to the summary, `embeddings` writes
+embeddings.png and, of several checkpoints, embeddings.gif.
 """
 
 import functools
+import itertools
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
 from absl import flags
+from rich.console import Console
 
 from grokjax.core.weight_stats import SMALL
-from grokjax.reading import findings, pruning
-from grokjax.reading import inspected as inspection
+from grokjax.reading import texts
+from grokjax.reading.checkpoint import (
+    Place,
+    find,
+    find_of_one_training,
+    newest,
+    read_merged,
+    read_newest,
+)
 from grokjax.reading.pictures import embeddings, style
-from grokjax.reading.rebuild import Rebuilt, rebuild
+from grokjax.reading.rebuild import Rebuilt, pruned, rebuild, write_pruned
 from grokjax.recording.checkpoints import Damaged
 from grokjax.recording.results import Results
 from grokjax.running import command_line
 
-THRESHOLD = flags.DEFINE_list("threshold", [str(SMALL)], "Weights below are set to 0; or several.")
-METHOD = flags.DEFINE_enum("method", "pca", embeddings.METHODS, "How embeddings get flat.")
+THRESHOLD = flags.DEFINE_list(
+    "threshold", [str(SMALL)], "Weights smaller than this are set to 0; or several."
+)
+METHOD = flags.DEFINE_enum("method", "pca", embeddings.METHODS, "Projection of the embeddings.")
 RUN = flags.DEFINE_integer("run", 0, "Number of the run whose embeddings are shown, from 0.")
+WIDTH = 10_000  # of a table, which a file or another program gets without line breaks
 
 
-def command(argv):
-    """What the words of the command line ask for."""
+def command(argv: Sequence[str]) -> Callable[[], None]:
+    """Checks the words of the command line; returns the work that they ask for."""
     command_line.refuse("config", "seeds", "shard", "chunk")
     match argv[1:]:
         case ["list", *folders] if folders:
-            places = [place for folder in folders for place in inspection.find(Path(folder))]
+            places = [place for folder in folders for place in find(Path(folder))]
             return functools.partial(_list, places)
         case ["inspect", folder]:
-            return functools.partial(print, findings.inspected(_newest(folder)))
+            checkpoint = read_newest(Path(folder))
+            return lambda: print(*texts.inspected(checkpoint), sep="\n")
         case ["compare", *folders] if len(folders) > 1:
-            return functools.partial(print, findings.compared([_to_compare(f) for f in folders]))
+            paths = [Path(folder) for folder in folders]
+            checkpoints = [read_merged(Results(path)) or read_newest(path) for path in paths]
+            return functools.partial(_print, *texts.compared(checkpoints))
         case ["prune", folder]:
             return _prune(folder, _thresholds(THRESHOLD.value))
         case ["embeddings", folder]:
@@ -55,39 +71,22 @@ def command(argv):
             )
 
 
-def _newest(folder):
-    return inspection.newest_sound(inspection.of_one_training(Path(folder)))
-
-
-def _to_compare(folder):
-    return inspection.merged(Results(Path(folder))) or _newest(folder)
-
-
 def _list(places):
-    """A checkpoint may be large, so each is told of as soon as it has been read."""
-    folder = None
-    for place in places:
-        if place.results.folder != folder:
-            folder = place.results.folder
-            print(folder)
-        try:
-            found, damage = inspection.inspect(place), ""
-        except Damaged as error:
-            found, damage = None, str(error)
-        print(findings.listed(place.step, place.size, found, damage))
+    for folder, of_folder in itertools.groupby(places, lambda place: place.results.folder):
+        _print(str(folder), texts.listed(of_folder))
 
 
 def _prune(folder, thresholds):
     command_line.use_compilation_cache()
-    places = inspection.of_one_training(Path(folder))
+    places = find_of_one_training(Path(folder))
     rebuilt = rebuild(places[0].results)
-    restored = rebuilt.newest([place.step for place in places])
+    restored = newest(places, lambda place: rebuilt.restore(place.step))
 
     def work():
-        found = pruning.pruned(rebuilt, restored.state_R, thresholds)
-        path = pruning.write(rebuilt, restored.step, found)
-        print(f"step {restored.step:,}")
-        print(f"{findings.pruned(found, rebuilt.experiment.labels)}\nalso in {path}")
+        found = pruned(rebuilt, restored.state_R, thresholds)
+        path = write_pruned(rebuilt, restored.step, found)
+        table = texts.pruned(found, rebuilt.experiment.labels)
+        _print(f"step {restored.step:,}", table, f"also in {path}")
 
     return work
 
@@ -105,14 +104,16 @@ def _thresholds(words):
 
 def _embeddings(folder, method, run):
     embeddings.check_method(method)
-    places = inspection.of_one_training(Path(folder))
+    places = find_of_one_training(Path(folder))
     rebuilt = rebuild(places[0].results)
-    label = inspection.label_of(rebuilt.experiment.labels, run)
-    tables = _tables(rebuilt, [place.step for place in places], run)
+    labels = rebuilt.experiment.labels
+    if not 0 <= run < len(labels):
+        raise ValueError(f"run = {run}; there are {len(labels)}, choose 0 to {len(labels) - 1}")
+    tables = _tables(rebuilt, places, run)
 
     def work():
         projections = [embeddings.project(table_VxD, method) for table_VxD in tables.values()]
-        titles = [f"{label}, step {step:,}" for step in tables]
+        titles = [f"{labels[run]}, step {step:,}" for step in tables]
         still, film = rebuilt.results.embeddings_figure, rebuilt.results.embeddings_film
         style.save(embeddings.picture(projections[-1], titles[-1]), still)
         print(f"wrote {still}")
@@ -127,22 +128,29 @@ def _embeddings(folder, method, run):
     return work
 
 
-def _tables(rebuilt: Rebuilt, steps, run):
+def _tables(rebuilt: Rebuilt, places: Sequence[Place], run: int):
     """{step: [V, D]} of the sound ones of some checkpoints."""
     tables, reason = {}, None
-    for step in steps:
+    for place in places:
         try:
-            state_R = rebuilt.restore(step).state_R
+            state_R = rebuilt.restore(place.step).state_R
         except Damaged as damage:
             command_line.warn(f"warning: {damage}")
             reason = damage
             continue
-        one_run = jax.tree.map(lambda x: x[run], (state_R, rebuilt.experiment.runs_R))
+        one_run = jax.tree.map(lambda x_R: x_R[run], (state_R, rebuilt.experiment.runs_R))
         params = rebuilt.experiment.trainer.eval_params(*one_run)
-        tables[step] = embeddings.table(params, rebuilt.experiment.task.num_classes)
+        tables[place.step] = embeddings.table(params, rebuilt.experiment.task.num_classes)
     if not tables:
         raise ValueError(f"no sound checkpoint in {str(rebuilt.results.folder)!r}: {reason}")
     return tables
+
+
+def _print(*lines_and_tables):
+    """Tables are as wide as they are, on a terminal and in a file; no text is markup."""
+    console = Console(width=WIDTH, markup=False, emoji=False, highlight=False)
+    for part in lines_and_tables:
+        console.print(part)
 
 
 if __name__ == "__main__":

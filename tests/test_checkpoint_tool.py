@@ -17,8 +17,8 @@ from grokjax import checkpoint_tool, grid
 from grokjax.config import config as config_lib
 from grokjax.config.experiment import setup
 from grokjax.core import loop
-from grokjax.reading import inspected as inspection
 from grokjax.reading import rebuild
+from grokjax.reading.checkpoint import find, read_newest
 from grokjax.recording import checkpoints
 from grokjax.recording.checkpoints import Checkpoints
 from grokjax.recording.history import History
@@ -35,10 +35,9 @@ def trained(folder, config, share=None):
     results.config.write_text(json.dumps(experiment.record))
     facts = {"status": "finished", "device": "1 x abacus", "versions": {"python": "3.14"}}
     results.metadata.write_text(json.dumps(facts))
+    chunks = loop.chunks(experiment.trainer, experiment.runs_R, experiment.dataset, num_steps=20)
     with Checkpoints(results.checkpoints, config.schedule) as saving:
-        for t, state_R, metrics_R in loop.chunks(
-            *(experiment.trainer, experiment.runs_R, experiment.dataset), num_steps=20
-        ):
+        for t, state_R, metrics_R in chunks:
             if metrics_R is not None:
                 history.append(t, metrics_R)
             if saving.is_due(t):
@@ -83,6 +82,12 @@ def tell(capsys, *words):
     return capsys.readouterr().out.splitlines()
 
 
+def rows(lines):
+    """A table of the tool: {first cell: the others}."""
+    cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
+    return {row[0]: row[1:] for row in cells if row}
+
+
 def written(folder, val_ExR, train_ExR=None, steps=(100, 200, 300, 400), **changes):
     """A checkpoint with made-up accuracies, written after the last of some steps."""
     val_ExR = np.array(val_ExR, np.float32)
@@ -97,10 +102,6 @@ def written(folder, val_ExR, train_ExR=None, steps=(100, 200, 300, 400), **chang
     with Checkpoints(folder / "checkpoints", config.schedule) as saving:
         saving.save(steps[-1], state_R, history, config_lib.plain(config))
     return folder
-
-
-def newest(folder):
-    return inspection.newest_sound(inspection.find(folder))
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "schedule_free", "muon"])
@@ -142,33 +143,34 @@ def test_every_named_config_comes_back_from_its_record(path):
 
 def test_paths_from_inside_the_folders_are_understood(three, monkeypatch):
     monkeypatch.chdir(three)
-    assert len(inspection.find(Path(".")) + inspection.find(Path("checkpoints"))) == 4
+    assert len(find(Path(".")) + find(Path("checkpoints"))) == 4
     monkeypatch.chdir(three / "checkpoints")
-    (place,) = inspection.find(Path("20"))
+    (place,) = find(Path("20"))
     assert place.folder.samefile("20")
-    assert [place.step for place in inspection.find(Path("."))] == [10, 20]
+    assert [place.step for place in find(Path("."))] == [10, 20]
 
 
 def test_list_has_a_line_for_every_checkpoint(three, capsys):
     folder, *lines = tell(capsys, "list", three)
-    history = newest(three).history
+    history = read_newest(three).history
+    table = rows(lines)
+    train, val = (f"{np.median(history[f'{s}_accuracy'][-1]):.2%}" for s in ("train", "val"))
 
     assert folder == str(three)
-    assert [line.split()[1] for line in lines] == ["10", "20"]
-    median = np.median(history["val_accuracy"][-1])
-    assert f"validation {median:>8.2%}" in lines[1]
-    assert all("0 of 3 grokked" in line and "kB" in line for line in lines)
+    assert list(table) == ["step", "10", "20"]
+    assert table["20"][1:] == [train, val, "0 of 3 grokked"]
+    assert "kB" in table["20"][0]
 
 
 def test_list_looks_below_a_folder_in_its_checkpoints_and_at_one_step(three, averaged, capsys):
-    assert len(tell(capsys, "list", three / "checkpoints")) == 3
-    assert len(tell(capsys, "list", three / "checkpoints" / "10")) == 2
-    assert len(tell(capsys, "list", three.parent, averaged.parent)) == 3 + 2
+    assert len(tell(capsys, "list", three / "checkpoints")) == 4
+    assert len(tell(capsys, "list", three / "checkpoints" / "10")) == 3
+    assert len(tell(capsys, "list", three.parent, averaged.parent)) == 4 + 3
 
 
 def test_a_damaged_checkpoint_is_listed_as_damaged(copy, capsys):
     damage(copy / "checkpoints" / "20")
-    _, sound, broken = tell(capsys, "list", copy)
+    _, _, sound, broken = tell(capsys, "list", copy)
 
     assert "damaged" not in sound
     assert "damaged: checkpoint 20 has other bits than were written" in broken
@@ -178,7 +180,7 @@ def test_an_empty_checkpoint_is_listed_as_damaged(copy, capsys):
     shutil.rmtree(copy / "checkpoints" / "10")
     (copy / "checkpoints" / "10").mkdir()
 
-    assert "damaged: checkpoint 10 cannot be read" in tell(capsys, "list", copy)[1]
+    assert "damaged: checkpoint 10 cannot be read" in tell(capsys, "list", copy)[2]
 
 
 def test_inspect_takes_the_newest_sound_checkpoint(copy, capsys):
@@ -189,14 +191,14 @@ def test_inspect_takes_the_newest_sound_checkpoint(copy, capsys):
 
 def test_inspect_tells_where_and_how_well_training_went(three, capsys):
     lines = tell(capsys, "inspect", three)
-    accuracy_R = newest(three).latest("train_accuracy")
+    accuracy_R = read_newest(three).latest("train_accuracy")
 
     assert "status of training: finished" in lines
     assert "device: 1 x abacus" in lines
     assert "versions: python 3.14" in lines
     for seed in range(3):
         assert any(f"seed={seed}: training {accuracy_R[seed]:.2%}" in line for line in lines)
-    assert any(line.startswith("parameters: 1,436 a run, 5.74 kB") for line in lines)
+    assert any(line.startswith("parameters: 1,436 a run, 5.7 kB") for line in lines)
     assert "  model.ff_width = 20" in lines
     assert "  runs.seed = (0, 1, 2)" in lines
 
@@ -227,19 +229,14 @@ def test_a_share_of_the_runs_has_their_labels(tmp_path, capsys):
     assert labels == ["seed=2", "seed=3", "seed=4"]
 
 
-def rows(lines):
-    """A table of the tool: {first cell: the others}."""
-    cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
-    return {row[0]: row[1:] for row in cells if row}
-
-
 def test_compare_shows_both_delays(tmp_path, capsys):
     early = written(tmp_path / "early", [[0.1], [1.0], [1.0], [1.0]], weight_decay=0.3)
     late = written(tmp_path / "late", [[0.1], [0.1], [0.1], [1.0]])
     table = rows(tell(capsys, "compare", early, late))
 
+    assert table["grokked"] == ["1", "1"]
+    assert table["median grok step [95 % interval]"] == ["200", "400"]
     assert table["memorised"] == ["100", "100"]
-    assert table["grokked"] == ["200", "400"]
     assert table["delay"] == ["100", "300"]
     assert table["runs.weight_decay"] == ["0.3", "1.0"]
     assert "runs.learning_rate" not in table
@@ -251,11 +248,27 @@ def test_compare_shows_medians_of_runs_and_what_never_came(tmp_path, capsys):
     few = written(tmp_path / "few", [[0, 0, 0], [0, 0, 0], [1, 0, 0], [1, 0, 0]])
     table = rows(tell(capsys, "compare", most, few))
 
-    assert table["grokked"][0].startswith("300 (")
-    assert table["grokked"][1] == "not by 400"
-    assert table["delay"][0].startswith("200 (")
-    assert table["delay"][1] == "not reached"
+    assert table["median grok step [95 % interval]"] == ["300 [200, none]", "> 400"]
+    assert table["delay"] == ["200"]
     assert table["their configs are the same"] == []
+
+
+def test_a_checkpoint_before_the_first_evaluation_has_nothing_to_compare(three, tmp_path, capsys):
+    config = toy()
+    with Checkpoints(tmp_path / "early" / "checkpoints", config.schedule) as saving:
+        saving.save(3, {"params": {"w": np.ones((1, 2, 3))}}, {}, config_lib.plain(config))
+
+    assert "  seed=0: not evaluated yet" in tell(capsys, "inspect", tmp_path / "early")
+    with pytest.raises(ValueError, match="checkpoint 3 of .* has no evaluation yet"):
+        tell(capsys, "compare", three, tmp_path / "early")
+
+
+def test_tables_are_not_wrapped_and_their_texts_are_no_markup(tmp_path, capsys):
+    folder = tmp_path / f"mix=1:100:1 {'long' * 30}"
+    written(folder, np.ones((4, 1)))
+    heading = tell(capsys, "compare", folder, folder)[0]
+
+    assert heading.split("  ")[-2:] == [str(folder)] * 2
 
 
 def test_shares_that_were_put_together_are_compared_by_their_history(three, tmp_path, capsys):
@@ -263,7 +276,7 @@ def test_shares_that_were_put_together_are_compared_by_their_history(three, tmp_
     whole = Results(tmp_path / "whole")
     whole.folder.mkdir()
     shutil.copy(Results(three).config, whole.config)
-    of = newest(three)
+    of = read_newest(three)
     whole.write_history(of.history, of.labels)
     table = rows(tell(capsys, "compare", three, whole.folder))
 
@@ -275,7 +288,7 @@ def test_shares_that_were_put_together_are_compared_by_their_history(three, tmp_
 def test_pruning_with_threshold_0_leaves_the_accuracies_of_the_history(three, capsys):
     tell(capsys, "prune", three, "--threshold=0.1,1e9")
     found = json.loads((three / "pruned.json").read_text())
-    history, (before, some, all_) = newest(three).history, found["pruned"]
+    history, (before, some, all_) = read_newest(three).history, found["pruned"]
 
     assert (found["step"], found["labels"]) == (20, ["seed=0", "seed=1", "seed=2"])
     assert (before["threshold"], before["sparsity"]) == (0, [0, 0, 0])
@@ -297,19 +310,20 @@ def test_a_network_of_zeros_always_gives_the_same_answer(three, capsys):
 def test_pruned_are_the_weights_that_are_evaluated(averaged, capsys):
     tell(capsys, "prune", averaged)
     before = json.loads((averaged / "pruned.json").read_text())["pruned"][0]
-    history = newest(averaged).history
+    history = read_newest(averaged).history
 
     assert before["train_accuracy"] == history["train_accuracy"][-1].tolist()
     assert before["val_accuracy"] == history["val_accuracy"][-1].tolist()
 
 
 def test_pruning_is_told_as_a_table(averaged, capsys):
-    step, heading, before, pruned, last = tell(capsys, "prune", averaged, "--threshold=0.1")
+    step, *lines, last = tell(capsys, "prune", averaged, "--threshold=0.1")
+    table = rows(lines)
 
     assert step == "step 20"
-    assert heading.split("  ")[0] == "threshold"
-    assert before.startswith("0 (before)  seed=0  0.00%")
-    assert pruned.startswith("0.1 ")
+    assert table["threshold"] == ["run", "weights set to 0", "training", "validation"]
+    assert table["0 (before)"][:2] == ["seed=0", "0.00%"]
+    assert table["0.1"][0] == "seed=0"
     assert last == f"also in {averaged / 'pruned.json'}"
 
 
@@ -341,7 +355,7 @@ def test_a_single_checkpoint_makes_no_film(averaged, capsys):
 def test_embeddings_are_those_that_are_evaluated(averaged):
     rebuilt = rebuild.rebuild(Results(averaged))
     state = rebuilt.restore(20).state_R
-    tables = checkpoint_tool._tables(rebuilt, [20], 0)
+    tables = checkpoint_tool._tables(rebuilt, find(averaged), 0)
 
     np.testing.assert_array_equal(tables[20], state.opt_state[0].x["token"][0, :7])
     assert not np.allclose(tables[20], state.params["token"][0, :7])

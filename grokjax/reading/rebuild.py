@@ -1,25 +1,32 @@
-"""An experiment built again from the results it left, to ask its weights something new."""
+"""An experiment built again from its record, to evaluate the weights that it left."""
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax.config.config import base
 from grokjax.config.experiment import Experiment, setup
-from grokjax.core import loop
+from grokjax.core import loop, weight_stats
+from grokjax.core.optimizer import chain
+from grokjax.core.trainer import make_trainer
 from grokjax.recording import checkpoints
-from grokjax.recording.checkpoints import Damaged, Restored
+from grokjax.recording.checkpoints import Restored
+from grokjax.recording.files import replacing
+from grokjax.recording.history import finite_median
 from grokjax.recording.results import Results
 
-NOT_CONFIG = ("table_checksum", "shard")  # what a record says besides
+NOT_CONFIG = ("table_checksum", "shard")  # what a record holds besides the config
 
 
 class Rebuilt(NamedTuple):
-    """What training had before it, and where it left its checkpoints."""
+    """What training was given, and where it left its checkpoints."""
 
-    config: ConfigDict
     experiment: Experiment
     results: Results
 
@@ -28,25 +35,6 @@ class Rebuilt(NamedTuple):
         experiment = self.experiment
         like_state_R = loop.state_shapes(experiment.trainer, experiment.runs_R, experiment.dataset)
         return checkpoints.restore(self.results.checkpoints, step, like_state_R)
-
-    def newest(self, steps: Sequence[int]) -> Restored:
-        """The newest sound checkpoint of some steps; a ValueError if there is none."""
-        for step in sorted(steps)[::-1]:
-            try:
-                return self.restore(step)
-            except Damaged as damage:
-                reason = damage
-        raise ValueError(f"no sound checkpoint in {str(self.results.folder)!r}: {reason}")
-
-
-def config_of(record: Mapping) -> ConfigDict:
-    """The config that `config.plain` made a record of; entries it lacks are at their defaults."""
-    given = {name: _typed(value) for name, value in record.items() if name not in NOT_CONFIG}
-    optimizer = given.pop("optimizer")
-    chosen = {name: optimizer.get(name, {}) for name in optimizer["chain"]}
-    config = base(task=given.pop("task"), model=given.pop("model"), optimizer=chosen)
-    config.update(given)
-    return config
 
 
 def rebuild(results: Results) -> Rebuilt:
@@ -64,19 +52,26 @@ def rebuild(results: Results) -> Rebuilt:
         what = f"{str(results.config)!r} is not what training wrote"
         raise ValueError(f"{what} ({error!r}); choose another folder") from error
     experiment = setup(config)
-    _check_table(record, experiment)
-    if "shard" in record:
-        experiment = experiment.shard(*map(int, record["shard"].split("/")))
-    return Rebuilt(config, experiment, results)
-
-
-def _check_table(record, experiment):
-    stored, now = record.get("table_checksum"), experiment.record["table_checksum"]
+    stored = record.get("table_checksum")
+    now = experiment.record["table_checksum"]
     if stored != now:
         raise ValueError(
             f"the table of task {record['task']['name']} has checksum {now}, but {stored} when "
             "these weights were trained; choose the version of grokjax, or the data, of then"
         )
+    if "shard" in record:
+        experiment = experiment.shard(*map(int, record["shard"].split("/")))
+    return Rebuilt(experiment, results)
+
+
+def config_of(record: Mapping) -> ConfigDict:
+    """The config that `config.plain` made a record of; entries it lacks are at their defaults."""
+    given = {name: _typed(value) for name, value in record.items() if name not in NOT_CONFIG}
+    optimizer = given.pop("optimizer")
+    chosen = {name: optimizer.get(name, {}) for name in optimizer["chain"]}
+    config = base(task=given.pop("task"), model=given.pop("model"), optimizer=chosen)
+    config.update(given)
+    return config
 
 
 def _typed(value):
@@ -84,3 +79,66 @@ def _typed(value):
     if isinstance(value, Mapping):
         return {name: _typed(entry) for name, entry in value.items() if entry is not None}
     return tuple(_typed(entry) for entry in value) if isinstance(value, list) else value
+
+
+class Pruned(NamedTuple):
+    """R runs with their weights below each of S thresholds set to zero."""
+
+    threshold_S: np.ndarray
+    sparsity_SxR: np.ndarray  # fraction of the weights that were set to zero
+    train_accuracy_SxR: np.ndarray
+    val_accuracy_SxR: np.ndarray
+
+
+def pruned(rebuilt: Rebuilt, state_R: Any, thresholds: Sequence[float]) -> Pruned:
+    """Accuracies at thresholds, on the examples that training evaluates.
+
+    Pruned are the weights that are evaluated, which for some optimizers are an average.
+    """
+    experiment = rebuilt.experiment
+    # without an optimizer, so that it takes the weights as they are
+    trainer = make_trainer(experiment.recipe._replace(make_optimizer=lambda _: chain()))
+
+    @jax.jit
+    def evaluate(state_R, runs_R, dataset, threshold_S):
+        def one_run(threshold, state, run):
+            params = experiment.trainer.eval_params(state, run)
+            kept = state.replace(params=weight_stats.prune(params, threshold), opt_state=())
+            metrics = trainer.evaluate(kept, run, dataset)
+            sparsity = weight_stats.sparsity(params, threshold)
+            return sparsity, metrics["train_accuracy"], metrics["val_accuracy"]
+
+        def all_runs(threshold):
+            lifted = loop.over_runs(
+                lambda state, run: one_run(threshold, state, run), experiment.config.lift
+            )
+            return lifted(state_R, runs_R)
+
+        return jax.lax.map(all_runs, threshold_S)
+
+    threshold_S = jnp.asarray(thresholds, jnp.float32)
+    columns = evaluate(state_R, experiment.runs_R, experiment.dataset, threshold_S)
+    return Pruned(np.asarray(thresholds, float), *map(np.asarray, columns))
+
+
+def write_pruned(rebuilt: Rebuilt, step: int, pruned: Pruned) -> Path:
+    """Writes `pruned.json` next to the summary: for each threshold, each run and the median."""
+    names = ("sparsity", "train_accuracy", "val_accuracy")
+    rows = []
+    for threshold, *values in zip(*pruned, strict=True):
+        row = {"threshold": float(threshold)}
+        medians = {}
+        for name, value_R in zip(names, values, strict=True):
+            row[name] = [_or_none(value) for value in value_R]
+            medians[name] = _or_none(finite_median(value_R))
+        rows.append(row | {"median": medians})
+    facts = {"step": step, "labels": list(rebuilt.experiment.labels), "pruned": rows}
+    path = rebuilt.results.pruned
+    with replacing(path) as scratch:
+        scratch.write_text(json.dumps(facts, indent=2) + "\n")
+    return path
+
+
+def _or_none(value):
+    """A float, or None for what JSON cannot say."""
+    return float(value) if np.isfinite(value) else None

@@ -96,10 +96,15 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
             writer.writerow({name: _plain(value) for name, value in row.items()})
 
 
+def columns(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """{column: a text for each row} for people, without the columns that are empty everywhere."""
+    texts = {name: [_shown(name, row) for row in rows] for name in COLUMNS if COLUMNS[name]}
+    return {name: of_rows for name, of_rows in texts.items() if any(of_rows)}
+
+
 def markdown(rows: Sequence[Row]) -> str:
-    """The table for people, without the columns that are empty everywhere."""
-    columns = {name: [_shown(name, row) for row in rows] for name in COLUMNS if COLUMNS[name]}
-    padded = [_column(name, texts) for name, texts in columns.items() if any(texts)]
+    """The table for people."""
+    padded = [_column(name, texts) for name, texts in columns(rows).items()]
     return "".join(f"| {' | '.join(line)} |\n" for line in zip(*padded, strict=True))
 
 

@@ -17,8 +17,8 @@ NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of a file system wi
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a path to write; puts it in place of `path` when all has been written.
 
-    The suffix stays the same, because some writers choose the format by it; two processes that
-    write the same file do not meet.
+    The suffix stays the same, because some writers choose the format by it; each process has a
+    path of its own.
     """
     scratch = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}")
     try:
