@@ -76,7 +76,7 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
                 journal.catch_up()
                 checkpoints.save(
                     t,
-                    devices.cut(state_R, len(labels)),
+                    devices.unpad(state_R, len(labels)),
                     journal.history.arrays(),
                     experiment.record,
                 )

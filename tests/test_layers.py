@@ -9,9 +9,8 @@ from conftest import initial
 
 from grokjax.core.prefixes import plain
 from grokjax.models import transformer
-from grokjax.models._attention import attend
+from grokjax.models._attention import attend, rotate, slopes
 from grokjax.models._layers import ACTIVATIONS, BitLinear, eight_bits, ternary
-from grokjax.models._positions import rotate, slopes
 from grokjax.models.tokenformer import Pattention
 
 

@@ -10,11 +10,12 @@ from conftest import initial, toy
 
 import grokjax
 from grokjax.config import registry
+from grokjax.core import dataset
 from grokjax.core.prefixes import Prefixes, find_prefixes, plain
 from grokjax.core.trainer import make_model
 from grokjax.models import transformer
+from grokjax.models._attention import POSITIONS
 from grokjax.models._decoder import Block
-from grokjax.models._positions import POSITIONS
 from grokjax.tasks import modular, permutation, sums
 
 
@@ -22,7 +23,7 @@ def test_the_prefixes_of_a_small_table():
     table = find_prefixes(np.array([[3, 9, 5, 8], [3, 9, 6, 8], [4, 9, 5, 8]]))
 
     assert [row.tolist() for row in table.tokens] == [[3, 4], [9, 9]]
-    assert [row.tolist() for row in table.places] == [[0, 0, 1], [0, 0, 1]]
+    assert [row.tolist() for row in table.row_of_example] == [[0, 0, 1], [0, 0, 1]]
     assert [[row.tolist() for row in path] for path in table.ancestors] == [[], [[0, 1]]]
 
 
@@ -132,7 +133,7 @@ def test_dropout_turns_sharing_off_in_training_and_leaves_it_on_in_evaluation(mo
     """p = 7 is below the batch of 11, so that something would be shared."""
     seen = []
     for name in ("plain", "tree"):
-        owner = grokjax.trainer.prefixes if name == "plain" else Prefixes
+        owner = dataset if name == "plain" else Prefixes
         original = getattr(owner, name)
 
         def spy(*args, name=name, original=original):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokjax.core import devices
-from grokjax.core.devices import EVERYWHERE, OVER_RUNS
+from grokjax.core.devices import REPLICATED, SHARDED_OVER_RUNS
 
 SECONDS_PER_CHUNK = 5.0  # a signal is answered within about this time
 TRIAL_STEPS = 2  # of the first chunk, which tells how long a step takes
@@ -36,20 +36,20 @@ def resolve(lift):
 
 
 def init(trainer, runs_R, dataset, *, lift="auto", mesh=None):
-    """The state of R runs before their first step, on one device or shared out over a mesh."""
+    """The state of R runs before their first step, on one device or sharded over a mesh."""
 
     def start(runs_R, dataset):
         return over_runs(functools.partial(trainer.init, dataset=dataset), lift)(runs_R)
 
     if mesh:
-        start = devices.spread(start, mesh, (OVER_RUNS, EVERYWHERE))
+        start = devices.shard_map(start, mesh, (SHARDED_OVER_RUNS, REPLICATED))
     return jax.jit(start)(runs_R, dataset)
 
 
 def make_advance(trainer, lift="auto", mesh=None):
     """Gives the program that trains R runs from step `start` to step `stop`.
 
-        advance(state_R, metrics_R, start, stop, runs_R, dataset, active_R=None, aboard_A=None)
+        advance(state_R, metrics_R, start, stop, runs_R, dataset, active_R=None, compacted_A=None)
             -> state_R, metrics_R
 
     It evaluates if that is due at `stop`. Both steps are arguments of the program, one scalar each
@@ -58,20 +58,25 @@ def make_advance(trainer, lift="auto", mesh=None):
 
     A run that is not active (bool [R]; None: all are) rests: its state and metrics stay what they
     are. Under `map` that costs nothing. Runs that are computed side by side wait for each other, so
-    of those only the runs `aboard` are computed, chosen by `devices.aboard`.
+    of those only a compacted batch is computed, chosen by `devices.compacted`.
     """
 
-    def advance(state_R, metrics_R, start, stop, runs_R, dataset, active_R=None, aboard_A=None):
+    def advance(state_R, metrics_R, start, stop, runs_R, dataset, active_R=None, compacted_A=None):
         chunk = over_runs(functools.partial(_chunk, trainer, start, stop, dataset), lift)
         old_R = state_R, metrics_R
-        if aboard_A is None:
+        if compacted_A is None:
             return chunk(*old_R, active_R, runs_R)
-        new_A = chunk(*jax.tree.map(lambda x_R: x_R[aboard_A], (*old_R, active_R, runs_R)))
-        return jax.tree.map(lambda x_R, x_A: x_R.at[aboard_A].set(x_A), old_R, new_A)
+        new_A = chunk(*jax.tree.map(lambda x_R: x_R[compacted_A], (*old_R, active_R, runs_R)))
+        return jax.tree.map(lambda x_R, x_A: x_R.at[compacted_A].set(x_A), old_R, new_A)
 
     if mesh:
-        steps, rest = (EVERYWHERE, EVERYWHERE), (OVER_RUNS, EVERYWHERE, OVER_RUNS, OVER_RUNS)
-        advance = devices.spread(advance, mesh, (OVER_RUNS, OVER_RUNS, *steps, *rest))
+        steps, rest = (
+            (REPLICATED, REPLICATED),
+            (SHARDED_OVER_RUNS, REPLICATED, SHARDED_OVER_RUNS, SHARDED_OVER_RUNS),
+        )
+        advance = devices.shard_map(
+            advance, mesh, (SHARDED_OVER_RUNS, SHARDED_OVER_RUNS, *steps, *rest)
+        )
     return jax.jit(advance, donate_argnums=0)
 
 
@@ -119,7 +124,7 @@ def chunks(
 
     `metrics_R` is None unless `trainer.eval_every` divides t; all may still be computing.
     `state_R` is donated to the next chunk: save it before asking for that, keep nothing. On D
-    devices it has a multiple of D runs, see `devices.cut`.
+    devices it has a multiple of D runs, see `devices.unpad`.
     Where evaluations are more than a few seconds apart there are several chunks between
     them; the clock decides only where these end, never what they compute. No more than one
     is queued behind the one that is being computed.
@@ -144,11 +149,11 @@ def chunks(
     while t < num_steps:
         next_evaluation = t - t % eval_every + eval_every
         first, t = t, min(t + (length or TRIAL_STEPS), next_evaluation, num_steps)
-        active_R = devices.fill_up(active and active(first), num_runs, mesh)
-        aboard_A = None if resolve(lift) == "map" else devices.aboard(active_R, mesh)
+        active_R = devices.pad(active and active(first), num_runs, mesh)
+        compacted_A = None if resolve(lift) == "map" else devices.compacted(active_R, mesh)
         span = jnp.int32(first), jnp.int32(t)
-        given = state_R, metrics_R, *span, runs_R, dataset, active_R, aboard_A
-        places = num_runs if aboard_A is None else len(aboard_A)
+        given = state_R, metrics_R, *span, runs_R, dataset, active_R, compacted_A
+        places = num_runs if compacted_A is None else len(compacted_A)
         if places not in programs:  # compiled here, where no clock runs
             programs[places] = advance.lower(*given).compile()
         began = time.perf_counter()
@@ -164,14 +169,14 @@ def chunks(
 
 def _placed(trainer, state_R, metrics_R, runs_R, dataset, *, lift, mesh):
     """All that the program takes, on its devices; what is None made anew."""
-    runs_R = devices.share_out(runs_R, mesh)
-    dataset = devices.put(dataset, mesh, EVERYWHERE)
+    runs_R = devices.shard(runs_R, mesh)
+    dataset = devices.put(dataset, mesh, REPLICATED)
     state_R = state_R or init(trainer, runs_R, dataset, lift=lift, mesh=mesh)
     metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, dataset, lift=lift)
-    given_R = (devices.share_out(x_R, mesh) for x_R in (state_R, metrics_R))
+    given_R = (devices.shard(x_R, mesh) for x_R in (state_R, metrics_R))
     return *given_R, runs_R, dataset
 
 
 def _first(num_runs, metrics_R):
-    """Without those of runs that only fill up devices."""
+    """Without those of padding runs."""
     return {name: x_R[:num_runs] for name, x_R in metrics_R.items()}
