@@ -39,18 +39,18 @@ def eleven():
     return config
 
 
-def third_rests(t):
-    """Of every three runs the last one rests from step 10 on, the second from step 15."""
+def third_stops(t):
+    """Of every three runs the last one stops at step 10, the second at step 15."""
     third_R = np.arange(11) % 3
     return (third_R == 0) | ((third_R == 1) & (t < 15)) | (t < 10)
 
 
 def trained(config, lift):
-    """States [R, ...] and the history [E, R] of runs of which some rest."""
+    """States [R, ...] and the history [E, R] of runs of which some stop."""
     experiment = grokjax.setup(config)
     given = (experiment.trainer, experiment.runs_R, experiment.dataset)
     history = grokjax.History()
-    for t, state_R, metrics_R in loop.chunks(*given, num_steps=20, lift=lift, active=third_rests):
+    for t, state_R, metrics_R in loop.chunks(*given, num_steps=20, lift=lift, active=third_stops):
         if metrics_R is not None:
             history.append(t, metrics_R)
         last_R = state_R
@@ -59,7 +59,8 @@ def trained(config, lift):
 
 def program(config, lift):
     """The compiled program of all devices, for a compacted batch of runs, as text."""
-    experiment, mesh = grokjax.setup(config), devices.mesh()
+    experiment = grokjax.setup(config)
+    mesh = devices.mesh()
     runs_R = devices.shard(experiment.runs_R, mesh)
     table = experiment.dataset
     state_R = loop.init(experiment.trainer, runs_R, table, lift=lift, mesh=mesh)
@@ -95,36 +96,36 @@ def test_eight_devices_train_the_same_runs_as_one_and_send_nothing(lift):
 
 
 @pytest.mark.parametrize("lift", ["vmap", pytest.param("2", marks=pytest.mark.slow)])
-def test_a_sweep_that_thins_out_trains_those_that_are_left_as_before(lift):
+def test_a_compacted_sweep_trains_its_active_runs_as_before(lift):
     """Of eleven runs eight go on, then four: all are computed, then six."""
     config = eleven()
     state_R, history = trained(config, "map")
-    thinned_R, of_thinned = trained(config, lift)
+    compacted_R, compacted_history = trained(config, lift)
 
     for name in ("val_loss", "train_accuracy", "grad_norm"):
-        np.testing.assert_allclose(of_thinned[name], history[name], rtol=1e-3)
-    kernels = (x_R.params["readout"]["kernel"] for x_R in (thinned_R, state_R))
+        np.testing.assert_allclose(compacted_history[name], history[name], rtol=1e-3)
+    kernels = (x_R.params["readout"]["kernel"] for x_R in (compacted_R, state_R))
     np.testing.assert_allclose(*kernels, atol=1e-5)
-    assert (of_thinned["val_loss"][-1, 2::3] == of_thinned["val_loss"][1, 2::3]).all()
-    assert (of_thinned["val_loss"][-1, ::3] != of_thinned["val_loss"][1, ::3]).all()
+    assert (compacted_history["val_loss"][-1, 2::3] == compacted_history["val_loss"][1, 2::3]).all()
+    assert (compacted_history["val_loss"][-1, ::3] != compacted_history["val_loss"][1, ::3]).all()
 
 
 @pytest.mark.optimized
 @pytest.mark.parametrize("lift", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
-def test_a_sweep_that_has_thinned_out_goes_on_from_where_it_was_bit_for_bit(lift):
+def test_a_compacted_sweep_goes_on_from_where_it_was_bit_for_bit(lift):
     experiment = grokjax.setup(eleven())
     given = (experiment.trainer, experiment.runs_R, experiment.dataset)
 
     def last(steps, **start):
-        *_, end = loop.chunks(*given, num_steps=steps, lift=lift, active=third_rests, **start)
+        *_, end = loop.chunks(*given, num_steps=steps, lift=lift, active=third_stops, **start)
         return jax.device_get(end)
 
     _, whole_R, wanted_R = last(20)
     _, state_R, metrics_R = last(15)
-    _, again_R, found_R = last(20, start=15, state_R=state_R, metrics_R=metrics_R)
+    _, again_R, resumed_R = last(20, start=15, state_R=state_R, metrics_R=metrics_R)
 
     chex.assert_trees_all_equal(again_R, whole_R)
-    chex.assert_trees_all_equal(found_R, wanted_R)
+    chex.assert_trees_all_equal(resumed_R, wanted_R)
 
 
 class Two:

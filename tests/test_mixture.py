@@ -121,7 +121,7 @@ def test_batches_are_counted_task_by_task():
     ]
 
 
-def test_the_summary_tells_of_each_task(trained):
+def test_the_summary_reports_each_task(trained):
     history, _ = trained
     groks = grokjax.grokking_of_runs(history)
     by_task = {task: grokjax.grokking_of_runs(history, task) for task in history.groups}

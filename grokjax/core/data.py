@@ -1,4 +1,4 @@
-"""A task's examples, the product of a module of `tasks/`."""
+"""The examples of a task and the sizes that a model needs."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class Group(NamedTuple):
 
 
 class Task(NamedTuple):
-    """The table of a task and the sizes a model needs."""
+    """What a module of `tasks/` makes: a table and its sizes."""
 
     examples: Examples
     num_tokens: int
