@@ -1,5 +1,6 @@
 """A run: everything that may differ between two runs of one compiled program."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import flax.struct
@@ -16,7 +17,7 @@ class Run(flax.struct.PyTreeNode):
     split_seed: Array  # [] int32: which examples are for training
     num_train_G: Array  # [G] int32: how many of each task of a mixture; else G is 1
     share_G: Array  # [G] int32: slots of a batch for each
-    hparams: dict[str, Array]  # {name: [] float32}: learning rate, weight decay, ...
+    hparams: Mapping[str, Array]  # {name: [] float32}: learning rate, weight decay, ...
 
 
 class Streams(NamedTuple):
