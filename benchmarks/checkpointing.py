@@ -131,7 +131,7 @@ def trained(config: ConfigDict, experiment: Experiment):
     """A state after its first steps; before them the optimizer's part is zeros, which pack well."""
     given = (experiment.trainer, experiment.runs_R, experiment.dataset)
     _, state_R, _ = next(loop.chunks(*given, num_steps=config.schedule.num_steps, lift=config.lift))
-    return devices.cut(state_R, len(experiment.labels))
+    return devices.unpad(state_R, len(experiment.labels))
 
 
 def save_and_restore(config: ConfigDict, experiment: Experiment, state_R) -> tuple:

@@ -101,7 +101,7 @@ def train_from(
             signal = interrupts.received
             if signal or finished or checkpoints.is_due(t):
                 logger.flush()
-                state_R = devices.cut(state_R, len(labels))
+                state_R = devices.unpad(state_R, len(labels))
                 checkpoints.save(t, state_R, logger.history.arrays(), experiment.record)
                 results.write_history(logger.history, labels)
                 session.reached(t)
@@ -154,7 +154,7 @@ def train(config: ConfigDict, *, progress: bool = False) -> Trained:
                 print(f"[step {t:,}] {evaluation_line(metrics_R, grokked)}")
         if tracker.all_stopped(t):
             break
-    state_R = devices.cut(state_R, len(experiment.labels))
+    state_R = devices.unpad(state_R, len(experiment.labels))
     return Trained(history, tracker.grokking, state_R, experiment)
 
 

@@ -1,4 +1,4 @@
-"""The batches: every example once per epoch, every task its share, nothing to remember."""
+"""The batches: every example once per epoch, every task its slots, no state."""
 
 import functools
 
@@ -15,9 +15,9 @@ permuted_all = jax.jit(jax.vmap(permuted, (None, 0, None)))
 
 @pytest.mark.parametrize("size", [1, 2, 3, 16, 17, 97, 1000])
 def test_the_keyed_shuffle_is_a_bijection(size):
-    places = permuted_all(round_keys(jax.random.key(3)), jnp.arange(size), jnp.uint32(size))
+    ranks = permuted_all(round_keys(jax.random.key(3)), jnp.arange(size), jnp.uint32(size))
 
-    assert sorted(places.tolist()) == list(range(size))
+    assert sorted(ranks.tolist()) == list(range(size))
 
 
 def test_another_key_is_another_shuffle():
@@ -28,10 +28,10 @@ def test_another_key_is_another_shuffle():
 
 
 def test_the_keyed_shuffle_looks_uniform():
-    """Each index lands in each of 5 places in about a fifth of 4,000 shuffles."""
+    """Each index lands at each of 5 ranks in about a fifth of 4,000 shuffles."""
     keys = jax.vmap(round_keys)(jax.random.split(jax.random.key(0), 4000))
-    places = jax.vmap(lambda key: permuted_all(key, jnp.arange(5), jnp.uint32(5)))(keys)
-    counts = np.stack([np.bincount(column, minlength=5) for column in np.asarray(places).T])
+    ranks = jax.vmap(lambda key: permuted_all(key, jnp.arange(5), jnp.uint32(5)))(keys)
+    counts = np.stack([np.bincount(column, minlength=5) for column in np.asarray(ranks).T])
 
     assert np.abs(counts - 800).max() < 5 * np.sqrt(4000 * 0.2 * 0.8)
 
@@ -72,7 +72,7 @@ def test_every_training_row_comes_once_per_epoch_across_the_border_of_epochs():
 
 
 @pytest.mark.parametrize("share", [(5, 2), (1, 6), (6, 0)])
-def test_each_task_fills_its_share_and_goes_through_its_own_rows_at_its_own_pace(share):
+def test_each_task_fills_its_slots_and_goes_through_its_own_rows_at_its_own_pace(share):
     """13 rows of the first 29 and 7 of the 17 after them; 91 batches are whole epochs of both."""
     seen = rows(shuffled_batch, TWO, share, steps=91)
     counts = np.bincount(seen, minlength=46)

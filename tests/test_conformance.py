@@ -1,4 +1,4 @@
-"""What every plug-in has to be, newcomers included: they are found by their files."""
+"""Promises of every plug-in, new ones included: they are found by their files."""
 
 import chex
 import jax
@@ -52,7 +52,7 @@ def test_every_task_is_the_same_again_and_has_distinct_examples_and_labels_in_ra
 
 
 @pytest.mark.parametrize("name", registry.names("model"))
-def test_every_model_answers_each_sequence_of_a_batch_on_its_own(name):
+def test_every_model_computes_each_sequence_of_a_batch_on_its_own(name):
     task = modular.make(p=7)
     network = make_network(task, small(name))
     inputs_BxL = jnp.asarray(task.examples.inputs_NxL[:5])

@@ -1,4 +1,4 @@
-"""Runs on many devices, simulated: the same runs, and not a word between the devices."""
+"""Runs on many devices, simulated: the same runs, and no communication between devices."""
 
 import json
 import os
@@ -39,34 +39,35 @@ def eleven():
     return config
 
 
-def third_rests(t):
-    """Of every three runs the last one rests from step 10 on, the second from step 15."""
-    place_R = np.arange(11) % 3
-    return (place_R == 0) | ((place_R == 1) & (t < 15)) | (t < 10)
+def third_stops(t):
+    """Of every three runs the last one stops at step 10, the second at step 15."""
+    third_R = np.arange(11) % 3
+    return (third_R == 0) | ((third_R == 1) & (t < 15)) | (t < 10)
 
 
 def trained(config, lift):
-    """States [R, ...] and the history [E, R] of runs of which some rest."""
+    """States [R, ...] and the history [E, R] of runs of which some stop."""
     experiment = grokjax.setup(config)
     given = (experiment.trainer, experiment.runs_R, experiment.dataset)
     history = grokjax.History()
-    for t, state_R, metrics_R in loop.chunks(*given, num_steps=20, lift=lift, active=third_rests):
+    for t, state_R, metrics_R in loop.chunks(*given, num_steps=20, lift=lift, active=third_stops):
         if metrics_R is not None:
             history.append(t, metrics_R)
         last_R = state_R
-    return jax.device_get(devices.cut(last_R, 11)), history.arrays()
+    return jax.device_get(devices.unpad(last_R, 11)), history.arrays()
 
 
 def program(config, lift):
-    """The compiled program of all devices, some runs not aboard, as text."""
-    experiment, mesh = grokjax.setup(config), devices.mesh()
-    runs_R = devices.share_out(experiment.runs_R, mesh)
+    """The compiled program of all devices, for a compacted batch of runs, as text."""
+    experiment = grokjax.setup(config)
+    mesh = devices.mesh()
+    runs_R = devices.shard(experiment.runs_R, mesh)
     table = experiment.dataset
     state_R = loop.init(experiment.trainer, runs_R, table, lift=lift, mesh=mesh)
     metrics_R = loop.no_metrics(experiment.trainer, state_R, runs_R, table, lift=lift)
-    active_R = devices.fill_up(np.arange(11) < 3, 11, mesh)
-    aboard_A = devices.aboard(active_R, mesh)
-    given = (state_R, metrics_R, 0, 4, runs_R, table, active_R, aboard_A)
+    active_R = devices.pad(np.arange(11) < 3, 11, mesh)
+    compacted_A = devices.compacted(active_R, mesh)
+    given = (state_R, metrics_R, 0, 4, runs_R, table, active_R, compacted_A)
     return loop.make_advance(experiment.trainer, lift, mesh).lower(*given).compile().as_text()
 
 
@@ -95,36 +96,36 @@ def test_eight_devices_train_the_same_runs_as_one_and_send_nothing(lift):
 
 
 @pytest.mark.parametrize("lift", ["vmap", pytest.param("2", marks=pytest.mark.slow)])
-def test_a_sweep_that_thins_out_trains_those_that_are_left_as_before(lift):
-    """Of eleven runs eight go on, then four: there are places for all, then for six."""
+def test_a_compacted_sweep_trains_its_active_runs_as_before(lift):
+    """Of eleven runs eight go on, then four: all are computed, then six."""
     config = eleven()
     state_R, history = trained(config, "map")
-    thinned_R, of_thinned = trained(config, lift)
+    compacted_R, compacted_history = trained(config, lift)
 
     for name in ("val_loss", "train_accuracy", "grad_norm"):
-        np.testing.assert_allclose(of_thinned[name], history[name], rtol=1e-3)
-    kernels = (x_R.params["readout"]["kernel"] for x_R in (thinned_R, state_R))
+        np.testing.assert_allclose(compacted_history[name], history[name], rtol=1e-3)
+    kernels = (x_R.params["readout"]["kernel"] for x_R in (compacted_R, state_R))
     np.testing.assert_allclose(*kernels, atol=1e-5)
-    assert (of_thinned["val_loss"][-1, 2::3] == of_thinned["val_loss"][1, 2::3]).all()
-    assert (of_thinned["val_loss"][-1, ::3] != of_thinned["val_loss"][1, ::3]).all()
+    assert (compacted_history["val_loss"][-1, 2::3] == compacted_history["val_loss"][1, 2::3]).all()
+    assert (compacted_history["val_loss"][-1, ::3] != compacted_history["val_loss"][1, ::3]).all()
 
 
 @pytest.mark.optimized
 @pytest.mark.parametrize("lift", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
-def test_a_sweep_that_has_thinned_out_goes_on_from_where_it_was_bit_for_bit(lift):
+def test_a_compacted_sweep_goes_on_from_where_it_was_bit_for_bit(lift):
     experiment = grokjax.setup(eleven())
     given = (experiment.trainer, experiment.runs_R, experiment.dataset)
 
     def last(steps, **start):
-        *_, end = loop.chunks(*given, num_steps=steps, lift=lift, active=third_rests, **start)
+        *_, end = loop.chunks(*given, num_steps=steps, lift=lift, active=third_stops, **start)
         return jax.device_get(end)
 
     _, whole_R, wanted_R = last(20)
     _, state_R, metrics_R = last(15)
-    _, again_R, found_R = last(20, start=15, state_R=state_R, metrics_R=metrics_R)
+    _, again_R, resumed_R = last(20, start=15, state_R=state_R, metrics_R=metrics_R)
 
     chex.assert_trees_all_equal(again_R, whole_R)
-    chex.assert_trees_all_equal(found_R, wanted_R)
+    chex.assert_trees_all_equal(resumed_R, wanted_R)
 
 
 class Two:
@@ -133,22 +134,22 @@ class Two:
     size = 2
 
 
-def test_places_are_halved_as_often_as_all_who_train_still_fit():
-    def aboard(*active):
-        found = devices.aboard(np.array(active, bool), Two)
-        return None if found is None else found.tolist()
+def test_a_batch_is_halved_as_often_as_all_active_runs_still_fit():
+    def compacted(*active_DxS):
+        runs_A = devices.compacted(np.array(active_DxS, bool).ravel(), Two)
+        return None if runs_A is None else runs_A.tolist()
 
-    assert aboard(1, 0, 0, 1, 0, *(0, 0, 0, 1, 0)) == [0, 3, 3, 0]
-    assert aboard(1, 0, 1, 1, 0, *(0, 0, 0, 0, 0)) == [0, 2, 3, 0, 1, 2]
-    assert aboard(1, 1, 1, 1, 0, *(0, 0, 0, 0, 0)) is None
-    assert aboard(0, 0, 0, 0, 0, *(0, 0, 0, 0, 0)) == [0, 0]
-    assert devices.aboard(None, Two) is None
+    assert compacted([1, 0, 0, 1, 0], [0, 0, 0, 1, 0]) == [0, 3, 3, 0]
+    assert compacted([1, 0, 1, 1, 0], [0, 0, 0, 0, 0]) == [0, 2, 3, 0, 1, 2]
+    assert compacted([1, 1, 1, 1, 0], [0, 0, 0, 0, 0]) is None
+    assert compacted([0, 0, 0, 0, 0], [0, 0, 0, 0, 0]) == [0, 0]
+    assert devices.compacted(None, Two) is None
 
 
-def test_what_fills_up_the_devices_does_not_train():
-    filled = devices.fill_up(None, 3, Two)
+def test_padding_runs_do_not_train():
+    padded = devices.pad(None, 3, Two)
 
-    assert filled.tolist() == [True, True, True, False]
-    active_R = devices.fill_up(np.array([False, True, True]), 3, Two)
+    assert padded.tolist() == [True, True, True, False]
+    active_R = devices.pad(np.array([False, True, True]), 3, Two)
     assert active_R.tolist() == [False, True, True, False]
-    assert devices.fill_up(None, 4, Two) is None
+    assert devices.pad(None, 4, Two) is None

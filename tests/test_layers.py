@@ -9,9 +9,8 @@ from conftest import initial
 
 from grokjax.core.prefixes import plain
 from grokjax.models import transformer
-from grokjax.models._attention import attend
+from grokjax.models._attention import attend, rotate, slopes
 from grokjax.models._layers import ACTIVATIONS, BitLinear, eight_bits, ternary
-from grokjax.models._positions import rotate, slopes
 from grokjax.models.tokenformer import Pattention
 
 
@@ -33,21 +32,23 @@ def test_eight_bits_round_each_row_to_127_steps_of_its_largest_number():
 
 
 def test_bits_compute_with_what_was_rounded_and_pass_the_gradient_straight_through():
-    layer, x_MxI = BitLinear(5, use_bias=False), normal(0, 3, 7)
+    layer = BitLinear(5, use_bias=False)
+    x_MxI = normal(0, 3, 7)
     params = layer.init(jax.random.key(1), x_MxI)
     kernel_IxO = params["params"]["kernel"]
-    given_MxO = normal(2, 3, 5)
+    cotangent_MxO = normal(2, 3, 5)
     x_MxI /= jnp.sqrt((x_MxI**2).mean(1, keepdims=True))  # which its own norm leaves alone
-    grads = jax.grad(lambda params: (layer.apply(params, x_MxI) * given_MxO).sum())(params)
+    grads = jax.grad(lambda params: (layer.apply(params, x_MxI) * cotangent_MxO).sum())(params)
 
     expected_MxO = eight_bits(x_MxI) @ ternary(kernel_IxO)
     np.testing.assert_allclose(layer.apply(params, x_MxI), expected_MxO, atol=1e-5)
-    expected_IxO = eight_bits(x_MxI).T @ given_MxO
+    expected_IxO = eight_bits(x_MxI).T @ cotangent_MxO
     np.testing.assert_allclose(grads["params"]["kernel"], expected_IxO, atol=1e-4)
 
 
 def test_pattention_is_its_formula():
-    layer, x_MxI = Pattention(3, 11, "gelu", "lecun"), normal(0, 5, 7)
+    layer = Pattention(3, 11, "gelu", "lecun")
+    x_MxI = normal(0, 5, 7)
     params = layer.init(jax.random.key(1), x_MxI)["params"]
 
     score_MxF = np.asarray(x_MxI) @ params["keys"]
@@ -57,7 +58,8 @@ def test_pattention_is_its_formula():
 
 
 def test_rotary_scores_depend_on_the_distance_alone():
-    q, k = normal(0, 5, 3, 8), normal(1, 5, 3, 8)
+    q = normal(0, 5, 3, 8)
+    k = normal(1, 5, 3, 8)
 
     def score(m, n):
         return (rotate(q, m) * rotate(k, n)).sum(-1)
@@ -67,13 +69,13 @@ def test_rotary_scores_depend_on_the_distance_alone():
     np.testing.assert_allclose(rotate(q, 0), q)
 
 
-def test_the_first_pair_of_rotary_turns_by_one_radian_a_position():
-    turned = rotate(jnp.array([[[1.0, 0.0, 0.0, 0.0]]]), 3)  # pairs are (0, 2) and (1, 3)
+def test_the_first_pair_of_rotary_rotates_by_one_radian_a_position():
+    rotated = rotate(jnp.array([[[1.0, 0.0, 0.0, 0.0]]]), 3)  # pairs are (0, 2) and (1, 3)
 
-    np.testing.assert_allclose(turned[0, 0], [np.cos(3), 0, np.sin(3), 0], atol=1e-6)
+    np.testing.assert_allclose(rotated[0, 0], [np.cos(3), 0, np.sin(3), 0], atol=1e-6)
 
 
-@pytest.mark.parametrize("few_keys", [0, 8], ids=["product", "sum"])
+@pytest.mark.parametrize("few_keys", [0, 8], ids=["matmul", "sum"])
 def test_alibi_costs_each_head_its_slope_times_the_distance(few_keys, monkeypatch):
     """With queries of zero the scores are the costs: weights 2^-8d and so on, up to their sum."""
     monkeypatch.setattr("grokjax.models._attention.FEW_KEYS", few_keys)
@@ -138,7 +140,7 @@ def test_a_decoder_is_its_formula(block):
     options = dict(width=6, num_heads=2, norm=block.__name__, activation="relu")
     network = transformer.Model(5, 7, 3, initializer="torch", **options)
     params = initial(network, plain(tokens_L[None]))
-    # scales and biases of norms that would show if one took another's place
+    # scales and biases of norms that would show if one were taken for another
     params = jax.tree.map(lambda x: x + 0.1 * np.random.default_rng(7).normal(size=x.shape), params)
 
     @jax.jit

@@ -24,7 +24,7 @@ def test_cross_entropy_of_equal_logits_is_the_logarithm_of_the_number_of_classes
 
 
 def test_stablemax_of_three_logits():
-    """s is 2 + 1, 1 and 1 / (1 + 1): shares 6/9, 2/9 and 1/9."""
+    """s is 2 + 1, 1 and 1 / (1 + 1): probabilities 6/9, 2/9 and 1/9."""
     logits_BxC = jnp.array([[2.0, 0.0, -1.0]] * 3)
     loss_B = stablemax_cross_entropy(logits_BxC, jnp.array([0, 1, 2]))
 
@@ -32,7 +32,8 @@ def test_stablemax_of_three_logits():
 
 
 def test_stablemax_learns_where_softmax_has_rounded_to_zero():
-    logits_BxC, labels_B = jnp.array([[200.0, 0.0]]), jnp.array([0])
+    logits_BxC = jnp.array([[200.0, 0.0]])
+    labels_B = jnp.array([0])
 
     def slope(loss):
         return jax.grad(lambda logits_BxC: loss(logits_BxC, labels_B)[0])(logits_BxC)
@@ -52,7 +53,7 @@ def test_every_loss_falls_as_the_right_logit_rises(name):
     assert 0 < high < low
 
 
-def test_correct_is_where_the_largest_logit_stands():
+def test_correct_is_where_the_largest_logit_is():
     logits_BxC = jnp.array([[0.0, 2.0, 1.0], [5.0, 2.0, 1.0]])
 
     assert correct(logits_BxC, jnp.array([1, 2])).tolist() == [True, False]

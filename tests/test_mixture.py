@@ -123,7 +123,7 @@ def test_batches_are_counted_task_by_task(capsys):
     ]
 
 
-def test_the_summary_tells_of_each_task(trained):
+def test_the_summary_reports_each_task(trained):
     history, _ = trained
     summary = summarise(history, [f"run {r}" for r in range(6)], 1.0, schedule={}, rule={})
 

@@ -19,7 +19,7 @@ from grokjax.tasks import modular
     [dict(), dict(code="one_hot", use_bias=False, slots=(0, 2)), dict(layer_norm=True)],
     ids=["embeddings", "one-hot operands", "layer norm"],
 )
-def test_tables_of_first_layer_products_are_the_layer_on_concatenated_embeddings(options):
+def test_tables_of_first_layer_matmuls_are_the_layer_on_concatenated_embeddings(options):
     """Gradients too, of a loss in which every logit has a weight of its own."""
     task = modular.make(p=7)
     network = make_network(task, dict(name="mlp", hidden=(11,), **options))
@@ -100,7 +100,7 @@ def logits_and_params(name, params=None, **options):
     return jax.jit(network.apply)({"params": params}, tree), params
 
 
-def test_gpt2_answers_with_the_embeddings_of_the_answers():
+def test_gpt2_reads_out_with_the_embeddings_of_the_classes():
     logits_BxC, params = logits_and_params("gpt2")
     turned = params | {"token": params["token"].at[3].multiply(-1)}
     rows = np.asarray(modular.make(op="div", p=7).examples.inputs_NxL != 3).all(axis=1)
@@ -155,7 +155,7 @@ def test_gpt2_meta_without_frames_is_gpt2():
     chex.assert_trees_all_equal(logits_and_params("gpt2_meta", frames=0), logits_and_params("gpt2"))
 
 
-def test_frames_change_the_answer_and_learn():
+def test_meta_tokens_change_the_logits_and_learn():
     task = modular.make(p=7)
     network = make_network(
         task, dict(name="gpt2_meta", frames=3, width=12, num_heads=2, num_blocks=1)

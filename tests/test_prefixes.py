@@ -11,10 +11,11 @@ from conftest import initial, toy
 import grokjax
 from grokjax.config import registry
 from grokjax.config.experiment import make_network
+from grokjax.core import dataset
 from grokjax.core.prefixes import Prefixes, find_prefixes, plain
 from grokjax.models import transformer
+from grokjax.models._attention import POSITIONS
 from grokjax.models._decoder import Block
-from grokjax.models._positions import POSITIONS
 from grokjax.tasks import modular, permutation, sums
 
 
@@ -22,7 +23,7 @@ def test_the_prefixes_of_a_small_table():
     table = find_prefixes(np.array([[3, 9, 5, 8], [3, 9, 6, 8], [4, 9, 5, 8]]))
 
     assert [row.tolist() for row in table.tokens] == [[3, 4], [9, 9]]
-    assert [row.tolist() for row in table.places] == [[0, 0, 1], [0, 0, 1]]
+    assert [row.tolist() for row in table.row_of_example] == [[0, 0, 1], [0, 0, 1]]
     assert [[row.tolist() for row in path] for path in table.ancestors] == [[], [[0, 1]]]
 
 
@@ -110,7 +111,7 @@ def test_sharing_is_exact_for_s5():
 
 
 @pytest.mark.parametrize("positions", POSITIONS)
-def test_sharing_is_exact_on_a_deeper_tree_with_a_product_over_its_keys(positions):
+def test_sharing_is_exact_on_a_deeper_tree_with_a_matmul_over_its_keys(positions):
     """Sums of five numbers mod 3: 3, 3, 9, 9, 27, 27 and 81 prefixes, ten positions."""
     rows_B = jax.random.permutation(jax.random.key(1), 3**5)[:59]
 
@@ -132,7 +133,7 @@ def test_dropout_turns_sharing_off_in_training_and_leaves_it_on_in_evaluation(mo
     """p = 7 is below the batch of 11, so that something would be shared."""
     seen = []
     for name in ("plain", "tree"):
-        owner = grokjax.trainer.prefixes if name == "plain" else Prefixes
+        owner = dataset if name == "plain" else Prefixes
         original = getattr(owner, name)
 
         def spy(*args, name=name, original=original):
@@ -155,7 +156,7 @@ def test_dropout_turns_sharing_off_in_training_and_leaves_it_on_in_evaluation(mo
 def test_nothing_flows_from_later_tokens_to_earlier_rows(model):
     """By exactly zero: the gradient of the rows of a block reaches the tokens up to their own.
 
-    The same holds for what blocks hand on beside them: frames, the first block's values.
+    The same holds for what blocks carry besides them: meta tokens, the first block's values.
     """
     options = model | dict(width=12, num_heads=2, num_blocks=3)
     network = registry.find("model", options.pop("name", "transformer")).Model(11, 5, 4, **options)
@@ -167,7 +168,7 @@ def test_nothing_flows_from_later_tokens_to_earlier_rows(model):
         """[L]: a random number for each row, of all that its blocks compute."""
         of_blocks = dict(capture_intermediates=lambda module, _: isinstance(module, Block))
         _, captured = network.apply({"params": params}, tree, **of_blocks)
-        seen = [x for x in jax.tree.leaves(captured) if len(x) == 4]  # all rows, not the answers'
+        seen = [x for x in jax.tree.leaves(captured) if len(x) == 4]  # all rows, not the last ones
         return sum(
             (x * jax.random.normal(jax.random.key(1), x.shape)).reshape(4, -1).sum(1) for x in seen
         )
@@ -178,7 +179,7 @@ def test_nothing_flows_from_later_tokens_to_earlier_rows(model):
 
 
 @pytest.mark.parametrize("positions", POSITIONS)
-def test_longer_sequences_take_the_product_and_agree_with_the_sum(positions, monkeypatch):
+def test_longer_sequences_take_the_matmul_and_agree_with_the_sum(positions, monkeypatch):
     inputs_BxL = jax.random.randint(jax.random.key(0), (5, 11), 0, 7)
     network = transformer.Model(7, 7, 11, width=12, num_heads=2, positions=positions)
     params = initial(network, plain(inputs_BxL))

@@ -27,7 +27,8 @@ def test_division_mod_7():
 
 def test_multiplying_the_quotient_gives_the_dividend_back():
     table = modular.make(op="div", p=97).examples
-    a_N, b_N = table.inputs_NxL[:, 0], table.inputs_NxL[:, 2]
+    a_N = table.inputs_NxL[:, 0]
+    b_N = table.inputs_NxL[:, 2]
 
     assert len(table.labels_N) == 9312
     assert (table.labels_N * b_N % 97 == a_N).all()
@@ -164,7 +165,7 @@ def test_s6_has_518400_equations():
         assert elements[c] == tuple(elements[b][i] for i in elements[a])
 
 
-def answer(tokens):
+def queried_value(tokens):
     """What the last variable of a line is worth, item by item."""
     values = {}
     for target, source in zip(tokens[:-1:2], tokens[1::2], strict=True):
@@ -173,11 +174,11 @@ def answer(tokens):
 
 
 def test_a_line_of_bindings_is_followed_from_left_to_right():
-    assert answer([10, 3, 11, 10, 10, 7, 11]) == 3  # a=3,b=a,a=7,b=?: b keeps the old a
+    assert queried_value([10, 3, 11, 10, 10, 7, 11]) == 3  # a=3,b=a,a=7,b=?: b keeps the old a
     table = binding.make(lines=101, assignments=7, variables=3).examples
 
     assert table.inputs_NxL.shape == (101, 13)
-    assert [answer(line) for line in table.inputs_NxL.tolist()] == table.labels_N.tolist()
+    assert [queried_value(line) for line in table.inputs_NxL.tolist()] == table.labels_N.tolist()
 
 
 def test_bindings_have_10000_lines_and_ten_classes_of_about_the_same_size():

@@ -17,7 +17,7 @@ PARAMS = {
 }
 
 
-def test_sparsity_is_the_share_of_weights_below_the_threshold():
+def test_sparsity_is_the_fraction_of_weights_below_the_threshold():
     """Below 0.01 are two zeros of the kernel, both biases, four of the table, one of the norm."""
     assert weight_stats.count(PARAMS) == 15
     assert weight_stats.active_weights(PARAMS) == 15 - 9

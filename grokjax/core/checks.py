@@ -1,4 +1,4 @@
-"""Checks of what a user gave: what was wrong, what was given, what would be right."""
+"""Checks of a user's values: what was wrong, what was given, what would be right."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,30 +6,30 @@ from collections.abc import Iterable
 MAX_LENGTH = 256  # positions; a program that unrolls many more takes long to compile
 
 
-def check_choice(what: str, given, choices: Iterable[str]) -> None:
-    """Raises a ValueError that lists the choices unless `given` is one of them."""
+def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
+    """Raises a ValueError that lists the choices unless `value` is one of them."""
     choices = list(choices)
-    if given not in choices:
-        hint = did_you_mean(given, choices)
-        raise ValueError(f"unknown {what} {given!r}; choose from {', '.join(choices)}{hint}")
+    if value not in choices:
+        hint = did_you_mean(value, choices)
+        raise ValueError(f"unknown {what} {value!r}; choose from {', '.join(choices)}{hint}")
 
 
-def check_at_least(what: str, given, low) -> None:
-    """Raises a ValueError unless `given` is `low` or more."""
-    if given < low:
-        raise ValueError(f"{what} = {given}; choose {low} or more")
+def check_at_least(what: str, value: float, low: float) -> None:
+    """Raises a ValueError unless `value` is `low` or more."""
+    if value < low:
+        raise ValueError(f"{what} = {value}; choose {low} or more")
 
 
-def check_whole(what: str, given: Iterable) -> None:
-    """Raises a ValueError unless every element of `given` is a whole number."""
-    if not all(isinstance(x, int) and not isinstance(x, bool) for x in given):
-        raise ValueError(f"{what} = {given}; choose whole numbers")
+def check_whole(what: str, values: Iterable) -> None:
+    """Raises a ValueError unless every element of `values` is a whole number."""
+    if not all(isinstance(x, int) and not isinstance(x, bool) for x in values):
+        raise ValueError(f"{what} = {values}; choose whole numbers")
 
 
-def check_dropout(given: float) -> None:
-    """Raises a ValueError unless `given` is a share of numbers that leaves some."""
-    if not 0 <= given < 1:
-        raise ValueError(f"model.dropout = {given}; choose 0 to below 1")
+def check_dropout(rate: float) -> None:
+    """Raises a ValueError unless `rate` is a probability below 1."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"model.dropout = {rate}; choose 0 to below 1")
 
 
 def check_length(length: int) -> None:
@@ -41,7 +41,7 @@ def check_length(length: int) -> None:
         )
 
 
-def did_you_mean(given, choices: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the choice most like what was given, or nothing."""
-    close = difflib.get_close_matches(str(given), list(choices), n=1)
+def did_you_mean(value: object, choices: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the closest choice, or nothing."""
+    close = difflib.get_close_matches(str(value), list(choices), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,32 +1,35 @@
-"""A task's examples: what a module of `tasks/` makes."""
+"""The examples of a task and the sizes that a model needs."""
 
 from typing import NamedTuple
 
 import flax.struct
 import jax
+import numpy as np
+
+Array = jax.Array | np.ndarray  # NumPy's where a task or a grid makes it, JAX's in training
 
 
 class Examples(flax.struct.PyTreeNode):
-    """The table of all examples; numpy where a task makes it, on the device in training."""
+    """The table of all examples."""
 
-    inputs_NxL: jax.Array  # int32 tokens
-    labels_N: jax.Array  # int32, 0 <= label < C
+    inputs_NxL: Array  # int32 tokens
+    labels_N: Array  # int32, 0 <= label < C
 
 
 class Group(NamedTuple):
-    """Neighbouring rows of a table that belong together: one task of a mixture."""
+    """Consecutive rows of a table: one task of a mixture."""
 
     name: str
     num_rows: int
 
 
 class Task(NamedTuple):
-    """What a task module makes: its table and the sizes a model needs."""
+    """What a module of `tasks/` makes: a table and its sizes."""
 
     examples: Examples
     num_tokens: int
     num_classes: int
-    operands: tuple[int, ...] = ()  # positions of what `split.symmetric` lets change places
+    operands: tuple[int, ...] = ()  # positions whose tokens `split.symmetric` may swap
     groups: tuple[Group, ...] = ()  # of a mixture, in the table's order
 
     @property

@@ -1,14 +1,15 @@
-"""The examples on the device, and what every run may know of them."""
+"""The examples on the device, with their distinct prefixes and strata."""
 
 import zlib
 
+import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokjax.core import prefixes
 from grokjax.core.data import Examples, Task
+from grokjax.core.prefixes import Prefixes, Tree, find_prefixes, plain, without_sharing
 from grokjax.core.split import Strata
 
 
@@ -16,16 +17,16 @@ class Dataset(flax.struct.PyTreeNode):
     """The examples, their distinct prefixes, and what a split has to respect."""
 
     examples: Examples
-    prefixes: prefixes.Prefixes
+    prefixes: Prefixes
     strata: Strata
 
-    def tree(self, network, rows_B: jax.Array, train: bool) -> prefixes.Tree:
+    def tree(self, network: nn.Module, rows_B: jax.Array, train: bool) -> Tree:
         """The rows that a network computes for some examples.
 
         Dropout draws a mask for each example, so rows are then not shared in training.
         """
         if not network.causal or (train and network.dropout > 0):
-            return prefixes.plain(self.examples.inputs_NxL[rows_B])
+            return plain(self.examples.inputs_NxL[rows_B])
         return self.prefixes.tree(rows_B)
 
 
@@ -33,16 +34,16 @@ def make_dataset(task: Task, strata: Strata, *, causal: bool = True) -> Dataset:
     """A task's examples on the device.
 
     Args:
-        task: what is trained.
+        task: its table and sizes.
         strata: of its rows, from `find_strata`.
         causal: find the distinct prefixes; only causal models can use them.
     """
-    find = prefixes.find_prefixes if causal else prefixes.without_sharing
-    shared = find(np.asarray(task.examples.inputs_NxL))
-    return jax.tree.map(jnp.asarray, Dataset(task.examples, shared, strata))
+    find = find_prefixes if causal else without_sharing
+    prefixes = find(np.asarray(task.examples.inputs_NxL))
+    return jax.tree.map(jnp.asarray, Dataset(task.examples, prefixes, strata))
 
 
 def checksum(task: Task) -> int:
     """A number that changes with any input or label of the task."""
-    inputs_NxL, labels_N = task.examples.inputs_NxL, task.examples.labels_N
-    return zlib.crc32(labels_N.tobytes(), zlib.crc32(np.ascontiguousarray(inputs_NxL).tobytes()))
+    inputs = np.ascontiguousarray(task.examples.inputs_NxL).tobytes()
+    return zlib.crc32(task.examples.labels_N.tobytes(), zlib.crc32(inputs))

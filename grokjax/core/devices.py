@@ -1,16 +1,19 @@
-"""The devices of this process, and the run axis R laid over them.
+"""The devices of this process, and the run axis R sharded over them.
 
-Every device has its own share of the runs and never hears of the others, so nothing is ever
-sent between them. Where R is no multiple of their number, copies of the first run fill it up;
-they rest from the start.
+Each device trains its own runs; there is no communication. If R is not a multiple of the number
+of devices, padding runs are added: copies of the first run, which are never trained.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-OVER_RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
+SHARDED_OVER_RUNS = PartitionSpec("runs")
+REPLICATED = PartitionSpec()
 
 
 def mesh() -> Mesh:
@@ -18,60 +21,64 @@ def mesh() -> Mesh:
     return Mesh(np.array(jax.local_devices()), ("runs",))
 
 
-def spread(function, mesh: Mesh, in_specs):
-    """A function of runs [R] that each device calls for its own share of them."""
+def shard_map(function: Callable, mesh: Mesh, in_specs: tuple[PartitionSpec, ...]) -> Callable:
+    """A function of runs [R] that each device calls for its own shard of them."""
     return jax.shard_map(
-        function, mesh=mesh, in_specs=in_specs, out_specs=OVER_RUNS, check_vma=False
+        function, mesh=mesh, in_specs=in_specs, out_specs=SHARDED_OVER_RUNS, check_vma=False
     )
 
 
-def put(tree, mesh: Mesh, spec: PartitionSpec):
-    """A tree on all devices: its runs shared out, or the whole of it on each."""
+def put(tree: Any, mesh: Mesh, spec: PartitionSpec) -> Any:
+    """A tree on all devices: its runs sharded, or the whole of it replicated."""
     return jax.device_put(tree, NamedSharding(mesh, spec))
 
 
-def share_out(tree_R, mesh: Mesh):
-    """[R, ...] -> [R', ...] on all devices, R' the next multiple of their number."""
+def shard(tree_R: Any, mesh: Mesh) -> Any:
+    """[R, ...] -> [R', ...] sharded over all devices, R' the next multiple of their number."""
 
-    def filled(x_R):
-        missing, xp = -len(x_R) % mesh.size, np if isinstance(x_R, np.ndarray) else jnp
-        return xp.concatenate([x_R, xp.repeat(x_R[:1], missing, axis=0)]) if missing else x_R
+    def padded(x_R):
+        num_padding = -len(x_R) % mesh.size
+        if not num_padding:
+            return x_R
+        xp = np if isinstance(x_R, np.ndarray) else jnp
+        return xp.concatenate([x_R, xp.repeat(x_R[:1], num_padding, axis=0)])
 
-    return put(jax.tree.map(filled, tree_R), mesh, OVER_RUNS)
+    return put(jax.tree.map(padded, tree_R), mesh, SHARDED_OVER_RUNS)
 
 
-def fill_up(active_R: np.ndarray | None, num_runs: int, mesh: Mesh) -> np.ndarray | None:
-    """[R']: which runs train; what only fills up the devices does not. None: all do."""
-    missing = -num_runs % mesh.size
-    if active_R is None and not missing:
+def pad(active_R: np.ndarray | None, num_runs: int, mesh: Mesh) -> np.ndarray | None:
+    """[R']: which runs train; padding runs do not. None: all do."""
+    num_padding = -num_runs % mesh.size
+    if active_R is None and not num_padding:
         return None
     active_R = np.ones(num_runs, bool) if active_R is None else active_R
-    return np.append(active_R, np.zeros(missing, bool))
+    return np.append(active_R, np.zeros(num_padding, bool))
 
 
-def cut(tree_R, num_runs: int):
-    """[R', ...] -> [R, ...]: the runs that were asked for; on the host, if there are others."""
+def unpad(tree_R: Any, num_runs: int) -> Any:
+    """[R', ...] -> [R, ...] without padding runs; on the host, if there are any."""
     if len(jax.tree.leaves(tree_R)[0]) == num_runs:
         return tree_R
     return jax.tree.map(lambda x: x[:num_runs], jax.device_get(tree_R))
 
 
-def aboard(active_R: np.ndarray | None, mesh: Mesh) -> np.ndarray | None:
-    """[A]: the runs to be computed, as numbers within each device's share; None: all.
+def compacted(active_R: np.ndarray | None, mesh: Mesh) -> np.ndarray | None:
+    """[A]: the compacted batch, the numbers of the active runs within each shard; None: all runs.
 
-    A is the same for each device: its share, halved as often as all active runs still fit. So a
-    sweep that thins out is compiled a few times, not once for every run that leaves.
+    Each device computes equally many runs: the size of its shard, halved as often as all active
+    runs still fit. So a sweep whose runs stop is compiled a few times, not once for every run.
 
-        2 devices, active  1 0 0 1 0   0 0 0 1 0     at most 2 of 5; of 5, 3 and 2 places 2 do
-        aboard             0 3         3 0           beside run 3 of the second a resting one
+        2 devices, active  1 0 0 1 0   0 0 0 1 0     at most 2 of 5: of sizes 5, 3, 2 the last
+        compacted          0 3         3 0           the second shard takes an inactive run along
     """
     if active_R is None:
         return None
     active_DxS = active_R.reshape(mesh.size, -1)
-    share, needed = active_DxS.shape[1], max(1, active_DxS.sum(axis=1).max())
-    places = share
-    while (half := -(-places // 2)) >= needed and half < places:
-        places = half
-    if places == share:
+    shard_size = active_DxS.shape[1]
+    needed = max(1, active_DxS.sum(axis=1).max())
+    size = shard_size
+    while (half := -(-size // 2)) >= needed and half < size:
+        size = half
+    if size == shard_size:
         return None
-    return np.argsort(~active_DxS, axis=1, kind="stable")[:, :places].ravel().astype(np.int32)
+    return np.argsort(~active_DxS, axis=1, kind="stable")[:, :size].ravel().astype(np.int32)

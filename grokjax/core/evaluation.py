@@ -1,4 +1,4 @@
-"""How well a run does: loss and accuracy of every example, on both sides of its split."""
+"""Loss and accuracy on the training and validation examples."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,57 +7,58 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokjax.core.data import Task
+from grokjax.core.data import Array, Task
 from grokjax.core.split import Split, is_train
 
 
 class Evaluation(NamedTuple):
-    """Which examples are looked at, and which of them belong together."""
+    """The examples that are evaluated, in blocks, and the names of their groups."""
 
-    rows: np.ndarray  # [blocks, block] rows of the table; the last block is filled up
-    num_rows: int  # without those that fill it up
+    rows: np.ndarray  # [blocks, block] rows of the table; the last block is padded
+    num_rows: int  # without the padding
     groups: tuple[str, ...]  # names of a mixture's tasks
 
     def scores(
-        self, judge: Callable, split: Split, group_N: jax.Array, share_G: jax.Array
+        self, score: Callable, split: Split, group_N: Array, share_G: Array
     ) -> dict[str, jax.Array]:
         """Loss and accuracy over all groups with a share, and of each group of a mixture.
 
         Args:
-            judge: (rows_B) -> loss_B and whether each is right, bool [B].
+            score: (rows_B) -> loss_B and whether each example is classified correctly, bool [B].
             split: the run's.
             group_N: of every row of the table.
             share_G: slots of a batch.
         """
-        judged = jax.lax.map(judge, self.rows)
-        loss_N, right_N = jax.tree.map(lambda x: x.ravel()[: self.num_rows], judged)
+        scored = jax.lax.map(score, self.rows)
+        loss_N, correct_N = jax.tree.map(lambda x: x.ravel()[: self.num_rows], scored)
         rows_N = self.rows.ravel()[: self.num_rows]
-        train_N, group_N = is_train(split)[rows_N], group_N[rows_N]
+        train_N = is_train(split)[rows_N]
+        group_N = group_N[rows_N]
 
-        scores = _means(loss_N, right_N, train_N, share_G[group_N] > 0)
+        scores = _means(loss_N, correct_N, train_N, share_G[group_N] > 0)
         for g, group in enumerate(self.groups):
-            of_group = _means(loss_N, right_N, train_N, group_N == g)
-            scores |= {f"{name}/{group}": mean for name, mean in of_group.items()}
-        return scores | {"misclassified": (train_N & ~right_N).sum()}
+            group_scores = _means(loss_N, correct_N, train_N, group_N == g)
+            scores |= {f"{name}/{group}": mean for name, mean in group_scores.items()}
+        return scores | {"misclassified": (train_N & ~correct_N).sum()}
 
 
 def make_evaluation(task: Task, num_examples: int, block_size: int) -> Evaluation:
     """An evaluation of a fixed random subset of this size, or of all examples if that is 0."""
-    rows_N = _chosen(task.examples.labels_N.size, num_examples)
+    rows_N = _subset(task.examples.labels_N.size, num_examples)
     block_size = min(block_size, rows_N.size)
     blocks = np.resize(rows_N, (-(-rows_N.size // block_size), block_size))
     return Evaluation(blocks, rows_N.size, tuple(group.name for group in task.groups))
 
 
-def _chosen(num_rows, num_examples):
+def _subset(num_rows, num_examples):
     """[N]: row numbers in the table's order."""
     if not 0 < num_examples < num_rows:
         return np.arange(num_rows, dtype=np.int32)
-    chosen = np.random.default_rng(0).permutation(num_rows)[:num_examples]
-    return np.sort(chosen).astype(np.int32)
+    rows_N = np.random.default_rng(0).permutation(num_rows)[:num_examples]
+    return np.sort(rows_N).astype(np.int32)
 
 
-def _means(loss_N, right_N, train_N, counted_N):
+def _means(loss_N, correct_N, train_N, counted_N):
     """Mean loss and accuracy of the rows that count, on both sides; NaN where there are none."""
 
     def mean(x_N, mask_N):
@@ -65,4 +66,4 @@ def _means(loss_N, right_N, train_N, counted_N):
 
     sides = {"train": counted_N & train_N, "val": counted_N & ~train_N}
     loss = {f"{side}_loss": mean(loss_N, mask_N) for side, mask_N in sides.items()}
-    return loss | {f"{side}_accuracy": mean(right_N, mask_N) for side, mask_N in sides.items()}
+    return loss | {f"{side}_accuracy": mean(correct_N, mask_N) for side, mask_N in sides.items()}

@@ -2,15 +2,17 @@
 
 import functools
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from grokjax.core import devices
 from grokjax.core.dataset import Dataset
-from grokjax.core.devices import EVERYWHERE, OVER_RUNS
+from grokjax.core.devices import REPLICATED, SHARDED_OVER_RUNS
 from grokjax.core.run import Run
 from grokjax.core.trainer import Trainer
 
@@ -18,12 +20,12 @@ SECONDS_PER_CHUNK = 5.0  # a signal is answered within about this time
 TRIAL_STEPS = 2  # of the first chunk, which tells how long a step takes
 
 
-def over_runs(function, lift):
+def over_runs(function: Callable, lift: str) -> Callable:
     """Gives a function of one run the run axis.
 
-    `vmap` computes all runs side by side (the default on accelerators); `map` one after
-    the other, each bit for bit what it computes alone (the default on CPUs, where `vmap`
-    gains nothing); a number K, K runs at a time.
+    `vmap` computes all runs in one batch (the default on accelerators); `map` one after the
+    other, each bit for bit what it computes alone (the default on CPUs, where `vmap` gains
+    nothing); a number K, K runs at a time.
     """
     lift = resolve(lift)
     if lift == "vmap":
@@ -32,21 +34,23 @@ def over_runs(function, lift):
     return lambda *args_R: jax.lax.map(lambda args: function(*args), args_R, batch_size=batch_size)
 
 
-def resolve(lift):
+def resolve(lift: str) -> str:
     """What `auto` means here; every other lift is itself."""
     if lift == "auto":
         return "map" if jax.default_backend() == "cpu" else "vmap"
     return lift
 
 
-def init(trainer, runs_R, dataset, *, lift="auto", mesh=None):
-    """The state of R runs before their first step, on one device or shared out over a mesh."""
+def init(
+    trainer: Trainer, runs_R: Run, dataset: Dataset, *, lift: str = "auto", mesh: Mesh | None = None
+) -> Any:
+    """The state of R runs before their first step, on one device or sharded over a mesh."""
 
     def start(runs_R, dataset):
         return over_runs(functools.partial(trainer.init, dataset=dataset), lift)(runs_R)
 
     if mesh:
-        start = devices.spread(start, mesh, (OVER_RUNS, EVERYWHERE))
+        start = devices.shard_map(start, mesh, (SHARDED_OVER_RUNS, REPLICATED))
     return jax.jit(start)(runs_R, dataset)
 
 
@@ -55,37 +59,46 @@ def state_shapes(trainer: Trainer, runs_R: Run, dataset: Dataset) -> Any:
     return jax.eval_shape(jax.vmap(functools.partial(trainer.init, dataset=dataset)), runs_R)
 
 
-def make_advance(trainer, lift="auto", mesh=None):
+def make_advance(trainer: Trainer, lift: str = "auto", mesh: Mesh | None = None) -> Callable:
     """Gives the program that trains R runs from step `start` to step `stop`.
 
-        advance(state_R, metrics_R, start, stop, runs_R, dataset, active_R=None, aboard_A=None)
+        advance(state_R, metrics_R, start, stop, runs_R, dataset, active_R=None, compacted_A=None)
             -> state_R, metrics_R
 
     It evaluates if that is due at `stop`. Both steps are arguments of the program, one scalar each
     for all runs: a `lax.cond` on the step number stays a branch under `vmap`, and where chunks
     begin and end changes no bit of the result. `state_R` is donated: its buffers are reused.
 
-    A run that is not active (bool [R]; None: all are) rests: its state and metrics stay what they
-    are. Under `map` that costs nothing. Runs that are computed side by side wait for each other, so
-    of those only the runs `aboard` are computed, chosen by `devices.aboard`.
+    A run that is not active (bool [R]; None: all are) keeps its state and metrics. Under `map` that
+    costs nothing. Under `vmap` all lanes advance together, so only a compacted batch of the active
+    runs is computed, chosen by `devices.compacted`.
     """
 
-    def advance(state_R, metrics_R, start, stop, runs_R, dataset, active_R=None, aboard_A=None):
+    def advance(state_R, metrics_R, start, stop, runs_R, dataset, active_R=None, compacted_A=None):
         chunk = over_runs(functools.partial(_chunk, trainer, start, stop, dataset), lift)
-        old_R = state_R, metrics_R
-        if aboard_A is None:
+        old_R = (state_R, metrics_R)
+        if compacted_A is None:
             return chunk(*old_R, active_R, runs_R)
-        new_A = chunk(*jax.tree.map(lambda x_R: x_R[aboard_A], (*old_R, active_R, runs_R)))
-        return jax.tree.map(lambda x_R, x_A: x_R.at[aboard_A].set(x_A), old_R, new_A)
+        new_A = chunk(*jax.tree.map(lambda x_R: x_R[compacted_A], (*old_R, active_R, runs_R)))
+        return jax.tree.map(lambda x_R, x_A: x_R.at[compacted_A].set(x_A), old_R, new_A)
 
     if mesh:
-        steps, rest = (EVERYWHERE, EVERYWHERE), (OVER_RUNS, EVERYWHERE, OVER_RUNS, OVER_RUNS)
-        advance = devices.spread(advance, mesh, (OVER_RUNS, OVER_RUNS, *steps, *rest))
+        specs = (
+            SHARDED_OVER_RUNS,  # state_R
+            SHARDED_OVER_RUNS,  # metrics_R
+            REPLICATED,  # start
+            REPLICATED,  # stop
+            SHARDED_OVER_RUNS,  # runs_R
+            REPLICATED,  # dataset
+            SHARDED_OVER_RUNS,  # active_R
+            SHARDED_OVER_RUNS,  # compacted_A
+        )
+        advance = devices.shard_map(advance, mesh, specs)
     return jax.jit(advance, donate_argnums=0)
 
 
 def _chunk(trainer, start, stop, dataset, state, metrics, active, run):
-    """One run's state and metrics at step `stop`; those that it has if it rests or none are due."""
+    """One run's state and metrics at step `stop`; unchanged if it is not active."""
 
     def train():
         step = functools.partial(trainer.step, run=run, dataset=dataset)
@@ -105,30 +118,32 @@ def _if(condition, compute, otherwise):
     return jax.lax.cond(condition, compute, lambda: otherwise)
 
 
-def no_metrics(trainer, state_R, runs_R, dataset, *, lift="auto"):
-    """Metrics of R runs that nobody has computed yet: zeros."""
+def no_metrics(
+    trainer: Trainer, state_R: Any, runs_R: Run, dataset: Dataset, *, lift: str = "auto"
+) -> dict[str, np.ndarray]:
+    """The metrics of R runs before their first evaluation: zeros."""
     evaluate = functools.partial(trainer.evaluate, dataset=dataset)
     shapes_R = jax.eval_shape(over_runs(evaluate, lift), state_R, runs_R)
     return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes_R)
 
 
 def chunks(
-    trainer,
-    runs_R,
-    dataset,
+    trainer: Trainer,
+    runs_R: Run,
+    dataset: Dataset,
     *,
-    num_steps,
-    lift="auto",
-    state_R=None,
-    metrics_R=None,
-    start=0,
-    active=None,
-):
-    """Trains R runs side by side; yields `(t, state_R, metrics_R)` after every chunk.
+    num_steps: int,
+    lift: str = "auto",
+    state_R: Any = None,
+    metrics_R: dict[str, Any] | None = None,
+    start: int = 0,
+    active: Callable[[int], np.ndarray | None] | None = None,
+) -> Iterator[tuple[int, Any, dict[str, jax.Array] | None]]:
+    """Trains R runs; yields `(t, state_R, metrics_R)` after every chunk.
 
     `metrics_R` is None unless `trainer.eval_every` divides t; all may still be computing.
     `state_R` is donated to the next chunk: save it before asking for that, keep nothing. On D
-    devices it has a multiple of D runs, see `devices.cut`.
+    devices it has a multiple of D runs, see `devices.unpad`.
     Where evaluations are more than a few seconds apart there are several chunks between
     them; the clock decides only where these end, never what they compute. No more than one
     is queued behind the one that is being computed.
@@ -142,45 +157,44 @@ def chunks(
         state_R, metrics_R: at step `start`, the metrics being those of the last evaluation before
             it; both None for the first step.
         start: the first step.
-        active: `active(t)` says which runs train on from step t: bool [R]; the others rest.
+        active: `active(t)` says which runs train on from step t: bool [R], or None for all.
     """
-    mesh, num_runs, programs = devices.mesh(), len(runs_R.seed), {}
-    state_R, metrics_R, runs_R, dataset = _placed(
-        trainer, state_R, metrics_R, runs_R, dataset, lift=lift, mesh=mesh
-    )
-    advance = make_advance(trainer, lift, mesh)
-    eval_every, length, t, before = trainer.eval_every, None, start, None
-    while t < num_steps:
-        next_evaluation = t - t % eval_every + eval_every
-        first, t = t, min(t + (length or TRIAL_STEPS), next_evaluation, num_steps)
-        active_R = devices.fill_up(active and active(first), num_runs, mesh)
-        aboard_A = None if resolve(lift) == "map" else devices.aboard(active_R, mesh)
-        span = jnp.int32(first), jnp.int32(t)
-        given = state_R, metrics_R, *span, runs_R, dataset, active_R, aboard_A
-        places = num_runs if aboard_A is None else len(aboard_A)
-        if places not in programs:  # compiled here, where no clock runs
-            programs[places] = advance.lower(*given).compile()
-        began = time.perf_counter()
-        state_R, metrics_R = programs[places](*given)
-        jax.block_until_ready(before)
-        before = metrics_R
-        if length is None:
-            jax.block_until_ready(state_R)
-            seconds_per_step = (time.perf_counter() - began) / (t - first)
-            length = max(1, int(SECONDS_PER_CHUNK / seconds_per_step))
-        yield t, state_R, _first(num_runs, metrics_R) if t % eval_every == 0 else None
-
-
-def _placed(trainer, state_R, metrics_R, runs_R, dataset, *, lift, mesh):
-    """All that the program takes, on its devices; what is None made anew."""
-    runs_R = devices.share_out(runs_R, mesh)
-    dataset = devices.put(dataset, mesh, EVERYWHERE)
+    mesh = devices.mesh()
+    num_runs = len(runs_R.seed)
+    runs_R = devices.shard(runs_R, mesh)
+    dataset = devices.put(dataset, mesh, REPLICATED)
     state_R = state_R or init(trainer, runs_R, dataset, lift=lift, mesh=mesh)
     metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, dataset, lift=lift)
-    given_R = (devices.share_out(x_R, mesh) for x_R in (state_R, metrics_R))
-    return *given_R, runs_R, dataset
+    state_R = devices.shard(state_R, mesh)
+    metrics_R = devices.shard(metrics_R, mesh)
+
+    advance = make_advance(trainer, lift, mesh)
+    programs = {}  # by the size of the compacted batch
+    chunk_length = None
+    previous_metrics_R = None
+    t = start
+    while t < num_steps:
+        first = t
+        next_evaluation = first - first % trainer.eval_every + trainer.eval_every
+        t = min(first + (chunk_length or TRIAL_STEPS), next_evaluation, num_steps)
+        active_R = devices.pad(active and active(first), num_runs, mesh)
+        compacted_A = None if resolve(lift) == "map" else devices.compacted(active_R, mesh)
+        span = (jnp.int32(first), jnp.int32(t))
+        arguments = (state_R, metrics_R, *span, runs_R, dataset, active_R, compacted_A)
+        size = num_runs if compacted_A is None else len(compacted_A)
+        if size not in programs:  # compiled here, where no clock runs
+            programs[size] = advance.lower(*arguments).compile()
+        began = time.perf_counter()
+        state_R, metrics_R = programs[size](*arguments)
+        jax.block_until_ready(previous_metrics_R)
+        previous_metrics_R = metrics_R
+        if chunk_length is None:
+            jax.block_until_ready(state_R)
+            seconds_per_step = (time.perf_counter() - began) / (t - first)
+            chunk_length = max(1, int(SECONDS_PER_CHUNK / seconds_per_step))
+        is_evaluation = t % trainer.eval_every == 0
+        yield t, state_R, _without_padding(metrics_R, num_runs) if is_evaluation else None
 
 
-def _first(num_runs, metrics_R):
-    """Without those of runs that only fill up devices."""
+def _without_padding(metrics_R, num_runs):
     return {name: x_R[:num_runs] for name, x_R in metrics_R.items()}

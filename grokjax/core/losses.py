@@ -1,4 +1,6 @@
-"""Losses and accuracy: functions of arrays."""
+"""Losses, accuracy and penalties: functions of arrays."""
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +11,12 @@ from grokjax.core.hparams import Hparam, at_least
 HPARAMS = {"l1": Hparam(0.0, float, at_least(0))}
 
 
-def cross_entropy(logits_BxC, labels_B):
+def cross_entropy(logits_BxC: jax.Array, labels_B: jax.Array) -> jax.Array:
     """[B]: minus the log-probability of each label, in nats."""
     return optax.softmax_cross_entropy_with_integer_labels(logits_BxC, labels_B)
 
 
-def stablemax_cross_entropy(logits_BxC, labels_B):
+def stablemax_cross_entropy(logits_BxC: jax.Array, labels_B: jax.Array) -> jax.Array:
     """[B]: cross-entropy in which s(x) takes the place of the exponential.
 
         s(x) = x + 1 for x >= 0,    1 / (1 - x) for x < 0
@@ -28,7 +30,7 @@ def stablemax_cross_entropy(logits_BxC, labels_B):
     return jnp.log(s_BxC.sum(-1)) - jnp.log(s_B)
 
 
-def squared_error(logits_BxC, labels_B):
+def squared_error(logits_BxC: jax.Array, labels_B: jax.Array) -> jax.Array:
     """[B]: mean over classes of the squared difference to the one-hot label."""
     target_BxC = jax.nn.one_hot(labels_B, logits_BxC.shape[-1], dtype=logits_BxC.dtype)
     return ((logits_BxC - target_BxC) ** 2).mean(-1)
@@ -37,16 +39,18 @@ def squared_error(logits_BxC, labels_B):
 PRECISIONS = ("float16", "float32", "float64")  # float64 needs `jax_enable_x64`
 
 
-def in_precision(loss, precision: str):
+def in_precision(loss: Callable, precision: str) -> Callable:
     """A loss that computes in `precision`, from the logits on; its value is float32 again.
 
-    Prieto et al., 2025, find that softmax stops learning later the more digits it has.
+    Prieto et al., 2025, find that with more digits softmax stops learning later.
     """
     if precision == "float32":
         return loss
-    return lambda logits_BxC, labels_B: loss(logits_BxC.astype(precision), labels_B).astype(
-        jnp.float32
-    )
+
+    def rounded(logits_BxC, labels_B):
+        return loss(logits_BxC.astype(precision), labels_B).astype(jnp.float32)
+
+    return rounded
 
 
 LOSSES = {
@@ -56,17 +60,18 @@ LOSSES = {
 }
 
 
-def correct(logits_BxC, labels_B):
+def correct(logits_BxC: jax.Array, labels_B: jax.Array) -> jax.Array:
     """[B] bool: is the largest logit the label's?"""
     return jnp.argmax(logits_BxC, axis=-1) == labels_B
 
 
-def l1_plain(params):
+def l1_plain(params: optax.Params) -> jax.Array:
     """sum |w| over all parameters; the gradient is sign(w), 0 at 0."""
-    return optax.tree.vdot(params, jax.lax.stop_gradient(jax.tree.map(jnp.sign, params)))
+    signs = jax.lax.stop_gradient(jax.tree.map(jnp.sign, params))
+    return jnp.asarray(optax.tree.vdot(params, signs))
 
 
-def l1_normalized(params):
+def l1_normalized(params: optax.Params) -> jax.Array:
     """sum |w| / ||w||_2 over all parameters, the norm a constant in the gradient.
 
     So the gradient is sign(w) / ||w||_2, not the derivative of the ratio: the form in

@@ -2,8 +2,8 @@
 
 An equation `a o b =` has only p distinct first tokens, and in a causal model what happens at
 position 0 depends on `a` alone, at position 1 on `(a, o)`. A batch of 512 would compute those
-p rows 512 times over. A `Tree` holds each distinct prefix once and tells every row which rows
-it may look at; a model written over the rows of a tree needs no second code path, because the
+p rows 512 times over. A `Tree` holds each distinct prefix once and the rows that each row
+attends to; a model written over the rows of a tree needs no second code path, because the
 plain batch is the tree in which every example has its own row at every position.
 """
 
@@ -14,17 +14,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from grokjax.core.data import Array
+
 
 class Tree(flax.struct.PyTreeNode):
     """The rows of a batch of B sequences of length L, position by position.
 
     The first S positions are shared: a row is a distinct prefix, whose ancestors are its own
-    prefixes. From there on every example has its own row, and B rows stand in batch order.
+    prefixes. From there on every example has its own row, B rows a position in batch order.
     """
 
-    tokens: tuple[jax.Array, ...]  # L times [M_l]: the token each row reads
-    ancestors: tuple[tuple[jax.Array, ...], ...]  # S times l times [M_l]: its row at m < l
-    places: tuple[jax.Array, ...]  # S times [B]: the row of each example
+    tokens: tuple[Array, ...]  # L times [M_l]: the token each row reads
+    ancestors: tuple[tuple[Array, ...], ...]  # S times l times [M_l]: its row at m < l
+    row_of_example: tuple[Array, ...]  # S times [B]
 
     @property
     def length(self) -> int:
@@ -32,56 +34,56 @@ class Tree(flax.struct.PyTreeNode):
 
     @property
     def num_shared(self) -> int:
-        return len(self.places)
+        return len(self.row_of_example)
 
     @property
-    def tokens_M(self):
+    def tokens_M(self) -> jax.Array:
         """[M]: the token of each row, all positions one after another."""
         return jnp.concatenate(self.tokens)
 
     @property
     def positions_M(self) -> np.ndarray:
         """[M]: the position of each row; known when tracing."""
-        return np.repeat(np.arange(self.length), [row.shape[0] for row in self.tokens])
+        return np.repeat(np.arange(self.length), [token_M.shape[0] for token_M in self.tokens])
 
     def split(self, x_Mx: jax.Array) -> list[jax.Array]:
         """[M, ...] -> L times [M_l, ...]."""
-        cuts = np.cumsum([row.shape[0] for row in self.tokens])[:-1]
-        return jnp.split(x_Mx, cuts)
+        borders = np.cumsum([token_M.shape[0] for token_M in self.tokens])[:-1]
+        return jnp.split(x_Mx, borders)
 
-    def own(self, x_l: Sequence[jax.Array]) -> list[jax.Array]:
-        """L times [M_l, ...] -> L times [B, ...]: what an example sees at each position."""
-        gathered = [x[place_B] for x, place_B in zip(x_l, self.places, strict=False)]
+    def per_example(self, x_l: Sequence[jax.Array]) -> list[jax.Array]:
+        """L times [M_l, ...] -> L times [B, ...]: the rows of each example."""
+        gathered = [x[row_B] for x, row_B in zip(x_l, self.row_of_example, strict=False)]
         return gathered + list(x_l[self.num_shared :])
 
     def path(self, x_l: Sequence[jax.Array], position: int) -> list[jax.Array]:
-        """What the rows of a shared position see, from position 0 to themselves."""
-        seen = zip(x_l, self.ancestors[position], strict=False)
-        return [x[row_M] for x, row_M in seen] + [x_l[position]]
+        """The ancestors of each row of a shared position, from position 0 to the row itself."""
+        pairs = zip(x_l, self.ancestors[position], strict=False)
+        return [x[row_M] for x, row_M in pairs] + [x_l[position]]
 
 
 class Prefixes(flax.struct.PyTreeNode):
     """The distinct prefixes of a table, at the positions where they are fewer than N."""
 
-    inputs_NxL: jax.Array
-    tokens: tuple[jax.Array, ...]  # [M_l] for each such position l
-    ancestors: tuple[tuple[jax.Array, ...], ...]
-    places: tuple[jax.Array, ...]  # [N]: the prefix of each example
+    inputs_NxL: Array
+    tokens: tuple[Array, ...]  # [M_l] for each such position l
+    ancestors: tuple[tuple[Array, ...], ...]
+    row_of_example: tuple[Array, ...]  # [N]: its prefix
 
     def tree(self, rows_B: jax.Array) -> Tree:
         """The tree of some examples; a position is shared where its prefixes are fewer."""
-        shared = sum(row.shape[0] < rows_B.shape[0] for row in self.tokens)
-        own = self.inputs_NxL[rows_B, shared:]
+        num_shared = sum(token_M.shape[0] < rows_B.shape[0] for token_M in self.tokens)
+        inputs_BxL = self.inputs_NxL[rows_B, num_shared:]
         return Tree(
-            tokens=self.tokens[:shared] + tuple(own.T),
-            ancestors=self.ancestors[:shared],
-            places=tuple(place_N[rows_B] for place_N in self.places[:shared]),
+            tokens=self.tokens[:num_shared] + tuple(inputs_BxL.T),
+            ancestors=self.ancestors[:num_shared],
+            row_of_example=tuple(row_N[rows_B] for row_N in self.row_of_example[:num_shared]),
         )
 
 
-def plain(inputs_BxL: jax.Array) -> Tree:
+def plain(inputs_BxL: Array) -> Tree:
     """The tree in which every example has its own row at every position."""
-    return Tree(tokens=tuple(inputs_BxL.T), ancestors=(), places=())
+    return Tree(tokens=tuple(inputs_BxL.T), ancestors=(), row_of_example=())
 
 
 def without_sharing(inputs_NxL: np.ndarray) -> Prefixes:
@@ -90,25 +92,27 @@ def without_sharing(inputs_NxL: np.ndarray) -> Prefixes:
 
 
 def find_prefixes(inputs_NxL: np.ndarray) -> Prefixes:
-    """Finds the distinct prefixes of a table of sequences.
+    """The distinct prefixes of a table of sequences.
 
-    The last position is left out: that is where the answer is read, one row per example.
+    The last position is left out: it is read out, one row per example.
 
-        sequences      prefixes at 0    at 1              places
+        sequences      prefixes at 0    at 1              row of example
         3 + 5 =        3                3 +               0  0
         3 + 6 =        4                4 +               0  0
         4 + 5 =                                           1  1
     """
     num_examples, length = inputs_NxL.shape
-    tokens, ancestors, places = [], [], []
-    place_N = np.zeros(num_examples, np.int64)
+    tokens = []
+    ancestors = []
+    rows = []
+    row_N = np.zeros(num_examples, np.int64)
     for position in range(length - 1):
         token_N = inputs_NxL[:, position].astype(np.int64)
-        number_N = place_N * (inputs_NxL.max() + 1) + token_N  # (parent, token) as one number
-        _, first_M, place_N = np.unique(number_N, return_index=True, return_inverse=True)
+        pair_N = row_N * (inputs_NxL.max() + 1) + token_N  # (parent, token) as one number
+        _, first_M, row_N = np.unique(pair_N, return_index=True, return_inverse=True)
         if first_M.size == num_examples:
             break
         tokens.append(token_N[first_M].astype(np.int32))
-        ancestors.append(tuple(earlier_N[first_M] for earlier_N in places))
-        places.append(place_N.astype(np.int32))
-    return Prefixes(np.asarray(inputs_NxL), tuple(tokens), tuple(ancestors), tuple(places))
+        ancestors.append(tuple(earlier_N[first_M] for earlier_N in rows))
+        rows.append(row_N.astype(np.int32))
+    return Prefixes(np.asarray(inputs_NxL), tuple(tokens), tuple(ancestors), tuple(rows))

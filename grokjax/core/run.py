@@ -1,19 +1,23 @@
 """A run: everything that may differ between two runs of one compiled program."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import flax.struct
 import jax
+from jax.typing import ArrayLike
+
+from grokjax.core.data import Array
 
 
 class Run(flax.struct.PyTreeNode):
     """The traced half of an experiment: one run, or R of them when every leaf has an axis R."""
 
-    seed: jax.Array  # [] int32: initial weights, order of batches, dropout, noise
-    split_seed: jax.Array  # [] int32: which examples are for training
-    num_train_G: jax.Array  # [G] int32: how many of each task of a mixture; else G is 1
-    share_G: jax.Array  # [G] int32: slots of a batch for each
-    hparams: dict[str, jax.Array]  # {name: [] float32}: learning rate, weight decay, ...
+    seed: Array  # [] int32: initial weights, order of batches, dropout, noise
+    split_seed: Array  # [] int32: which examples are for training
+    num_train_G: Array  # [G] int32: how many of each task of a mixture; else G is 1
+    share_G: Array  # [G] int32: slots of a batch for each
+    hparams: Mapping[str, Array]  # {name: [] float32}: learning rate, weight decay, ...
 
 
 class Streams(NamedTuple):
@@ -27,6 +31,6 @@ class Streams(NamedTuple):
     labels: jax.Array
 
 
-def streams(seed) -> Streams:
+def streams(seed: ArrayLike) -> Streams:
     """The keys of a seed. `split` and `fold_in` share children, so no key here meets both."""
     return Streams(*jax.random.split(jax.random.key(seed), len(Streams._fields)))

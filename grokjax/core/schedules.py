@@ -1,4 +1,4 @@
-"""The learning rate's factor at step t, counted from 0; every argument may be traced.
+"""Factors of the learning rate at step t, counted from 0; every argument may be traced.
 
 A schedule's signature says what it reads: `num_steps`, and entries of `config.runs`.
 """
@@ -14,27 +14,27 @@ from grokjax.core.hparams import Hparam, at_least
 HPARAMS = {"warmup": Hparam(10.0, float, at_least(0, "steps"))}
 
 
-def constant(t):
+def constant(t: jax.Array) -> jax.Array:
     """1 at every step."""
     return jnp.ones_like(t, jnp.float32)
 
 
-def linear_warmup(t, warmup):
+def linear_warmup(t: jax.Array, warmup: jax.Array) -> jax.Array:
     """1/w, 2/w, ..., 1, 1: the first step is not lost on a learning rate of zero."""
     return jnp.minimum((t + 1) / jnp.maximum(warmup, 1), 1.0)
 
 
-def warmup_cosine(t, warmup, num_steps):
+def warmup_cosine(t: jax.Array, warmup: jax.Array, num_steps: int) -> jax.Array:
     """Linear warm-up, then half a cosine down to zero at `num_steps`."""
-    done = jnp.clip((t - warmup) / jnp.maximum(num_steps - warmup, 1), 0.0, 1.0)
-    return linear_warmup(t, warmup) * (1 + jnp.cos(jnp.pi * done)) / 2
+    progress = jnp.clip((t - warmup) / jnp.maximum(num_steps - warmup, 1), 0.0, 1.0)
+    return linear_warmup(t, warmup) * (1 + jnp.cos(jnp.pi * progress)) / 2
 
 
 SCHEDULES = {f.__name__: f for f in (constant, linear_warmup, warmup_cosine)}
 
 
 def reads(name: str) -> set[str]:
-    """What a schedule takes besides the step."""
+    """The arguments of a schedule besides the step."""
     return set(inspect.signature(SCHEDULES[name]).parameters) - {"t"}
 
 

@@ -1,4 +1,4 @@
-"""Which rows of the table a run trains on, in what order, and with which labels."""
+"""The split of a run: its training rows, their order, and their labels."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokjax.core.data import Examples, Task
+from grokjax.core.data import Array, Examples, Task
 from grokjax.core.run import Run, streams
 
 
 class Strata(flax.struct.PyTreeNode):
-    """What is known of the table's rows before any run draws its split."""
+    """What every split of a table has to respect."""
 
-    group_N: jax.Array  # int32: which task of a mixture
-    held_out_N: jax.Array  # bool: never trained on
-    unit_N: jax.Array  # int32: rows of one unit stay on one side of the split
+    group_N: Array  # int32: which task of a mixture
+    held_out_N: Array  # bool: never trained on
+    unit_N: Array  # int32: rows of one unit stay on one side of the split
 
 
 class Split(flax.struct.PyTreeNode):
@@ -29,10 +29,10 @@ class Split(flax.struct.PyTreeNode):
 
 
 def find_strata(task: Task, held_out: Sequence[int] = (), symmetric: bool = False) -> Strata:
-    """Looks at a task's rows.
+    """The groups, held-out rows and units of a task's table.
 
     Args:
-        task: its groups are rows that follow each other in the table.
+        task: its groups are consecutive rows of the table.
         held_out: labels whose examples are never trained on.
         symmetric: keep examples together that differ in the order of their operands only; those
             of an example that is held out are held out with it.
@@ -60,8 +60,9 @@ def _units(table: Examples, operands):
     """[N]: the same number for rows that are equal once their operands are sorted."""
     if not operands:
         return np.arange(len(table.labels_N), dtype=np.int32)
-    sorted_NxL, places = np.array(table.inputs_NxL), list(operands)
-    sorted_NxL[:, places] = np.sort(sorted_NxL[:, places], axis=1)
+    columns = list(operands)
+    sorted_NxL = np.array(table.inputs_NxL)
+    sorted_NxL[:, columns] = np.sort(sorted_NxL[:, columns], axis=1)
     _, unit_N = np.unique(sorted_NxL, axis=0, return_inverse=True)
     return unit_N.astype(np.int32)
 
@@ -73,14 +74,16 @@ def draw_split(run: Run, examples: Examples, strata: Strata) -> Split:
     from all labels of the table.
     """
     keys = streams(run.split_seed)
-    num_rows, num_groups = examples.labels_N.size, run.num_train_G.size
-    rank_N = jnp.zeros(num_rows, jnp.int32)
-    rank_N = rank_N.at[jax.random.permutation(keys.split, num_rows)].set(
+    true_labels_N = jnp.asarray(examples.labels_N)
+    num_rows = true_labels_N.size
+    num_groups = run.num_train_G.size
+    position_N = jnp.zeros(num_rows, jnp.int32)  # of a unit in a shuffle
+    position_N = position_N.at[jax.random.permutation(keys.split, num_rows)].set(
         jnp.arange(num_rows, dtype=jnp.int32)
     )
-    sort_N = (2 * strata.group_N + strata.held_out_N) * num_rows + rank_N[strata.unit_N]
-    order_N = jnp.argsort(sort_N).astype(jnp.int32)
-    sorted_N = jnp.append(sort_N[order_N], jnp.int32(jnp.iinfo(jnp.int32).max))
+    sort_key_N = (2 * strata.group_N + strata.held_out_N) * num_rows + position_N[strata.unit_N]
+    order_N = jnp.argsort(sort_key_N).astype(jnp.int32)
+    sorted_N = jnp.append(sort_key_N[order_N], jnp.int32(jnp.iinfo(jnp.int32).max))
 
     first_G = jnp.searchsorted(sorted_N, 2 * num_rows * jnp.arange(num_groups)).astype(jnp.int32)
     cut_G = first_G + run.num_train_G
@@ -89,26 +92,24 @@ def draw_split(run: Run, examples: Examples, strata: Strata) -> Split:
         for side in ("left", "right")
     )
     cut_G = jnp.where(after_G - cut_G < cut_G - before_G, after_G, before_G)
-    split = Split(order_N, examples.labels_N, first_G, cut_G - first_G)
+    split = Split(order_N, true_labels_N, first_G, cut_G - first_G)
 
-    place_N, group_N = places(split)
-    drawn_N = examples.labels_N[
-        jax.random.randint(keys.labels, (num_rows,), 0, num_rows, jnp.int32)
-    ]
-    noisy_N = place_N < jnp.minimum(run.hparams["label_noise"], split.num_train_G[group_N])
-    labels_N = jnp.where(noisy_N, drawn_N, examples.labels_N[order_N])
+    rank_N, group_N = ranks(split)
+    drawn_N = true_labels_N[jax.random.randint(keys.labels, (num_rows,), 0, num_rows, jnp.int32)]
+    noisy_N = rank_N < jnp.minimum(run.hparams["label_noise"], split.num_train_G[group_N])
+    labels_N = jnp.where(noisy_N, drawn_N, true_labels_N[order_N])
     return split.replace(labels_N=split.labels_N.at[order_N].set(labels_N))
 
 
-def places(split: Split):
-    """Two [N], in the split's order: the place of each row within its group, and its group."""
-    place_N = jnp.arange(split.order_N.size)
-    group_N = jnp.searchsorted(split.first_G, place_N, side="right") - 1
-    return place_N - split.first_G[group_N], group_N
+def ranks(split: Split) -> tuple[jax.Array, jax.Array]:
+    """Two [N], in the split's order: the rank of each row within its group, and its group."""
+    position_N = jnp.arange(split.order_N.size)
+    group_N = jnp.searchsorted(split.first_G, position_N, side="right") - 1
+    return position_N - split.first_G[group_N], group_N
 
 
-def is_train(split: Split):
+def is_train(split: Split) -> jax.Array:
     """[N] bool, in the table's order: does this run train on the example?"""
-    place_N, group_N = places(split)
-    train_N = place_N < split.num_train_G[group_N]
+    rank_N, group_N = ranks(split)
+    train_N = rank_N < split.num_train_G[group_N]
     return jnp.zeros(train_N.size, bool).at[split.order_N].set(train_N)

@@ -1,4 +1,4 @@
-"""How a network's weights are made up: how many matter, and how far a layer can stretch.
+"""Sparsity and spectral norms of a parameter tree.
 
 All functions take the parameter tree of one run, every array in it: embeddings, biases and norms
 as well as matrices. `jax.vmap` gives them the run axis.
@@ -6,52 +6,54 @@ as well as matrices. `jax.vmap` gives them the run axis.
 
 import jax
 import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
 
 SMALL = 0.01  # weights below it are often counted as zero
 
 
-def sparsity(params, threshold=SMALL) -> jax.Array:
-    """The share of weights with |w| < threshold."""
+def sparsity(params: optax.Params, threshold: ArrayLike = SMALL) -> jax.Array:
+    """The fraction of weights with |w| < threshold."""
     return _total(_is_small(w, threshold) for w in jax.tree.leaves(params)) / count(params)
 
 
-def active_weights(params, threshold=SMALL) -> jax.Array:
+def active_weights(params: optax.Params, threshold: ArrayLike = SMALL) -> jax.Array:
     """The number of weights with |w| >= threshold; what is not a number is active."""
     return _total(~_is_small(w, threshold) for w in jax.tree.leaves(params))
 
 
-def count(params) -> int:
+def count(params: optax.Params) -> int:
     """The number of weights."""
     return sum(w.size for w in jax.tree.leaves(params))
 
 
-def prune(params, threshold):
+def prune(params: optax.Params, threshold: ArrayLike) -> optax.Params:
     """The weights with |w| < threshold set to zero, those of embeddings, biases and norms too.
 
     Magnitude pruning: Han, Pool, Tran & Dally, 2015, "Learning both Weights and Connections for
     Efficient Neural Networks", https://arxiv.org/abs/1506.02626; without their retraining, since
-    the question is what the network that was found can do without.
+    the question is what the trained network can do without.
     """
     return jax.tree.map(lambda w: jnp.where(_is_small(w, threshold), 0.0, w), params)
 
 
-def spectral_norms(params) -> dict[str, jax.Array]:
+def spectral_norms(params: optax.Params) -> dict[str, jax.Array]:
     """The largest singular value of every matrix, by the name of its layer or table.
 
     A layer of embeddings or of a linear map multiplies no vector by more than this. A kernel goes
     by its layer, such as `block_0/mlp/up`.
     """
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return {_name(path): jnp.linalg.norm(w, ord=2) for path, w in leaves if w.ndim == 2}
+    norms = {}
+    for path, w in jax.tree_util.tree_leaves_with_path(params):
+        if w.ndim == 2:
+            name = jax.tree_util.keystr(path, simple=True, separator="/").removesuffix("/kernel")
+            norms[name] = jnp.linalg.norm(w, ord=2)
+    return norms
 
 
 def _is_small(w, threshold):
     return jnp.abs(w) < threshold
 
 
-def _total(masks):
-    return sum(mask.sum(dtype=jnp.int32) for mask in masks)
-
-
-def _name(path):
-    return jax.tree_util.keystr(path, simple=True, separator="/").removesuffix("/kernel")
+def _total(masks) -> jax.Array:
+    return sum(mask.sum(dtype=jnp.int32) for mask in masks)  # pyright: ignore[reportReturnType]

@@ -1,6 +1,14 @@
-"""Multi-head attention over the rows of a tree."""
+"""Multi-head attention over the rows of a tree, and the positional encodings inside it.
 
+Positional encodings inside attention: rotary (RoPE) and ALiBi. Rotary: Su et al., 2021, "RoFormer:
+Enhanced Transformer with Rotary Position Embedding", https://arxiv.org/abs/2104.09864. ALiBi:
+Press, Smith & Lewis, 2022, "Train Short, Test Long: Attention with Linear Biases Enables Input
+Length Extrapolation", https://arxiv.org/abs/2108.12409.
+"""
+
+import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -8,13 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokjax.core.prefixes import Tree
-from grokjax.models._positions import rotate, slopes
 
+POSITIONS = ("learned", "rotary", "alibi", "none")
 FEW_KEYS = 8  # up to here a multiply and a sum beat a matrix product per example
 
 
 class Attention(nn.Module):
-    """Multi-head attention in which each row of a tree looks at itself and its ancestors.
+    """Multi-head attention in which each row of a tree attends to itself and its ancestors.
 
     Keys have no bias: it would add the same to all scores of a query, which the softmax takes
     out again, so its gradient is rounding noise, which Adam would blow up to full steps.
@@ -27,92 +35,110 @@ class Attention(nn.Module):
     positions: str = "none"
 
     @nn.compact
-    def __call__(self, x_MxD, memory, tree: Tree, answers_only: bool, dropout: Callable):
-        """[M, D] -> [M, D]; with `answers_only`, -> [B, D], the rows of the last position.
+    def __call__(
+        self, x_MxD: jax.Array, carry: Any, tree: Tree, last_only: bool, dropout: Callable
+    ) -> tuple[jax.Array, Any]:
+        """[M, D] -> [M, D]; with `last_only`, -> [B, D], the rows of the last position.
 
-        `memory` is what the block before handed on, and is returned for the next.
+        `carry` comes from the attention of the block before, and is returned for the next.
         """
-        query_x = tree.split(x_MxD)[-1] if answers_only else x_MxD
+        query_x = tree.split(x_MxD)[-1] if last_only else x_MxD
         q = self.heads(query_x, "query")
         k_l = tree.split(self.heads(x_MxD, "key"))
-        v_MxHxK, memory = self.values(x_MxD, memory)
-        out = self.look(q, [k_l], [tree.split(v_MxHxK)], tree, answers_only, dropout)
-        return self.join(out, x_MxD.shape[-1]), memory
+        v_MxHxK, carry = self.values(x_MxD, carry)
+        out = self.attend(q, [k_l], [tree.split(v_MxHxK)], tree, last_only, dropout)
+        return self.join(out, x_MxD.shape[-1]), carry
 
-    def values(self, x_MxD, memory):
-        """[M, H, K], and the memory for the next block: a hook."""
-        return self.heads(x_MxD, "value"), memory
+    def values(self, x_MxD: jax.Array, carry: Any) -> tuple[jax.Array, Any]:
+        """[M, H, K], and the carry for the next block: a hook."""
+        return self.heads(x_MxD, "value"), carry
 
-    def heads(self, x_MxD, name: str):
+    def heads(self, x_MxD: jax.Array, name: str) -> jax.Array:
         """[M, H, K]: a linear layer, split into heads."""
         y = self.linear(self.num_heads * self.head_width, use_bias=name != "key", name=name)(x_MxD)
         return y.reshape(*y.shape[:-1], self.num_heads, self.head_width)
 
-    def join(self, out_MxHxK, width: int):
+    def join(self, out_MxHxK: jax.Array, width: int) -> jax.Array:
         """[M, D]: the heads, mixed by a last linear layer."""
         y = out_MxHxK.reshape(*out_MxHxK.shape[:-2], self.num_heads * self.head_width)
         return self.linear(width, name="out")(y)
 
-    def look(self, q, k_Gl, v_Gl, tree: Tree, answers_only: bool, dropout: Callable):
-        """[M, H, K]: attention to the keys of a row's ancestors and its own, G a row.
+    def attend(
+        self,
+        q: jax.Array,
+        k_Gl: Sequence[Sequence[jax.Array]],
+        v_Gl: Sequence[Sequence[jax.Array]],
+        tree: Tree,
+        last_only: bool,
+        dropout: Callable,
+    ) -> jax.Array:
+        """[M, H, K]: queries attend to the keys of a row's ancestors and its own, G a row.
 
         `k_Gl` holds G lists over the positions of arrays [M_l, H, K]. All of them, and the
         queries, may have a multiple of H heads.
         """
-        turn = rotate if self.positions == "rotary" else _stay
-        k_Gl = [[turn(k, place) for place, k in enumerate(k_l)] for k_l in k_Gl]
+
+        def encoded(x_l, first=0):
+            if self.positions != "rotary":
+                return x_l
+            return [rotate(x, position) for position, x in enumerate(x_l, start=first)]
+
+        k_Gl = [encoded(k_l) for k_l in k_Gl]
         slope_H = None
         if self.positions == "alibi":
             slope_H = np.tile(slopes(self.num_heads), q.shape[1] // self.num_heads)
 
-        def read(q_U, seen):
-            k_S, v_S = (interleave([seen(x_l) for x_l in x_Gl]) for x_Gl in (k_Gl, v_Gl))
+        def read(q_U, gather):
+            k_S = interleave([gather(k_l) for k_l in k_Gl])
+            v_S = interleave([gather(v_l) for v_l in v_Gl])
             return attend(q_U, k_S, v_S, dropout, len(k_Gl), slope_H)
 
-        if answers_only:
-            return read([turn(q, tree.length - 1)], tree.own)
-        q_l = [turn(q, place) for place, q in enumerate(tree.split(q))]
+        if last_only:
+            return read(encoded([q], first=tree.length - 1), tree.per_example)
+        q_l = encoded(tree.split(q))
         shared = [
-            read([q_l[place]], lambda x_l, place=place: tree.path(x_l, place))
-            for place in range(tree.num_shared)
+            read([q_l[position]], functools.partial(tree.path, position=position))
+            for position in range(tree.num_shared)
         ]
-        return jnp.concatenate([*shared, read(q_l[tree.num_shared :], tree.own)])
-
-
-def _stay(x, position):
-    del position
-    return x
+        return jnp.concatenate([*shared, read(q_l[tree.num_shared :], tree.per_example)])
 
 
 def interleave(x_Gl: Sequence[Sequence]) -> list:
-    """G lists over positions as one list, the G entries of a position side by side."""
+    """G lists over positions as one list, the G entries of a position next to each other."""
     return [x for x_G in zip(*x_Gl, strict=True) for x in x_G]
 
 
-def attend(q_U: Sequence[jax.Array], k_S, v_S, dropout: Callable, group: int = 1, slope_H=None):
-    """[U M, H, K]: the rows of the last U positions attend up to their own position.
+def attend(
+    q_U: Sequence[jax.Array],
+    k_S: Sequence[jax.Array],
+    v_S: Sequence[jax.Array],
+    dropout: Callable,
+    group: int = 1,
+    slope_H: np.ndarray | None = None,
+) -> jax.Array:
+    """[U M, H, K]: queries of the last U positions attend to keys up to their own position.
 
-    Queries, keys and values are given position by position, `group` keys at each, as arrays
-    [M, H, K] whose rows belong together. Few keys are multiplied and summed; many are a
-    matrix product. `slope_H` is what a position of distance costs each head's scores.
+    Queries, keys and values come position by position, `group` keys at each, as arrays
+    [M, H, K] with matching rows. Few keys are multiplied and summed; many are a matrix
+    product. `slope_H` is what a position of distance costs each head's scores.
     """
-    place_S = np.arange(len(k_S)) // group
-    place_U = np.arange(len(q_U)) + place_S[-1] + 1 - len(q_U)
-    distance_UxS = place_U[:, None] - place_S
+    position_S = np.arange(len(k_S)) // group
+    position_U = np.arange(len(q_U)) + position_S[-1] + 1 - len(q_U)
+    distance_UxS = position_U[:, None] - position_S
     bias_HxUxS = None
     if slope_H is not None:
         bias_HxUxS = -slope_H[:, None, None] * distance_UxS.astype(np.float32)
     if len(k_S) > FEW_KEYS:
-        return _product(q_U, k_S, v_S, dropout, distance_UxS < 0, bias_HxUxS)
+        return _by_matmul(q_U, k_S, v_S, dropout, distance_UxS < 0, bias_HxUxS)
     out = []
     for u, (q_MxHxK, n) in enumerate(zip(q_U, (distance_UxS >= 0).sum(axis=1), strict=True)):
         bias_HxS = None if bias_HxUxS is None else bias_HxUxS[:, u, :n]
-        out.append(_sum(q_MxHxK, k_S[:n], v_S[:n], dropout, bias_HxS))
+        out.append(_by_sum(q_MxHxK, k_S[:n], v_S[:n], dropout, bias_HxS))
     return jnp.concatenate(out)
 
 
-def _product(q_U, k_S, v_S, dropout, later_UxS, bias_HxUxS):
-    """[U M, H, K]: all queries times all keys, the later ones masked."""
+def _by_matmul(q_U, k_S, v_S, dropout, later_UxS, bias_HxUxS):
+    """[U M, H, K]: matmul of all queries with all keys, the later ones masked."""
     q_UxMxHxK, k_SxMxHxK, v_SxMxHxK = (jnp.stack(x) for x in (q_U, k_S, v_S))
     score_MxHxUxS = jnp.einsum("umhk,smhk->mhus", q_UxMxHxK, k_SxMxHxK) * _scale(q_UxMxHxK)
     if bias_HxUxS is not None:
@@ -122,7 +148,7 @@ def _product(q_U, k_S, v_S, dropout, later_UxS, bias_HxUxS):
     return out_UxMxHxK.reshape(-1, *out_UxMxHxK.shape[2:])
 
 
-def _sum(q_MxHxK, k_S, v_S, dropout, bias_HxS):
+def _by_sum(q_MxHxK, k_S, v_S, dropout, bias_HxS):
     """[M, H, K]: each query attends to all of its S keys."""
     score_MxHxS = jnp.stack([(q_MxHxK * k).sum(-1) for k in k_S], axis=-1) * _scale(q_MxHxK)
     if bias_HxS is not None:
@@ -133,3 +159,27 @@ def _sum(q_MxHxK, k_S, v_S, dropout, bias_HxS):
 
 def _scale(q):
     return q.shape[-1] ** -0.5
+
+
+def rotate(x_MxHxK: jax.Array, position: int) -> jax.Array:
+    """Rotates pair i of the components of each head by the angle `position` 10000^(-2i / K).
+
+    The dot product of a query at position m and a key at n then depends on both only through
+    m - n. Pair i is (i, i + K/2), as in most code; the paper's (2i, 2i + 1) is the same up to
+    the order of the columns of the query's and key's weights.
+    """
+    half = x_MxHxK.shape[-1] // 2
+    angle_k = position * 10000.0 ** (-np.arange(half) / half)
+    cos_k = np.cos(angle_k).astype(np.float32)
+    sin_k = np.sin(angle_k).astype(np.float32)
+    a_MxHxk, b_MxHxk = jnp.split(x_MxHxK, 2, axis=-1)
+    rotated = (a_MxHxk * cos_k - b_MxHxk * sin_k, a_MxHxk * sin_k + b_MxHxk * cos_k)
+    return jnp.concatenate(rotated, axis=-1)
+
+
+def slopes(num_heads: int) -> np.ndarray:
+    """[H]: what one position of distance costs the scores of each head: 2^(-8 h / H).
+
+    The authors' code has another series where H is no power of two; their formula does not.
+    """
+    return (2.0 ** (-8 * np.arange(1, num_heads + 1) / num_heads)).astype(np.float32)

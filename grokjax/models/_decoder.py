@@ -1,15 +1,16 @@
-"""The decoder that the transformers among the models are variations of."""
+"""The decoder, base of the transformers among the models."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import flax.linen as nn
+import jax
 
 from grokjax.core.checks import check_at_least, check_choice, check_dropout, check_length
 from grokjax.core.prefixes import Tree
-from grokjax.models._attention import Attention
+from grokjax.models._attention import POSITIONS, Attention
 from grokjax.models._layers import ACTIVATIONS, INITS, LINEARS, NORMS, Linear, Mlp
-from grokjax.models._positions import POSITIONS
 
 RESIDUAL = ("out", "down", "mlp")  # names of layers whose output is added to the residual stream
 CHOICES = {
@@ -23,14 +24,14 @@ CHOICES = {
 
 
 class Block(nn.Module):
-    """Attention and an MLP, each with a residual; the norms stand where `norm` says.
+    """Attention and an MLP, each with a residual; `norm` places the norms.
 
         pre        x += attention(norm_1(x)),         x += mlp(norm_2(x))
         post       x = norm_1(x + attention(x)),      x = norm_2(x + mlp(x))
         overwrite  x = norm_1(x),  x += attention(x),  x += mlp(norm_2(x))
         none       x += attention(x),                 x += mlp(x)
 
-    `overwrite` is what the code of Grokfast does: the stream itself is replaced by its norm.
+    `overwrite` is that of Grokfast's code: the residual stream itself is replaced by its norm.
     """
 
     make_attention: Callable  # (name) -> layer
@@ -40,31 +41,35 @@ class Block(nn.Module):
     dropout: float
 
     @nn.compact
-    def __call__(self, x_MxD, memory, tree: Tree, answers_only: bool, train: bool):
-        """The rows [M, D], or [B, D] of the last position, and the memory for the next block."""
+    def __call__(
+        self, x_MxD: jax.Array, carry: Any, tree: Tree, last_only: bool, train: bool
+    ) -> tuple[jax.Array, Any]:
+        """The rows [M, D], or [B, D] of the last position, and the carry for the next block."""
         dropout = nn.Dropout(self.dropout, deterministic=not train)
-        norm_1, norm_2 = self.make_norm(name="norm_1"), self.make_norm(name="norm_2")
-        attention, mlp = self.make_attention(name="attention"), self.make_mlp(name="mlp")
+        norm_1 = self.make_norm(name="norm_1")
+        norm_2 = self.make_norm(name="norm_2")
+        attention = self.make_attention(name="attention")
+        mlp = self.make_mlp(name="mlp")
 
         if self.norm == "overwrite":
             x_MxD = norm_1(x_MxD)
-        residual = tree.split(x_MxD)[-1] if answers_only else x_MxD
-        read_MxD = norm_1(x_MxD) if self.norm in ("pre", "none") else x_MxD
-        found, memory = attention(read_MxD, memory, tree, answers_only, dropout)
-        x = residual + dropout(found)
+        residual = tree.split(x_MxD)[-1] if last_only else x_MxD
+        input_MxD = norm_1(x_MxD) if self.norm in ("pre", "none") else x_MxD
+        attended, carry = attention(input_MxD, carry, tree, last_only, dropout)
+        x = residual + dropout(attended)
         if self.norm == "post":
             x = norm_1(x)
-            return norm_2(x + dropout(mlp(x))), memory
-        return x + dropout(mlp(norm_2(x))), memory
+            return norm_2(x + dropout(mlp(x))), carry
+        return x + dropout(mlp(norm_2(x))), carry
 
 
 class Decoder(nn.Module):
-    """Answers [B, C] to the sequences of a tree, read at their last position.
+    """Logits [B, C] of the sequences of a tree, read out at their last position.
 
     `block_repeats` applies the stack of blocks that many times with the same weights. The
     readout of a tied model multiplies with the embeddings of the first C tokens, which are
-    the answers' own in every task of ours but `images`, whose tokens are pixels. The last
-    application of a block computes the last position's rows alone: nobody looks at the others.
+    the classes in every task of ours but `images`, whose tokens are pixels. The last
+    application of a block computes the last position's rows alone: no others are read out.
 
     `dropout` is static because it decides what is computed: masks differ between examples, so
     with dropout no two of them can share a prefix in training.
@@ -120,22 +125,22 @@ class Decoder(nn.Module):
             )
 
     @nn.compact
-    def __call__(self, tree: Tree, train: bool = False):
+    def __call__(self, tree: Tree, train: bool = False) -> jax.Array:
         embed = INITS[self.initializer].embedding
         token_VxD = self.param("token", embed, (self.num_tokens, self.width))
         x_MxD = token_VxD[tree.tokens_M] * self.embedding_scale
-        place_MxD = None
+        position_MxD = None
         if self.positions == "learned":
             position_LxD = self.param("position", embed, (self.length, self.width))
-            place_MxD = position_LxD[tree.positions_M]
-            x_MxD = x_MxD + place_MxD
+            position_MxD = position_LxD[tree.positions_M]
+            x_MxD = x_MxD + position_MxD
         x_MxD = nn.Dropout(self.dropout, deterministic=not train)(x_MxD)
 
-        memory = self.make_memory(tree, place_MxD)
+        carry = self.make_carry(tree, position_MxD)
         blocks = [self.make_block(i) for i in range(self.num_blocks)] * self.block_repeats
         for i, block in enumerate(blocks):
             last = i == len(blocks) - 1
-            x_MxD, memory = block(x_MxD, memory, tree, answers_only=last, train=train)
+            x_MxD, carry = block(x_MxD, carry, tree, last_only=last, train=train)
 
         if self.norm in ("pre", "overwrite"):
             x_MxD = self.make_norm()(name="norm")(x_MxD)
@@ -143,16 +148,16 @@ class Decoder(nn.Module):
             return x_MxD @ token_VxD[: self.num_classes].T
         return Linear(self.num_classes, self.initializer, use_bias=False, name="readout")(x_MxD)
 
-    def make_memory(self, tree: Tree, place_MxD):
-        """What the first block is handed beside the stream; nothing, in a plain decoder."""
-        del tree, place_MxD
+    def make_carry(self, tree: Tree, position_MxD: jax.Array | None) -> Any:
+        """What blocks pass on besides the residual stream; nothing, in a plain decoder."""
+        del tree, position_MxD
 
     def make_block(self, number: int) -> nn.Module:
         """Block 0, 1, ..."""
-        return Block(**self.parts(number), name=f"block_{number}")
+        return Block(**self.block_arguments(number), name=f"block_{number}")
 
-    def parts(self, number: int) -> dict:
-        """What a block is built from."""
+    def block_arguments(self, number: int) -> dict[str, Any]:
+        """The layers and options of a block."""
         return dict(
             make_attention=self.make_attention(number),
             make_mlp=self.make_mlp(),
@@ -164,10 +169,10 @@ class Decoder(nn.Module):
     def make_attention(self, number: int) -> Callable:
         """(name) -> the attention of a block."""
         del number
-        return functools.partial(Attention, **self.heads())
+        return functools.partial(Attention, **self.attention_arguments())
 
-    def heads(self) -> dict:
-        """What an attention is built from."""
+    def attention_arguments(self) -> dict[str, Any]:
+        """The options of an attention."""
         return dict(
             num_heads=self.num_heads,
             head_width=self.width_of_head,
@@ -181,12 +186,18 @@ class Decoder(nn.Module):
 
     def make_linear(self) -> Callable:
         """(features, use_bias, name) -> a linear layer of a block."""
-        return functools.partial(_linear, self.linear, self.initializer, self.residual_scale)
+        residual_scale = self.residual_scale
+
+        def linear(features, use_bias=True, name=None):
+            scale = residual_scale if name in RESIDUAL else 1.0
+            return LINEARS[self.linear](features, self.initializer, use_bias, scale, name=name)
+
+        return linear
 
     def make_norm(self) -> Callable:
         """(name) -> a norm."""
         if self.norm == "none":
-            return _no_norm
+            return lambda **_: lambda x: x
         return functools.partial(NORMS[self.norm_kind], self.norm_eps)
 
     @property
@@ -199,11 +210,11 @@ class Decoder(nn.Module):
 
     @property
     def residual_scale(self) -> float:
-        """Of the initial weights that end a residual branch, of which GPT-2 adds up 2 a block."""
+        """Scale of the initial weights that end a residual branch; GPT-2 has 2 a block."""
         return (2 * self.num_blocks) ** -0.5 if self.initializer == "gpt2" else 1.0
 
-    def last_layer(self, params):
-        """[D, C]: the weights that make logits."""
+    def last_layer(self, params: Mapping[str, Any]) -> jax.Array:
+        """[D, C]: the readout's weights."""
         if self.tied_readout:
             return params["token"][: self.num_classes].T
         return params["readout"]["kernel"]
@@ -215,13 +226,3 @@ class Gpt2(Decoder):
     activation: str = "gelu_tanh"
     tied_readout: bool = True
     initializer: str = "gpt2"
-
-
-def _no_norm(name):
-    del name
-    return lambda x: x
-
-
-def _linear(kind, initializer, residual_scale, features, use_bias=True, name=None):
-    scale = residual_scale if name in RESIDUAL else 1.0
-    return LINEARS[kind](features, initializer, use_bias, scale, name=name)

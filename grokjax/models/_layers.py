@@ -1,4 +1,4 @@
-"""The bricks that models share: initialisers, activations, norms, linear layers, MLP."""
+"""Layers that models share: initialisers, activations, norms, linear layers, MLP."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -32,12 +32,12 @@ def _no_bias(key, shape, fan_in):
 
 
 INITS = {
-    "torch": Init(  # what nn.Linear and nn.Embedding of PyTorch do
+    "torch": Init(  # the defaults of PyTorch's nn.Linear and nn.Embedding
         kernel=lambda key, shape: _uniform_fan_in(key, shape, shape[0]),
         bias=_uniform_fan_in,
         embedding=_normal(1.0),
     ),
-    "lecun": Init(  # what Flax does
+    "lecun": Init(  # Flax's default
         kernel=lambda key, shape: nn.initializers.lecun_normal()(key, shape, f32),
         bias=_no_bias,
         embedding=lambda key, shape: jax.random.normal(key, shape, f32) * shape[1] ** -0.5,
@@ -72,15 +72,15 @@ class Linear(nn.Module):
     scale: float = 1.0  # of the initial weights
 
     @nn.compact
-    def __call__(self, x_MxI):
+    def __call__(self, x_MxI: jax.Array) -> jax.Array:
         fan_in = x_MxI.shape[-1]
         y_MxO = self.multiply(x_MxI, self.param("kernel", self._draw, (fan_in, self.features)))
         if self.use_bias:
             y_MxO += self.param("bias", INITS[self.initializer].bias, (self.features,), fan_in)
         return y_MxO
 
-    def multiply(self, x_MxI, kernel_IxO):
-        """[M, O]: the product that is the layer."""
+    def multiply(self, x_MxI: jax.Array, kernel_IxO: jax.Array) -> jax.Array:
+        """[M, O]: the matmul of the layer."""
         return x_MxI @ kernel_IxO
 
     def _draw(self, key, shape):
@@ -100,25 +100,25 @@ class BitLinear(Linear):
     has no parameters.
     """
 
-    def multiply(self, x_MxI, kernel_IxO):
-        """[M, O]: the product of what was rounded."""
+    def multiply(self, x_MxI: jax.Array, kernel_IxO: jax.Array) -> jax.Array:
+        """[M, O]: the matmul of rounded activations and weights."""
         x_MxI *= jax.lax.rsqrt(jnp.square(x_MxI).mean(-1, keepdims=True) + 1e-6)
         return straight_through(eight_bits, x_MxI) @ straight_through(ternary, kernel_IxO)
 
 
-def ternary(kernel_IxO):
+def ternary(kernel_IxO: jax.Array) -> jax.Array:
     """The nearest of -g, 0 and g for each weight, g the mean of their sizes."""
     size = jnp.maximum(jnp.abs(kernel_IxO).mean(), 1e-5)
     return jnp.clip(jnp.round(kernel_IxO / size), -1, 1) * size
 
 
-def eight_bits(x_MxI):
+def eight_bits(x_MxI: jax.Array) -> jax.Array:
     """The nearest of 255 evenly spaced numbers for each activation, row by row."""
     step_Mx1 = jnp.maximum(jnp.abs(x_MxI).max(-1, keepdims=True), 1e-5) / 127
     return jnp.round(x_MxI / step_Mx1) * step_Mx1
 
 
-def straight_through(function: Callable, x):
+def straight_through(function: Callable, x: jax.Array) -> jax.Array:
     """`function(x)` with the gradient of x."""
     return x + jax.lax.stop_gradient(function(x) - x)
 
@@ -134,6 +134,6 @@ class Mlp(nn.Module):
     linear: Callable  # (features, name) -> layer
 
     @nn.compact
-    def __call__(self, x_MxD):
+    def __call__(self, x_MxD: jax.Array) -> jax.Array:
         hidden_MxF = ACTIVATIONS[self.activation](self.linear(self.width, name="up")(x_MxD))
         return self.linear(x_MxD.shape[-1], name="down")(hidden_MxF)

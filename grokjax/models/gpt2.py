@@ -10,4 +10,4 @@ from grokjax.models._decoder import Gpt2
 
 
 class Model(Gpt2):
-    """A decoder with GPT-2's defaults; the readout's rows are the answers' own tokens."""
+    """A decoder with GPT-2's defaults; the readout's rows are the embeddings of the classes."""

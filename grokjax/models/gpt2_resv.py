@@ -4,12 +4,14 @@ Zhou et al., 2024, "Value Residual Learning", https://arxiv.org/abs/2410.17897.
 """
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from grokjax.core.checks import check_choice
-from grokjax.models import _attention
+from grokjax.models._attention import Attention
 from grokjax.models._decoder import Gpt2
 
 VARIANTS = ("resformer", "svformer")
@@ -32,34 +34,36 @@ class Model(Gpt2):
         super().__post_init__()
         check_choice("model.variant", self.variant, VARIANTS)
 
-    def make_attention(self, number: int):
+    def make_attention(self, number: int) -> Callable:
         """(name) -> the attention of a block."""
         kind = {"resformer": MixedValues, "svformer": SharedValues}[self.variant]
-        return functools.partial(FirstValues if number == 0 else kind, **self.heads())
+        return functools.partial(FirstValues if number == 0 else kind, **self.attention_arguments())
 
 
-class FirstValues(_attention.Attention):
-    """Attention with its own values, which it hands on unless it was handed some."""
+class FirstValues(Attention):
+    """Attention with its own values, which it passes on unless some were passed to it."""
 
-    def values(self, x_MxD, first_MxHxK):
+    def values(
+        self, x_MxD: jax.Array, first_MxHxK: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array]:
         """[M, H, K]: its values, and the first block's."""
         v_MxHxK = self.heads(x_MxD, "value")
         return v_MxHxK, v_MxHxK if first_MxHxK is None else first_MxHxK
 
 
-class MixedValues(_attention.Attention):
+class MixedValues(Attention):
     """Attention with a learned mixture of its own values and the first block's."""
 
-    def values(self, x_MxD, first_MxHxK):
+    def values(self, x_MxD: jax.Array, first_MxHxK: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[M, H, K]: the mixture, and the first block's."""
         own, first = self.param("mixture", nn.initializers.constant(0.5), (2,), jnp.float32)
         return own * self.heads(x_MxD, "value") + first * first_MxHxK, first_MxHxK
 
 
-class SharedValues(_attention.Attention):
+class SharedValues(Attention):
     """Attention with the first block's values."""
 
-    def values(self, x_MxD, first_MxHxK):
+    def values(self, x_MxD: jax.Array, first_MxHxK: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[M, H, K]: the first block's values, twice."""
         del x_MxD
         return first_MxHxK, first_MxHxK

@@ -1,10 +1,14 @@
-"""Long short-term memory, read at the last token.
+"""Long short-term memory, read out at the last token.
 
 Hochreiter & Schmidhuber, 1997, "Long Short-Term Memory",
 https://doi.org/10.1162/neco.1997.9.8.1735; as a model that groks: two layers, 128 wide.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from grokjax.core.checks import check_at_least, check_choice, check_dropout
@@ -13,7 +17,7 @@ from grokjax.models._layers import INITS, Linear
 
 
 class Model(nn.Module):
-    """Answers [B, C] to sequences of any length: embedding, LSTM layers, readout.
+    """Logits [B, C] of sequences of any length: embedding, LSTM layers, readout.
 
     Cells are Flax's, with its initialisers: orthogonal recurrent weights, biases zero.
     """
@@ -29,7 +33,7 @@ class Model(nn.Module):
     causal = False  # rows of a tree do not carry a state from one to the next
 
     def __post_init__(self):
-        """Raises a ValueError for options that cannot be meant."""
+        """Raises a ValueError for invalid options."""
         super().__post_init__()
         check_at_least("model.num_layers", self.num_layers, 1)
         check_at_least("model.width", self.width, 1)
@@ -37,7 +41,7 @@ class Model(nn.Module):
         check_dropout(self.dropout)
 
     @nn.compact
-    def __call__(self, tree: Tree, train: bool = False):
+    def __call__(self, tree: Tree, train: bool = False) -> jax.Array:
         embed = INITS[self.initializer].embedding
         token_VxD = self.param("token", embed, (self.num_tokens, self.width))
         tokens_LxB = jnp.stack(tree.tokens)  # side by side, 784 would compile for ages
@@ -48,6 +52,6 @@ class Model(nn.Module):
             x_BxLxD = nn.Dropout(self.dropout, deterministic=not train)(x_BxLxD)
         return Linear(self.num_classes, self.initializer, name="readout")(x_BxLxD[:, -1])
 
-    def last_layer(self, params):
-        """[D, C]: the weights that make logits."""
+    def last_layer(self, params: Mapping[str, Any]) -> jax.Array:
+        """[D, C]: the readout's weights."""
         return params["readout"]["kernel"]

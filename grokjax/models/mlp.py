@@ -8,6 +8,9 @@ Stability", https://arxiv.org/abs/2501.04697. Pixels as numbers from 0 to 1, aga
 https://arxiv.org/abs/2210.01117.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -20,18 +23,18 @@ CODES = ("embedding", "one_hot", "pixels")
 
 
 class Model(nn.Module):
-    """Answers [B, C] to sequences of a fixed length.
+    """Logits [B, C] of sequences of a fixed length.
 
     The first layer multiplies a concatenation of embeddings, which is the sum over positions
-    of an embedding times that position's weights. There are only V such products a position,
-    so they are made once as a table [V, F] and gathered: exact, and cheaper where V < B.
+    of an embedding times that position's weights. Only V of these matmuls differ at a position,
+    so they are computed once as a table [V, F] and gathered: exact, and cheaper where V < B.
     Pixels are one number a position, token / (V - 1), and need no table.
     """
 
     num_tokens: int
     num_classes: int
     length: int
-    code: str = "embedding"  # or one_hot, pixels: what the first layer sees of a token
+    code: str = "embedding"  # or one_hot, pixels: how the first layer encodes a token
     embedding_width: int = 128  # read by code = "embedding" alone
     hidden: tuple[int, ...] = (128,)  # widths of the hidden layers
     slots: tuple[int, ...] = ()  # the positions that are read; (): all
@@ -61,7 +64,7 @@ class Model(nn.Module):
             )
 
     @nn.compact
-    def __call__(self, tree: Tree, train: bool = False):
+    def __call__(self, tree: Tree, train: bool = False) -> jax.Array:
         dropout = nn.Dropout(self.dropout, deterministic=not train)
         activation = ACTIVATIONS[self.activation]
         x_BxF = dropout(activation(self._first_layer(tree)))
@@ -73,11 +76,13 @@ class Model(nn.Module):
         return Linear(self.num_classes, self.initializer, self.use_bias, name="readout")(x_BxF)
 
     def _first_layer(self, tree):
-        init, slots = INITS[self.initializer], self.slots or tuple(range(self.length))
+        init = INITS[self.initializer]
+        slots = self.slots or tuple(range(self.length))
         tokens = [tree.tokens[slot] for slot in slots]
         code_VxD = None if self.code == "pixels" else self._code(init)
         width = 1 if code_VxD is None else code_VxD.shape[1]
-        fan_in, features = len(slots) * width, self.hidden[0]
+        fan_in = len(slots) * width
+        features = self.hidden[0]
         kernel_IxF = self.param("kernel_0", init.kernel, (fan_in, features))
         if code_VxD is None:
             y_BxF = _numbers(tokens, self.num_tokens - 1) @ kernel_IxF
@@ -88,28 +93,28 @@ class Model(nn.Module):
         return y_BxF
 
     def _code(self, init):
-        """[V, D]: what stands for each token."""
+        """[V, D]: the code of each token."""
         if self.code == "one_hot":
             return jnp.eye(self.num_tokens, dtype=jnp.float32)
         return self.param("token", init.embedding, (self.num_tokens, self.embedding_width))
 
-    def last_layer(self, params):
-        """[F, C]: the weights that make logits."""
+    def last_layer(self, params: Mapping[str, Any]) -> jax.Array:
+        """[F, C]: the readout's weights."""
         return params["readout"]["kernel"]
 
 
 def _sum_of_tables(tokens: list[jax.Array], code_VxD, kernel_IxF):
-    """[B, F]: the kernel's product with the concatenated codes of the tokens, each [B]."""
+    """[B, F]: the matmul of the concatenated codes of the tokens, each [B], and the kernel."""
     parts = jnp.split(kernel_IxF, len(tokens))
-    products = zip(tokens, parts, strict=True)
-    return sum((code_VxD @ part_DxF)[token_B] for token_B, part_DxF in products)
+    pairs = zip(tokens, parts, strict=True)
+    return sum((code_VxD @ part_DxF)[token_B] for token_B, part_DxF in pairs)
 
 
 def _numbers(tokens: list[jax.Array], highest: int):
     """[B, I]: the I tokens, each [B], as numbers from 0 to 1.
 
-    Pieces put together along the first axis are the table that they were cut from, which XLA
-    notices. Joined in another way, those of a 28 x 28 image take 20 seconds to compile.
+    Slices concatenated along the first axis are the table that they were cut from, which XLA
+    recognises. Joined in another way, those of a 28 x 28 image take 20 seconds to compile.
     """
     tokens_IxB = jnp.concatenate([token_B[None] for token_B in tokens])
     return tokens_IxB.T.astype(jnp.float32) / highest

@@ -5,6 +5,7 @@ Parameters", https://arxiv.org/abs/2410.23168.
 """
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -36,17 +37,24 @@ class Model(Decoder):
                 "layers are parameter tokens; choose dense"
             )
 
-    def make_linear(self):
+    def make_linear(self) -> Callable:
         """(features, use_bias, name) -> a layer of an attention."""
         return self._pattention(self.width if self.tokens is None else self.tokens)
 
-    def make_mlp(self):
+    def make_mlp(self) -> Callable:
         """(name) -> the feed-forward layer of a block."""
         return functools.partial(self._pattention(self.width_of_mlp), self.width)
 
     def _pattention(self, num_tokens):
-        given = (num_tokens, self.activation, self.initializer, self.residual_scale)
-        return functools.partial(_pattention, *given)
+        options = (num_tokens, self.activation, self.initializer)
+        residual_scale = self.residual_scale
+
+        def pattention(features, use_bias=False, name=None):
+            del use_bias
+            scale = residual_scale if name in RESIDUAL else 1.0
+            return Pattention(features, *options, scale, name=name)
+
+        return pattention
 
 
 class Pattention(nn.Module):
@@ -65,20 +73,14 @@ class Pattention(nn.Module):
     scale: float = 1.0  # of the initial values
 
     @nn.compact
-    def __call__(self, x_MxI):
-        init, num_tokens = INITS[self.initializer].kernel, self.num_tokens
-        keys_IxF = self.param("keys", init, (x_MxI.shape[-1], num_tokens))
+    def __call__(self, x_MxI: jax.Array) -> jax.Array:
+        init = INITS[self.initializer].kernel
+        keys_IxF = self.param("keys", init, (x_MxI.shape[-1], self.num_tokens))
         values_FxO = self.param(
-            "values", lambda *of: init(*of) * self.scale, (num_tokens, self.features)
+            "values",
+            lambda key, shape: init(key, shape) * self.scale,
+            (self.num_tokens, self.features),
         )
         score_MxF = x_MxI @ keys_IxF
         score_MxF *= jax.lax.rsqrt(jnp.square(score_MxF).mean(-1, keepdims=True) + 1e-12)
         return ACTIVATIONS[self.activation](score_MxF) @ values_FxO
-
-
-def _pattention(
-    num_tokens, activation, initializer, residual_scale, features, use_bias=False, name=None
-):
-    del use_bias
-    scale = residual_scale if name in RESIDUAL else 1.0
-    return Pattention(features, num_tokens, activation, initializer, scale, name=name)

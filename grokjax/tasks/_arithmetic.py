@@ -8,7 +8,7 @@ import numpy as np
 
 def divide(a_N: np.ndarray, b_N: np.ndarray, p: int) -> np.ndarray:
     """a times the inverse of b modulo a prime p, for b from 1 to p - 1."""
-    inverses = np.array([0] + [pow(b, -1, p) for b in range(1, p)])  # that of 0 is never asked for
+    inverses = np.array([0] + [pow(b, -1, p) for b in range(1, p)])  # that of 0 is never used
     return a_N * inverses[b_N] % p
 
 
@@ -29,18 +29,17 @@ MODULAR = {  # [N], [N], p -> [N]
     "add_if_even_else_sub": lambda a, b, p: np.where(a % 2 == 0, a + b, a - b) % p,
 }
 DIVIDING = ("div", "div_if_odd_else_sub")  # these need a prime p
-
-
 MAX_P = 1000  # a million equations
 
 
 def equations(op: str, p: int, tokens: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Every equation `a o b =` of an operator once: inputs [N, 4] and answers [N], int32.
+    """Every equation `a o b =` of an operator once: inputs [N, 4] and labels [N], int32.
 
     Division leaves out b = 0. Raises a ValueError for a p that the operator cannot have.
 
     Args:
         op: a name in `MODULAR`.
+        p: the modulus.
         tokens: that of the operator and that of the equals sign.
     """
     if not 2 <= p <= MAX_P:

@@ -1,4 +1,4 @@
-"""Variable binding: follow assignments, then say what one variable is worth.
+"""Variable binding: assignments, then a query for the value of one variable.
 
 The setting of 10,000 lines of 18 items over five variables; its public file,
 https://github.com/ndtippens/grok-tests (varbinding_10000.csv), can be read by `path`.
@@ -27,16 +27,16 @@ def make(
     """Distinct lines of `assignments` items, drawn from `seed` or read from the file `path`.
 
     Each item but the last gives a variable a digit, or the value that another variable has at
-    that moment; half and half, and always a value that is there, so every line has an answer.
-    The last item asks for any variable that has a value by then. Tokens 0..9 are the digits,
-    and the classes; 10, 11, ... are the variables a, b, ... Equals signs and commas stand at the
-    same places in every line and are left out, and so is the answer.
+    that moment; half and half, and only variables with a value are copied. The last item
+    queries any variable that has a value by then; that value is the label. Tokens 0..9 are the
+    digits, and the classes; 10, 11, ... are the variables a, b, ... Equals signs and commas are
+    at the same positions in every line and are left out, and so is the label.
 
         a=3,b=a,a=7,b=3  ->  inputs [10, 3, 11, 10, 10, 7, 11], label 3
 
-    A file has one such line a row, the answer given as in this example, and no header; empty
-    rows are skipped. `lines` and `seed` are then not read. In the public file two of five items
-    copy, and one in five of these copies the variable itself; all its lines have an answer.
+    A file has one such line a row, the queried value included, and no header; empty rows are
+    skipped. `lines` and `seed` are then not read. In the public file two of five items
+    copy, and one in five of these copies the variable itself.
     """
     check_at_least("assignments", assignments, 2)
     check_at_least("variables", variables, 1)
@@ -52,9 +52,9 @@ def make(
 
 
 def _distinct(lines, assignments, variables, seed):
-    """[N, 2 * assignments]: random lines, the answer last."""
+    """[N, 2 * assignments]: random lines, the label last."""
     check_at_least("lines", lines, 2)
-    without_copies = (DIGITS * variables) ** (assignments - 1)  # so many at least are possible
+    without_copies = (DIGITS * variables) ** (assignments - 1)  # at least so many exist
     if lines > without_copies // 2:
         raise ValueError(
             f"lines = {lines} is too many for assignments = {assignments} and variables = "
@@ -72,26 +72,27 @@ def _distinct(lines, assignments, variables, seed):
 def _draw(random, lines, assignments, variables):
     """[N, 2 * assignments]: random lines, some of which may be equal."""
     line_N = np.arange(lines)
-    values_NxG = np.full((lines, variables), NONE)  # G: what each variable holds
+    values_NxV = np.full((lines, variables), NONE)  # V variables
     columns = []
     for _ in range(assignments - 1):
         target_N = random.integers(variables, size=lines)
-        copied_NxG = (values_NxG != NONE) & (np.arange(variables) != target_N[:, None])
-        source_N = _pick(random, copied_NxG)
-        copies_N = copied_NxG.any(axis=1) & (random.random(lines) < 0.5)
+        copied_NxV = (values_NxV != NONE) & (np.arange(variables) != target_N[:, None])
+        source_N = _pick(random, copied_NxV)
+        copies_N = copied_NxV.any(axis=1) & (random.random(lines) < 0.5)
         digit_N = random.integers(DIGITS, size=lines)
         columns += [DIGITS + target_N, np.where(copies_N, DIGITS + source_N, digit_N)]
-        values_NxG[line_N, target_N] = np.where(copies_N, values_NxG[line_N, source_N], digit_N)
-    asked_N = _pick(random, values_NxG != NONE)
-    return np.stack([*columns, DIGITS + asked_N, values_NxG[line_N, asked_N]], axis=1)
+        values_NxV[line_N, target_N] = np.where(copies_N, values_NxV[line_N, source_N], digit_N)
+    queried_N = _pick(random, values_NxV != NONE)
+    return np.stack([*columns, DIGITS + queried_N, values_NxV[line_N, queried_N]], axis=1)
 
 
-def _pick(random, allowed_NxG):
+def _pick(random, allowed_NxV):
     """[N]: one of the columns that are allowed, each as likely as the others."""
-    return (random.random(allowed_NxG.shape) * allowed_NxG).argmax(axis=1)
+    return (random.random(allowed_NxV.shape) * allowed_NxV).argmax(axis=1)
 
 
 def _read(path, assignments, names):
+    """[N, 2 * assignments]: the lines of a file, the label last."""
     file = Path(path).expanduser()
     if not file.is_file():
         raise ValueError(f"no file {path!r}; choose a file of lines such as a=3,b=a,b=3")
@@ -99,26 +100,27 @@ def _read(path, assignments, names):
         texts = file.read_text("utf-8").splitlines()
     except UnicodeDecodeError:
         raise ValueError(f"{path} is no text in UTF-8; give lines such as a=3,b=a,b=3") from None
-    seen = {}  # line -> its number
+    numbers = {}  # line -> its number in the file
     for number, text in enumerate(texts, start=1):
         try:
             line = tuple(_parse(text.split(","), assignments, names)) if text.strip() else None
-            if line in seen:
-                raise ValueError(f"is line {seen[line]} again; give every line once")
+            if line in numbers:
+                raise ValueError(f"is line {numbers[line]} again; give every line once")
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
         if line:
-            seen[line] = number
-    if len(seen) < 2:
-        raise ValueError(f"{path} has {len(seen)} line(s); give two or more")
-    return np.array(list(seen))
+            numbers[line] = number
+    if len(numbers) < 2:
+        raise ValueError(f"{path} has {len(numbers)} line(s); give two or more")
+    return np.array(list(numbers))
 
 
 def _parse(items, assignments, names):
-    """The tokens of a line, the answer last."""
+    """The tokens of a line, the label last."""
     if len(items) != assignments:
         raise ValueError(f"has {len(items)} item(s); task.assignments = {assignments} are needed")
-    tokens, values = [], {}
+    tokens = []
+    values = {}
     for item in items[:-1]:
         target, source = _sides(item, names)
         value = values.get(source, NONE) if source in names else int(source)
@@ -126,22 +128,22 @@ def _parse(items, assignments, names):
             raise ValueError(f"{item.strip()!r} reads {source} before it has a value")
         tokens += [_token(target, names), _token(source, names)]
         values[target] = value
-    asked, answer = _sides(items[-1], names)
-    if answer != str(values.get(asked)):
+    queried, stated = _sides(items[-1], names)
+    if stated != str(values.get(queried)):
         raise ValueError(
-            f"ends in {items[-1].strip()!r}, but {asked} has the value {values.get(asked)}; "
+            f"ends in {items[-1].strip()!r}, but {queried} has the value {values.get(queried)}; "
             "the last item repeats what a variable is worth"
         )
-    return [*tokens, _token(asked, names), int(answer)]
+    return [*tokens, _token(queried, names), int(stated)]
 
 
 def _sides(item, names):
     target, equals, source = (part.strip() for part in item.partition("="))
     if not equals:
         raise ValueError(f"{item.strip()!r} has no equals sign; write a=3 or a=b")
-    for name, known in ((target, names), (source, names + string.digits)):
-        if len(name) != 1 or name not in known:
-            raise ValueError(f"{item.strip()!r} has {name!r}; choose from {', '.join(known)}")
+    for name, choices in ((target, names), (source, names + string.digits)):
+        if len(name) != 1 or name not in choices:
+            raise ValueError(f"{item.strip()!r} has {name!r}; choose from {', '.join(choices)}")
     return target, source
 
 

@@ -7,13 +7,14 @@ https://arxiv.org/abs/2405.20233.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from grokjax.core.checks import check_at_least
 from grokjax.core.data import Examples, Task
 
-FETCHED = ("mnist", "fashion_mnist", "kmnist")  # what `python -m grokjax.datasets fetch` knows
+FETCHED = ("mnist", "fashion_mnist", "kmnist")  # by `python -m grokjax.datasets fetch`
 LEVELS = 256  # of a pixel
 
 
@@ -26,10 +27,10 @@ def make(
 ) -> Task:
     """`samples` images drawn from one split of a data set, the same for all runs.
 
-    `runs.train_fraction` says how many of them are for training, the others are for validation:
+    `runs.train_fraction` says how many of them are for training, the others for validation:
     1,000 and 1,000 with the defaults. Both papers validate on the data set's test split; here a
-    run has its own training images, so the others come from the same split. Any data set with
-    features `image` (bytes, all of one size) and `label` will do that lies in `data_dir` as
+    run has its own training images, so the others come from the same split. Any data set in
+    `data_dir` will do that has features `image` (bytes, all of one size) and `label`, as
     array_record files.
 
     Tokens are the pixels, 0..255, row by row and channel by channel, for an `mlp` with
@@ -46,14 +47,14 @@ def make(
         raise ValueError(
             f"samples = {samples}; choose at most {len(source)}, the {split!r} split of {dataset}"
         )
-    chosen_N = np.random.default_rng(seed).permutation(len(source))[:samples]
-    rows = source.__getitems__(chosen_N.tolist())
+    sample_N = np.random.default_rng(seed).permutation(len(source))[:samples]
+    rows = source.__getitems__(sample_N.tolist())
     inputs_NxL = np.stack([row["image"].ravel() for row in rows]).astype(np.int32)
     labels_N = np.array([row["label"] for row in rows], np.int32)
     return Task(Examples(inputs_NxL, labels_N), num_tokens=LEVELS, num_classes=num_classes)
 
 
-def _open(dataset, data_dir):
+def _open(dataset, data_dir) -> Any:  # pyright does not see through tfds' builders
     """The builder of a data set whose files are there."""
     import tensorflow_datasets as tfds  # half a second that no other task needs
 
@@ -64,14 +65,15 @@ def _open(dataset, data_dir):
             return builder
     except (ValueError, AssertionError, ImportError):  # an unknown name, version or namespace
         pass
-    way = f"choose one that is there as array_record files, or fetch one of {', '.join(FETCHED)}"
+    remedy = f"choose one that is there as array_record files, or fetch one of {', '.join(FETCHED)}"
     if dataset in FETCHED:
-        way = f"fetch it: python -m grokjax.datasets fetch {dataset} --data_dir {data_dir}"
-    raise ValueError(f"no data set {dataset!r} in {data_dir}; {way}")
+        remedy = f"fetch it: python -m grokjax.datasets fetch {dataset} --data_dir {data_dir}"
+    raise ValueError(f"no data set {dataset!r} in {data_dir}; {remedy}")
 
 
 def _num_classes(dataset, features):
-    image, label = features.get("image"), features.get("label")
+    image = features.get("image")
+    label = features.get("label")
     if image is None or image.np_dtype != np.uint8 or None in image.shape:
         raise ValueError(
             f"{dataset} has no 'image' of bytes and of one size; choose a data set of such images"

@@ -1,9 +1,9 @@
-"""Several operations on the numbers mod p at once, each with an operator token of its own.
+"""Several operations mod p at once, each with an operator token of its own.
 
 The setting in which a network learns division alone or together with addition and subtraction.
 A batch holds examples of every operation in the proportions of `runs.mix`, each operation going
 through its own examples at its own pace, so that none is dropped and none runs out; whether
-proportions also thin out the training sets is `split.proportional`.
+the training sets have the same proportions is `split.proportional`.
 """
 
 import numpy as np

@@ -10,11 +10,11 @@ from grokjax.tasks._arithmetic import MODULAR, equations
 
 
 def make(op: str = "div", p: int = 97) -> Task:
-    """Every equation `a o b =` once, with its answer c.
+    """Every equation `a o b =` once, labelled with its result c.
 
     Tokens 0..p-1 are the numbers, p is the operator and p + 1 is the equals sign. Division
     leaves out b = 0, so it has p (p - 1) equations; the others have p squared. Operators that
-    change with parity look at a (`add_if_even_...`) or at b (`div_if_odd_...`).
+    change with parity depend on that of a (`add_if_even_...`) or of b (`div_if_odd_...`).
 
         3 / 5 = 2 (mod 7)  ->  inputs [3, 7, 5, 8], label 2
     """

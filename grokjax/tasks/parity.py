@@ -27,12 +27,12 @@ def make(bits: int = 40, secret: int = 3, samples: int = 2000, seed: int = 0) ->
             "more than half of all rows"
         )
     random = np.random.default_rng(seed)
-    chosen = random.permutation(bits)[:secret]
+    secret_bits = random.permutation(bits)[:secret]
     numbers = np.zeros(0, np.int64)
     while numbers.size < samples:
         numbers = np.unique(np.append(numbers, random.integers(2**bits, size=samples)))
     rows_N = random.permutation(numbers)[:samples]
     inputs_NxL = (rows_N[:, None] >> np.arange(bits)) & 1
-    labels_N = inputs_NxL[:, chosen].sum(axis=1) % 2
+    labels_N = inputs_NxL[:, secret_bits].sum(axis=1) % 2
     examples = Examples(inputs_NxL.astype(np.int32), labels_N.astype(np.int32))
     return Task(examples, num_tokens=2, num_classes=2)
