@@ -49,7 +49,9 @@ def main(config, experiment: Experiment, results: Results, start: resume.Start) 
     return signal
 
 
-def train(config, experiment: Experiment, results: Results, start: resume.Start) -> int | None:
+def train(
+    config, experiment: Experiment, results: Results, start: resume.Start, chunks=loop.chunks
+) -> int | None:
     """Trains from `start` to the end, or until a signal, whose number is returned."""
     schedule, labels = config.schedule, experiment.labels
     with (
@@ -61,7 +63,7 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
     ):
         journal = Journal(start.history, labels, config, console, writer)
         journal.introduce(report.introduction(config, experiment, start.step), start.step)
-        for t, state_R, metrics_R in loop.chunks(
+        for t, state_R, metrics_R in chunks(
             *(experiment.trainer, experiment.runs_R, experiment.dataset),
             num_steps=schedule.num_steps,
             lift=config.lift,
