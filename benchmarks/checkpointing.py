@@ -78,7 +78,9 @@ def training(config: ConfigDict, experiment: Experiment, rounds: int) -> dict[st
     steps = min(seconds["training steps"])
     overheads = {name: 1 - steps / min(each) for name, each in seconds.items()}
     return {
-        name: harness.seconds_row(seconds[name], note=f"{overhead:.1%} is overhead", overhead=overhead)
+        name: harness.seconds_row(
+            seconds[name], note=f"{overhead:.1%} is overhead", overhead=overhead
+        )
         for name, overhead in overheads.items()
     }
 

@@ -69,7 +69,7 @@ def table(rows: Mapping[str, Mapping]) -> str:
     steps = [row["step"] for name, row in rows.items() if name.startswith("seed=")]
     grokked = sum(step is not None for step in steps)
     shown = harness.markdown(["", "steps", "seconds", "to exit"], lines)
-    return f"{shown}\n{grokked} of {len(steps)} seeds grokked"
+    return f"{shown}\n\n{grokked} of {len(steps)} seeds grokked"
 
 
 def _cells(step, seconds, exit):
