@@ -3,10 +3,10 @@
     python -m benchmarks.checkpointing
     python -m benchmarks.checkpointing --quick --json checkpointing.jsonl
 
-The same steps are trained in one process by `loop.chunks` without and with evaluations, and by the
-whole of `grokjax.train`, which keeps a history, prints lines, writes TensorBoard events and saves
-checkpoints. They take turns. The clock runs from the first chunk, two steps long, by which
-everything has been compiled, to the end of the last; the figures come later and are not
+The same steps are trained in one process, in interleaved rounds, by `loop.chunks` without and with
+evaluations, and by the whole of `grokjax.train`, which keeps a history, prints lines, writes
+TensorBoard events and saves checkpoints. The clock runs from the first chunk, two steps long, by
+which everything has been compiled, to the end of the last; the figures come later and are not
 counted. Checkpoints are written in the background, so what they cost is in the whole as well.
 """
 
@@ -14,29 +14,30 @@ import contextlib
 import functools
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest import mock
 
 import jax
 from absl import flags, logging
 from ml_collections import ConfigDict
 
-from benchmarks import harness, seconds
-from grokjax import train
-from grokjax.config.experiment import Experiment
+from benchmarks import harness
+from benchmarks.command import Benchmark
+from benchmarks.problem import setup, without_evaluations
+from grokjax import Experiment
 from grokjax.core import devices, loop
 from grokjax.recording import checkpoints
 from grokjax.recording.history import History
 from grokjax.recording.results import Results
 from grokjax.recording.resume import Start
 from grokjax.running import command_line
+from grokjax.running.options import Options
+from grokjax.train import train_from
 
 STEPS = 1000  # with ten evaluations and a checkpoint, by default
 ROUNDS = 3
 RUNS = (1, 8)
-NO_EVALUATION = 2**31 - 1  # steps until the first
 
 
 def measure(
@@ -46,73 +47,79 @@ def measure(
 
     Args:
         config: with the schedule of evaluations and checkpoints that is to be judged.
-        steps: a multiple of `schedule.eval_every`.
-        rounds: turns of each way to train; as many saves and restores.
+        steps: training steps of one round, a multiple of `schedule.eval_every`.
+        rounds: timing rounds; as many saves and restores.
         runs: numbers of runs; the seeds are 0..R-1.
     """
     config = ConfigDict(config.to_dict())
     config.schedule.update(num_steps=steps, stop_after_grok=0)
-    flags.FLAGS.mark_as_parsed()  # `grokjax.train` looks at its own
+    flags.FLAGS.mark_as_parsed()  # `grokjax.train` reads its own
     logging.set_verbosity(logging.ERROR)  # as there
-    command_line.use_compilation_cache()  # every turn makes its programs anew
+    command_line.use_compilation_cache()  # every round makes its programs anew
     rows = {}
     for num_runs in runs:
-        experiment = harness.setup(config, num_runs)
+        experiment = setup(config, num_runs)
         found = training(config, experiment, rounds) | checkpoint(config, experiment, rounds)
         rows |= {f"R = {num_runs}: {name}": row for name, row in found.items()}
     return rows
 
 
 def training(config: ConfigDict, experiment: Experiment, rounds: int) -> dict[str, dict]:
-    """The three ways to train; `share` of the time of each is spent beside the training steps."""
-    silent = experiment._replace(trainer=experiment.trainer._replace(eval_every=NO_EVALUATION))
+    """The three ways to train; `overhead` is the fraction of each that is not training steps."""
     ways = {
-        "training steps": functools.partial(exhaust, config, silent),
+        "training steps": functools.partial(exhaust, config, without_evaluations(experiment)),
         "and evaluations": functools.partial(exhaust, config, experiment),
         "and all that is written": functools.partial(train_and_write, config, experiment),
     }
-    found = {name: [] for name in ways}
+    seconds = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
             time.sleep(harness.PAUSE)
-            found[name].append(seconds_of_loop(way))
-    shares = {name: 1 - min(found["training steps"]) / min(each) for name, each in found.items()}
+            seconds[name].append(seconds_of_loop(way))
+    steps = min(seconds["training steps"])
+    overheads = {name: 1 - steps / min(each) for name, each in seconds.items()}
     return {
-        name: seconds.row(found[name], note=f"{share:.1%} beside the steps", share=share)
-        for name, share in shares.items()
+        name: harness.seconds_row(
+            seconds[name], note=f"{overhead:.1%} is overhead", overhead=overhead
+        )
+        for name, overhead in overheads.items()
     }
 
 
-def seconds_of_loop(way: Callable[[], None]) -> float:
-    """Of training in some way that loops over `loop.chunks`, from its first chunk to its last."""
-    chunks, times = loop.chunks, []
-
-    def timed(*args, **options):
-        state_R = None
-        try:
-            for t, state_R, metrics_R in chunks(*args, **options):
-                times.append(time.perf_counter())
-                yield t, state_R, metrics_R
-        finally:  # where the loop is left, too
-            jax.block_until_ready(state_R)
-            times.append(time.perf_counter())
-
-    with mock.patch.object(loop, "chunks", timed):
-        way()
+def seconds_of_loop(way: Callable[..., None]) -> float:
+    """Of training, `way(chunks=...)`, from its first chunk to where it leaves the loop."""
+    times = []
+    way(chunks=functools.partial(timed_chunks, times))
     return times[-1] - times[0]
 
 
-def exhaust(config: ConfigDict, experiment: Experiment) -> None:
-    """Trains to the last step and looks at nothing."""
+def timed_chunks(times: list[float], *args, **options) -> Iterator[tuple]:
+    """`loop.chunks`, noting the time after each and, when the last is computed, of the end."""
+    state_R = None
+    try:
+        for t, state_R, metrics_R in loop.chunks(*args, **options):
+            times.append(time.perf_counter())
+            yield t, state_R, metrics_R
+    finally:  # also where the loop is left by a break
+        jax.block_until_ready(state_R)
+        times.append(time.perf_counter())
+
+
+def exhaust(config: ConfigDict, experiment: Experiment, chunks: Callable[..., Iterator]) -> None:
+    """Trains to the last step and reads nothing."""
     given = (experiment.trainer, experiment.runs_R, experiment.dataset)
-    for _ in loop.chunks(*given, num_steps=config.schedule.num_steps, lift=config.lift):
+    for _ in chunks(*given, num_steps=config.schedule.num_steps, lift=config.lift):
         pass
 
 
-def train_and_write(config: ConfigDict, experiment: Experiment) -> None:
-    """Trains as the command does, in a folder that is gone afterwards; prints for nobody."""
+def train_and_write(
+    config: ConfigDict, experiment: Experiment, chunks: Callable[..., Iterator]
+) -> None:
+    """Trains as the command does, in a folder that is gone afterwards; prints nothing."""
+    start = Start(0, None, History())
     with TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        train.train(config, experiment, Results(Path(folder)), Start(0, None, History()))
+        options = Options(config, Path(folder))
+        train_from(start, Results(options.workdir), experiment, options, chunks)
 
 
 def checkpoint(config: ConfigDict, experiment: Experiment, rounds: int) -> dict[str, dict]:
@@ -121,9 +128,11 @@ def checkpoint(config: ConfigDict, experiment: Experiment, rounds: int) -> dict[
     found = [save_and_restore(config, experiment, state_R) for _ in range(rounds)]
     waits, saves, restores, (size, *_) = zip(*found, strict=True)
     return {
-        "save, until training goes on": seconds.row(waits),
-        "save, until it is written": seconds.row(saves, note=f"{size / 1e6:.3g} MB", bytes=size),
-        "restore": seconds.row(restores),
+        "save, until training goes on": harness.seconds_row(waits),
+        "save, until it is written": harness.seconds_row(
+            saves, note=f"{size / 1e6:.3g} MB", bytes=size
+        ),
+        "restore": harness.seconds_row(restores),
     }
 
 
@@ -137,32 +146,26 @@ def trained(config: ConfigDict, experiment: Experiment):
 def save_and_restore(config: ConfigDict, experiment: Experiment, state_R) -> tuple:
     """Seconds until `save` returns, until all is written, and of `restore`; bytes on the disk."""
     with TemporaryDirectory() as name:
-        folder, times = Path(name), [time.perf_counter()]
+        folder = Path(name)
+        start = time.perf_counter()
         with checkpoints.Checkpoints(folder, config.schedule) as saving:
             saving.save(1, state_R, {}, experiment.record)
-            times.append(time.perf_counter())
-        times.append(time.perf_counter())
+            returned = time.perf_counter()
+        written = time.perf_counter()
         restored = checkpoints.restore(folder, 1, state_R)
         jax.block_until_ready(restored.state_R)
-        times.append(time.perf_counter())
+        read = time.perf_counter()
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    start, returned, written, read = times
     return returned - start, written - start, read - written, size
 
 
-COMMAND = harness.Command(
+BENCHMARK = Benchmark(
     "checkpointing",
     __doc__,
-    steps=(STEPS, "training steps of one turn"),
-    rounds=(ROUNDS, "turns"),
+    measure,
+    harness.seconds_table,
+    quick={"steps": 200, "rounds": 1, "runs": (1, 2)},
 )
 
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measures, prints the table and appends it to a file if asked to."""
-    quick = {"steps": 200, "rounds": 1, "runs": (1, 2)}
-    COMMAND.run(argv, measure, seconds.table, quick=quick)
-
-
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

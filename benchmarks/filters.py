@@ -4,11 +4,11 @@
     python -m benchmarks.filters --steps 100 --rounds 3
     python -m benchmarks.filters --quick --json filters.jsonl
 
-All contenders train division mod 97 from the same weights, take turns in one process, and are
+All implementations train division mod 97 from the same weights, in interleaved rounds, and are
 compared with AdamW alone in their own framework. PyTorch's moving averages begin with a full
 window, for what they cost grows until then; grokjax does the same work at every step. What comes
-once with a turn also comes once with a chunk of training: 100 steps are as many as there are
-between two evaluations.
+once per round also comes once per chunk of training: 100 steps are as many as there are between
+two evaluations.
 """
 
 import importlib
@@ -19,16 +19,16 @@ from ml_collections import ConfigDict
 
 import grokjax
 from benchmarks import harness
-from benchmarks.harness import Contender
-from benchmarks.one_step import one_step
-from benchmarks.problem import Problem, make_problem
+from benchmarks.command import Benchmark
+from benchmarks.harness import Implementation
+from benchmarks.problem import Problem, make_problem, setup, state_shapes, trace_step
 from benchmarks.step_time import grokjax_runs
 from grokjax.running.memory import available
 
-STEPS = 20  # of one turn
+STEPS = 20
 ROUNDS = 7
 WINDOWS = (10, 100, 1000)
-AT_ONCE = 4  # memories of a filter that must fit: that of either framework, and copies
+COPIES = 4  # of what a filter keeps must fit into memory: in either framework, and copies
 
 
 def measure(
@@ -37,41 +37,45 @@ def measure(
     steps: int = STEPS,
     rounds: int = ROUNDS,
     windows: Sequence[int] = WINDOWS,
-    torch: bool = True,
 ) -> dict[str, dict]:
     """Times AdamW alone and behind every filter; {name: row} as `harness.compare` gives them.
 
-    A row has besides `over_adamw`, its best time over that of AdamW alone in its framework;
+    A row has also `over_adamw`, its best time over that of AdamW alone in its framework;
     `filter_bytes`, what the filter keeps from step to step; and `peak_bytes`, all that the program
     of a step takes (None where that is not known: in PyTorch, or if XLA does not say).
 
     Args:
         config: as `step_time.measure` takes it; its optimizer is AdamW.
-        steps: of one turn.
-        rounds: turns of each contender, after one that compiles and one that warms up.
+        steps: training steps of one round.
+        rounds: timing rounds, after one that compiles and one that warms up.
         windows: of the moving averages; those that memory is too small for become notes.
-        torch: time PyTorch too, where it is installed.
     """
     problem = make_problem(config)
     filters = {"AdamW": {}, "EMA": {"grokfast_ema": {}}}
     filters |= {f"MA of {window}": {"grokfast_ma": {"window": window}} for window in windows}
-    ways = {f"grokjax, {name}": Grokjax(config, chosen) for name, chosen in filters.items()}
-    if torch:
-        ways |= {f"PyTorch, {name}": PyTorch(problem, chosen) for name, chosen in filters.items()}
-    contenders = {name: _contender(way, steps) for name, way in ways.items()}
-    rows = harness.compare(contenders, steps, rounds)
-    timed = {name: row for name, row in rows.items() if "note" not in row}
-    return rows | {name: row | _costs(name, ways[name], timed) for name, row in timed.items()}
+    chains = {f"grokjax, {name}": Grokjax(config, chosen) for name, chosen in filters.items()}
+    chains |= {f"PyTorch, {name}": PyTorch(problem, chosen) for name, chosen in filters.items()}
+    implementations = {name: _implementation(chain, steps) for name, chain in chains.items()}
+    rows = harness.compare(implementations, steps, rounds)
+    for name, row in rows.items():
+        if "note" in row:
+            continue
+        framework, _, _ = name.partition(",")
+        row["over_adamw"] = row["best"] / rows[f"{framework}, AdamW"]["best"]
+        row["filter_bytes"] = chains[name].filter_bytes()
+        row["peak_bytes"] = chains[name].peak_bytes()
+    return rows
 
 
 class Grokjax:
     """grokjax's AdamW behind filters."""
 
     def __init__(self, config: ConfigDict, filters: Mapping[str, Mapping]):
-        """Takes a config with AdamW alone, and what stands before it: options by name."""
-        self.filters, self._config = filters, ConfigDict(config.to_dict())
+        """Takes a config with AdamW alone, and the filters in front of it: options by name."""
+        self.filters = filters
+        self._config = ConfigDict(config.to_dict())
         self._config.optimizer = grokjax.base(optimizer={**filters, "adamw": {}}).optimizer
-        self._step = one_step(harness.setup(self._config, 1))
+        self._experiment = setup(self._config, 1)
 
     def train(self, steps: int) -> Iterator[Mapping]:
         """Trains `steps` further steps at every `next`."""
@@ -79,12 +83,12 @@ class Grokjax:
 
     def filter_bytes(self) -> int:
         """What the filters keep."""
-        *filters, _ = self._step.state.opt_state  # the last is AdamW's
+        *filters, _ = state_shapes(self._experiment).opt_state  # the last is AdamW's
         return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(filters))
 
     def peak_bytes(self) -> int | None:
         """What the program of a step takes: its data, its state, and what it computes with."""
-        found = self._step.compile().memory_analysis()
+        found = trace_step(self._experiment).lower().compile().memory_analysis()
         if found is None:
             return None
         kept = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
@@ -95,7 +99,8 @@ class PyTorch:
     """PyTorch's AdamW behind filters; whether it is installed shows when anything is asked."""
 
     def __init__(self, problem: Problem, filters: Mapping[str, Mapping]):
-        self.filters, self._problem = filters, problem
+        self.filters = filters
+        self._problem = problem
 
     def train(self, steps: int) -> Iterator[Mapping]:
         """Trains `steps` further steps at every `next`."""
@@ -113,55 +118,32 @@ def _torch_filters():
     return importlib.import_module("benchmarks.torch_filters")
 
 
-def _contender(way, steps):
+def _implementation(chain, steps):
     def start():
-        takes = AT_ONCE * way.filter_bytes()
+        needed = COPIES * chain.filter_bytes()
         there = available(jax.local_devices()[0])
-        if takes > there:
-            raise MemoryError(f"takes {takes / 1e9:.1g} GB at once, there are {there / 1e9:.1g}")
-        return way.train(steps)
+        if needed > there:
+            raise MemoryError(f"takes {needed / 1e9:.1g} GB at once, there are {there / 1e9:.1g}")
+        return chain.train(steps)
 
-    return Contender(start, may_fail=bool(way.filters))
-
-
-def _costs(name, way, timed):
-    framework, _, _ = name.partition(",")
-    return {
-        "over_adamw": timed[name]["best"] / timed[f"{framework}, AdamW"]["best"],
-        "filter_bytes": way.filter_bytes(),
-        "peak_bytes": way.peak_bytes(),
-    }
+    return Implementation(start, may_fail=bool(chain.filters))
 
 
 def table(rows: Mapping[str, Mapping]) -> str:
-    """The rows of `measure` for a reader."""
-    width = max(map(len, rows))
-    heads = f"{'median':>9}{'best':>9}{'this / AdamW':>14}{'filter MB':>11}{'peak MB':>9}"
-    lines = [f"{'ms per step':<{width}}{heads}"]
-    lines += [f"{name:<{width}}{_cells(**row)}" for name, row in rows.items()]
-    return "\n".join(lines)
+    """The rows of `measure` as Markdown."""
+    columns = ["ms per step", "median", "best", "this / AdamW", "filter MB", "peak MB"]
+    return harness.markdown(columns, [[name, *_cells(**row)] for name, row in rows.items()])
 
 
 def _cells(note=None, **row):
     if note:
-        return f"  {note}"
+        return [note]
+    times = [f"{row[column]:.2f}" for column in ("median", "best", "over_adamw")]
     peak = "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 1e6:.1f}"
-    times = f"{row['median']:>9.2f}{row['best']:>9.2f}{row['over_adamw']:>14.2f}"
-    return f"{times}{row['filter_bytes'] / 1e6:>11.2f}{peak:>9}"
+    return [*times, f"{row['filter_bytes'] / 1e6:.2f}", peak]
 
 
-COMMAND = harness.Command(
-    "filters",
-    __doc__,
-    steps=(STEPS, "training steps of one turn"),
-    rounds=(ROUNDS, "turns of each contender"),
-)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measures, prints the table and appends it to a file if asked to."""
-    COMMAND.run(argv, measure, table, quick={"windows": (2, 3), "rounds": 3})
-
+BENCHMARK = Benchmark("filters", __doc__, measure, table, quick={"windows": (2, 3), "rounds": 3})
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

@@ -1,4 +1,4 @@
-"""The arithmetic of a training step: its products as JAX sees them, and counted by hand.
+"""The arithmetic of a training step: its matmuls as JAX sees them, and counted by hand.
 
 A flop is an addition or a multiplication of floating-point numbers; one of each makes two.
 """
@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import jax
 from jax import Array
+from jax.extend.core import Jaxpr
 
 from grokjax.models._decoder import Decoder
 
 
-class Product(NamedTuple):
-    """A product of two arrays over some of their axes."""
+class Matmul(NamedTuple):
+    """A `lax.dot_general`: a product of two arrays over some of their axes."""
 
     left: jax.ShapeDtypeStruct
     right: jax.ShapeDtypeStruct
@@ -40,58 +41,59 @@ class Product(NamedTuple):
         return f"{_sizes(self.left.shape, summed[0])} {_sizes(self.right.shape, summed[1])}"
 
     def make(self, x: Array, w: Array) -> Array:
-        """The product, as the program that it was found in makes it."""
+        """The matmul as the program that it was found in computes it."""
         return jax.lax.dot_general(x, w, **dict(self.options))
 
 
-def product(left: tuple[int, ...], right: tuple[int, ...], summed: tuple[int, int]) -> Product:
-    """A product of float32 arrays over one axis of each."""
+def matmul(left: tuple[int, ...], right: tuple[int, ...], summed: tuple[int, int]) -> Matmul:
+    """A matmul of float32 arrays over one axis of each."""
     sides = (jax.ShapeDtypeStruct(shape, "float32") for shape in (left, right))
     axes = tuple((axis,) for axis in summed)
-    return Product(*sides, (("dimension_numbers", (axes, ((), ()))),))
+    return Matmul(*sides, (("dimension_numbers", (axes, ((), ()))),))
 
 
-def count_products(jaxpr) -> Counter[Product]:
-    """How often a program, with the programs inside it, makes each product of matrices.
+def count_matmuls(jaxpr: Jaxpr) -> Counter[Matmul]:
+    """How often a program, with the programs inside it, computes each matmul.
 
     What is in a scan counts as often as it repeats, what is in a `while` once; of the branches
-    of a `cond` the dearest counts.
+    of a `cond` the most expensive one.
     """
     counted = Counter()
     for equation in jaxpr.eqns:
-        inner = [count_products(program) for program in _programs(equation)]
+        inner = [count_matmuls(program) for program in _programs(equation)]
         if equation.primitive.name == "cond":
             inner = [max(inner, key=dot_flops)]
         times = equation.params["length"] if equation.primitive.name == "scan" else 1
         for found in inner:
-            counted.update({product: times * number for product, number in found.items()})
+            counted.update({matmul: times * number for matmul, number in found.items()})
         if equation.primitive.name == "dot_general":
-            found = _product_of(equation)
+            found = _matmul_of(equation)
             counted.update([found] if found.is_of_matrices else [])
     return counted
 
 
-def dot_flops(counted: Mapping[Product, int]) -> int:
-    """Flops of all products together."""
-    return sum(number * product.flops for product, number in counted.items())
+def dot_flops(counted: Mapping[Matmul, int]) -> int:
+    """Flops of all matmuls together."""
+    return sum(number * matmul.flops for matmul, number in counted.items())
 
 
 def count_by_hand(decoder: Decoder, rows_l: Sequence[int]) -> dict[str, int]:
     """Flops of a decoder's training step: in its `linear` layers, in its `attention`.
 
-    Every block computes keys and values for all rows of the tree; queries, the MLP and what
-    joins the heads too, but the last block does so for the answers alone, as the readout. A row
-    at position l attends to l + 1 keys. A product is made three times: forward, and for the
-    gradient of either side; the first layer is no exception, for its input is trained, too.
+    Every block computes keys and values for all rows of the tree; queries, output projection and
+    MLP too, but the last block only for the answers' rows, as the readout. A row at position l
+    attends to l + 1 keys. A matmul is computed three times: forward, and for the gradient of
+    either side; the first layer is no exception, for its input is trained, too.
     Not counted are norms, softmax, activations, gathers, the loss and the optimizer.
 
     Args:
         decoder: with the attention and the MLP of `Decoder`.
         rows_l: distinct rows at each position; at the last, as many as there are answers.
     """
-    rows, answers = sum(rows_l), rows_l[-1]
+    rows = sum(rows_l)
+    answers = rows_l[-1]
     inner = decoder.num_blocks * decoder.block_repeats - 1
-    seen = sum(number * place for place, number in enumerate(rows_l, start=1))
+    seen = sum(number * length for length, number in enumerate(rows_l, start=1))
     return _flops(
         decoder,
         keys=(inner + 1) * rows,
@@ -108,8 +110,9 @@ def count_plainly(decoder: Decoder, answers: int) -> dict[str, int]:
 
 
 def _flops(decoder, keys, queries, pairs, answers):
-    """From sums over the blocks: rows with a key, rows with a query, and how often they meet."""
-    width, heads = decoder.width, decoder.num_heads * decoder.width_of_head
+    """From sums over the blocks: key rows, query rows, and pairs of a query and a key."""
+    width = decoder.width
+    heads = decoder.num_heads * decoder.width_of_head
     linear = 2 * width * heads * (keys + queries)
     linear += 2 * width * decoder.width_of_mlp * queries
     linear += width * decoder.num_classes * answers
@@ -126,9 +129,9 @@ def _is_program(x):
     return hasattr(x, "eqns")
 
 
-def _product_of(equation):
+def _matmul_of(equation):
     sides = (jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype) for x in equation.invars)
-    return Product(*sides, tuple(equation.params.items()))
+    return Matmul(*sides, tuple(equation.params.items()))
 
 
 def _sizes(shape, summed):

@@ -6,9 +6,11 @@ Models of Flax, optax, one jitted scan over the steps.
 import functools
 from collections.abc import Iterator, Mapping
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from jax import Array
 
 from benchmarks import plain_models
 from benchmarks.problem import Problem
@@ -16,7 +18,8 @@ from benchmarks.problem import Problem
 
 def train(problem: Problem, steps: int) -> Iterator[Mapping]:
     """Trains `steps` further steps at every `next`, waits for the last, yields the weights."""
-    model, optimizer = make_model(problem), adamw(problem.hparams)
+    model = make_model(problem)
+    optimizer = adamw(problem.hparams)
     everything = jnp.array(problem.inputs_NxL), jnp.array(problem.labels_N)
 
     def loss_of(params, inputs_BxL, labels_B):
@@ -36,14 +39,15 @@ def train(problem: Problem, steps: int) -> Iterator[Mapping]:
         return jax.lax.scan(step, state, rows_TxB, length=steps)
 
     params = jax.tree.map(jnp.array, weights(problem))
-    state, key = (params, optimizer.init(params)), jax.random.key(0)
+    state = (params, optimizer.init(params))
+    key = jax.random.key(0)
     while True:
         key, key_chunk = jax.random.split(key)
         state, _ = jax.block_until_ready(chunk(state, key_chunk))
         yield state[0]
 
 
-def make_model(problem: Problem):
+def make_model(problem: Problem) -> nn.Module:
     """The model, without weights."""
     dtype = jnp.bfloat16 if problem.precision == "bfloat16" else None
     return plain_models.MODELS[problem.model](**problem.architecture, dtype=dtype)
@@ -54,7 +58,7 @@ def weights(problem: Problem) -> Mapping:
     return plain_models.rename(problem.model)(problem.params, problem.architecture)
 
 
-def adamw(hparams) -> optax.GradientTransformation:
+def adamw(hparams: Mapping[str, float]) -> optax.GradientTransformation:
     """AdamW with a linear warm-up to its learning rate."""
 
     def rate(t):
@@ -64,7 +68,7 @@ def adamw(hparams) -> optax.GradientTransformation:
     return optax.adamw(rate, **moments, weight_decay=hparams["weight_decay"])
 
 
-def batches(key, steps, batch_size, num_rows):
+def batches(key: Array, steps: int, batch_size: int | None, num_rows: int) -> Array | None:
     """[T, B]: rows of T batches; every epoch is a shuffle whose ragged last batch is dropped.
 
     Nothing for a full batch, which needs no order.

@@ -54,7 +54,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Answers [B, C] to sequences [B, L], read at their last position."""
+    """Logits [B, C] of sequences [B, L], read at their last position."""
 
     num_tokens: int
     num_classes: int
@@ -65,7 +65,7 @@ class Transformer(nn.Module):
     ff_width: int
     activation: str
     tied_readout: bool = False  # its rows are then the embeddings of the first C tokens
-    dtype: Any = None  # of products; None: that of the weights
+    dtype: Any = None  # of matmuls; None: that of the weights
 
     @nn.compact
     def __call__(self, inputs_BxL):
@@ -85,7 +85,7 @@ class Transformer(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Answers [B, C] to sequences [B, L]: concatenated embeddings, hidden layers, readout."""
+    """Logits [B, C] of sequences [B, L]: concatenated embeddings, hidden layers, readout."""
 
     num_tokens: int
     num_classes: int
@@ -104,7 +104,7 @@ class Mlp(nn.Module):
 
 
 class Lstm(nn.Module):
-    """Answers [B, C] to sequences [B, L], read at their last position."""
+    """Logits [B, C] of sequences [B, L], read at their last position."""
 
     num_tokens: int
     num_classes: int

@@ -1,16 +1,21 @@
-"""What a config trains, in the words of those who know nothing of grokjax."""
+"""What a benchmark trains: its config, its experiment, and the same for other frameworks."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.stages import Traced
 from ml_collections import ConfigDict
 
 import grokjax
-from benchmarks import harness
 from grokjax.core import loop
 from grokjax.core.checks import check_choice
+from grokjax.core.trainer import TrainState
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class Covered(NamedTuple):
@@ -29,9 +34,11 @@ DECODER = Covered(
 MODELS = {
     "transformer": DECODER,
     "mlp": Covered(
-        "modadd_mlp", ("embedding_width", "hidden"), dict(embedding_width=16, hidden=(17,))
+        config="modadd_mlp",
+        options=("embedding_width", "hidden"),
+        toy=dict(embedding_width=16, hidden=(17,)),
     ),
-    "lstm": Covered("modadd_lstm", ("num_layers", "width"), dict(width=16)),
+    "lstm": Covered(config="modadd_lstm", options=("num_layers", "width"), toy=dict(width=16)),
     "gpt2": DECODER._replace(config="modadd_gpt2"),
 }
 BATCHES = ("shuffled", "full")
@@ -39,7 +46,7 @@ PRECISIONS = ("default", "bfloat16")
 
 
 class Problem(NamedTuple):
-    """What every contender trains: one function, from the same weights, on the same examples."""
+    """What all implementations train: one function, from the same weights, on the same examples."""
 
     architecture: Mapping[str, Any]  # the arguments of the model, here and in PyTorch
     params: Mapping  # grokjax's initial weights, as numpy arrays
@@ -48,17 +55,71 @@ class Problem(NamedTuple):
     batch_size: int | None  # None: a batch is all of them
     hparams: Mapping[str, float]
     model: str = "transformer"  # or gpt2, mlp, lstm
-    precision: str = "default"  # of products, as the hardware likes it; or bfloat16
+    precision: str = "default"  # of matmuls, as the hardware likes it; or bfloat16
+
+
+def choose(
+    quick: bool, model: str = "transformer", batches: str = "shuffled", precision: str = "float32"
+) -> ConfigDict:
+    """The config of a model, or a toy in its shape.
+
+    The toy still has more examples in a batch than distinct first tokens.
+    """
+    covered = MODELS[model]
+    config = grokjax.load(str(ROOT / "configs" / f"{covered.config}.py"))
+    config.batches = batches
+    if precision != "float32":
+        config.matmul_precision = precision
+    if quick:
+        config.task.p = 7
+        config.batch_size = 13
+        config.model.update(covered.toy)
+    return config
+
+
+def setup(config: ConfigDict, num_runs: int) -> grokjax.Experiment:
+    """The experiment of a config with the seeds 0..R-1."""
+    config = ConfigDict(config.to_dict())
+    config.runs = grokjax.grid(config.runs, seed=range(num_runs))
+    experiment = grokjax.setup(config)
+    if len(experiment.labels) != num_runs:
+        raise ValueError(
+            f"config.runs spans {len(experiment.labels) // num_runs} runs besides the seeds; "
+            "give each of its entries one value"
+        )
+    return experiment
+
+
+def without_evaluations(experiment: grokjax.Experiment) -> grokjax.Experiment:
+    """The experiment, in which only the training steps are left."""
+    never = experiment.trainer._replace(eval_every=2**31 - 1)
+    return experiment._replace(trainer=never)
+
+
+def state_shapes(experiment: grokjax.Experiment) -> TrainState:
+    """The state of one run, without its numbers."""
+    return jax.eval_shape(experiment.trainer.init, _first_run(experiment), experiment.dataset)
+
+
+def trace_step(experiment: grokjax.Experiment) -> Traced:
+    """The training step of one run, without the loop around it: its jaxpr, and its program."""
+    step = jax.jit(experiment.trainer.step, donate_argnums=0)
+    state = state_shapes(experiment)
+    return step.trace(state, jnp.int32(0), _first_run(experiment), experiment.dataset)
+
+
+def _first_run(experiment):
+    return jax.tree.map(lambda x_R: x_R[0], experiment.runs_R)
 
 
 def make_problem(config: ConfigDict) -> Problem:
-    """What grokjax's run of seed 0 trains, for those who know nothing of grokjax.
+    """What grokjax's run of seed 0 trains, for implementations that know nothing of grokjax.
 
     Raises:
         ValueError: if it is something that the plain formulations do not cover.
     """
     _check_covered(config)
-    experiment = harness.setup(config, 1)
+    experiment = setup(config, 1)
     state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.dataset, lift=config.lift)
     state, run = jax.device_get(jax.tree.map(lambda x: x[0], (state_R, experiment.runs_R)))
     examples = experiment.task.examples

@@ -1,4 +1,4 @@
-"""A training process as its user sees it: when it says what, and what it leaves."""
+"""A training process seen from outside: its lines with their times, and its summary."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from benchmarks import harness
+from benchmarks.problem import ROOT
 from grokjax.recording.results import Results
 
 EVALUATION = re.compile(r"\[step ([\d,]+)\] train loss")
@@ -37,7 +37,8 @@ def train(config: ConfigDict, cache: str) -> Training:
     """
     asked = {**config.to_dict(), "log_every": 0}  # every evaluation is a line
     with TemporaryDirectory() as folder:
-        file, results = Path(folder) / "config.py", Results(Path(folder) / "results")
+        file = Path(folder) / "config.py"
+        results = Results(Path(folder) / "results")
         file.write_text(
             "from ml_collections import ConfigDict\n\n\n"
             f"def get_config():\n    return ConfigDict({asked!r})\n"
@@ -51,15 +52,16 @@ def train(config: ConfigDict, cache: str) -> Training:
 
 
 def listen(words: Sequence[str]) -> tuple[list[tuple[str, float]], float]:
-    """Runs Python: the lines that it says, each with the second when it came, and that of its end.
+    """Runs Python: its lines, each with the second when it came, and the seconds to its end.
 
     Raises:
         RuntimeError: if it fails, with the last of its lines.
     """
-    began, lines = time.perf_counter(), []
+    lines = []
+    began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-u", *words],  # it is heard while it speaks
-        cwd=harness.ROOT,
+        [sys.executable, "-u", *words],  # unbuffered
+        cwd=ROOT,
         env=_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -76,8 +78,7 @@ def listen(words: Sequence[str]) -> tuple[list[tuple[str, float]], float]:
 
 
 def _environment():
-    """Ours, but the cache is the one that is named, and most of a GPU's memory is taken by us."""
-    ours = {
-        name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"
-    }
-    return ours | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    """Ours without its compilation cache; of a GPU's memory, only what is needed."""
+    environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    return environment

@@ -11,12 +11,13 @@ packages that it needs. Python's clock of imports slows them down somewhat.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from tempfile import TemporaryDirectory
 
 from ml_collections import ConfigDict
 
-from benchmarks import harness, process, seconds
+from benchmarks import harness, process
+from benchmarks.command import Benchmark
 
 ROUNDS = 3
 STEPS = 2  # trained, then evaluated
@@ -30,14 +31,14 @@ def measure(config: ConfigDict, *, rounds: int = ROUNDS) -> dict[str, dict]:
 
     Args:
         config: any; only its first two steps are trained.
-        rounds: after one import that has Python compile its modules.
+        rounds: repetitions, after one import that has Python compile its modules.
     """
     config = ConfigDict(config.to_dict())
     config.schedule.update(num_steps=STEPS, eval_every=STEPS, checkpoint_every=STEPS)
     imports()
     found = [trainings(config) | imports() for _ in range(rounds)]
     names = dict.fromkeys(name for one in found for name in one)
-    return {name: seconds.row([one.get(name, 0.0) for one in found]) for name in names}
+    return {name: harness.seconds_row([one.get(name, 0.0) for one in found]) for name in names}
 
 
 def trainings(config: ConfigDict) -> dict[str, float]:
@@ -71,16 +72,10 @@ def table(rows: Mapping[str, Mapping]) -> str:
     watched = {f"import {package}" for package in WATCHED}
     shown = [name for i, name in enumerate(packages) if i < MOST or name in watched]
     moments = [name for name in rows if name not in packages]
-    return seconds.table({name: rows[name] for name in [*moments, *shown]})
+    return harness.seconds_table({name: rows[name] for name in [*moments, *shown]})
 
 
-COMMAND = harness.Command("startup", __doc__, rounds=(ROUNDS, "repetitions"))
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measures, prints the table and appends it to a file if asked to."""
-    COMMAND.run(argv, measure, table, quick={"rounds": 1})
-
+BENCHMARK = Benchmark("startup", __doc__, measure, table, quick={"rounds": 1})
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

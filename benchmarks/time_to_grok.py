@@ -10,7 +10,7 @@ only the next two can tell that it was the one.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from statistics import median
 from tempfile import TemporaryDirectory
 
@@ -18,6 +18,8 @@ from ml_collections import ConfigDict
 
 import grokjax
 from benchmarks import harness, process
+from benchmarks.command import Benchmark
+from benchmarks.problem import ROOT
 
 SEEDS = 20
 COLUMNS = ("step", "seconds", "exit")
@@ -31,7 +33,7 @@ def measure(config: ConfigDict, *, seeds: int = SEEDS) -> dict[str, dict]:
 
     Args:
         config: of one run besides its seed.
-        seeds: how many; they are 0, 1, ...
+        seeds: number of seeds, from 0.
     """
     with TemporaryDirectory() as cache:
         time_seed(config, 0, cache)
@@ -62,32 +64,26 @@ def _over(rows: Iterable[Mapping], statistic: Callable) -> dict:
 
 
 def table(rows: Mapping[str, Mapping]) -> str:
-    """The rows for a reader."""
-    lines = [f"{'':<10}{'steps':>8}{'seconds':>9}{'to exit':>9}"]
-    lines += [_line(name, **row) for name, row in rows.items()]
+    """The rows as Markdown, and how many seeds grokked."""
+    lines = [[name, *_cells(**row)] for name, row in rows.items()]
     steps = [row["step"] for name, row in rows.items() if name.startswith("seed=")]
     grokked = sum(step is not None for step in steps)
-    return "\n".join([*lines, f"{grokked} of {len(steps)} seeds grokked"])
+    shown = harness.markdown(["", "steps", "seconds", "to exit"], lines)
+    return f"{shown}\n\n{grokked} of {len(steps)} seeds grokked"
 
 
-def _line(name, step, seconds, exit):
-    known = f"{'never':>8}{'':>9}" if step is None else f"{step:>8g}{seconds:>9.2f}"
-    return f"{name:<10}{known}{exit:>9.2f}"
+def _cells(step, seconds, exit):
+    known = ["never", ""] if step is None else [f"{step:g}", f"{seconds:.2f}"]
+    return [*known, f"{exit:.2f}"]
 
 
 def speedrun(quick: bool) -> ConfigDict:
     """The recipe; it is quick already."""
     del quick
-    return grokjax.load(str(harness.ROOT / "configs" / "speedrun.py"))
+    return grokjax.load(str(ROOT / "configs" / "speedrun.py"))
 
 
-COMMAND = harness.Command("time_to_grok", __doc__, seeds=(SEEDS, "seeds, from 0"))
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measures, prints the table and appends it to a file if asked to."""
-    COMMAND.run(argv, measure, table, config=speedrun, quick={"seeds": 2})
-
+BENCHMARK = Benchmark("time_to_grok", __doc__, measure, table, quick={"seeds": 2}, config=speedrun)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

@@ -58,7 +58,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Answers [B, C] to sequences [B, L], read at their last position."""
+    """Logits [B, C] of sequences [B, L], read at their last position."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Transformer(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Answers [B, C] to sequences [B, L]: concatenated embeddings, hidden layers, readout."""
+    """Logits [B, C] of sequences [B, L]: concatenated embeddings, hidden layers, readout."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Mlp(nn.Module):
 
 
 class Lstm(nn.Module):
-    """Answers [B, C] to sequences [B, L], read at their last position.
+    """Logits [B, C] of sequences [B, L], read at their last position.
 
     PyTorch adds two biases to every gate. Of the two, that of the input stays zero here: if
     both were trained, their sum would learn twice as fast as the one bias of Flax.

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from benchmarks import torch_models
 from benchmarks.problem import Problem
@@ -55,13 +56,13 @@ def where_jax_is() -> torch.device:
     return torch.device("cuda" if jax.default_backend() == "gpu" else "cpu")
 
 
-def loss_of(model: nn.Module, inputs_BxL, labels_B):
+def loss_of(model: nn.Module, inputs_BxL: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
     """The mean cross-entropy of a batch."""
     return F.cross_entropy(model(inputs_BxL), labels_B)
 
 
-def autocast(problem: Problem, device: torch.device):
-    """The context in which products are those of the problem's precision."""
+def autocast(problem: Problem, device: torch.device) -> torch.autocast:
+    """The context in which matmuls have the problem's precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=problem.precision == "bfloat16")
 
 
@@ -77,7 +78,7 @@ def weights(problem: Problem) -> dict[str, np.ndarray]:
     return torch_models.rename(problem.model)(problem.params, problem.architecture)
 
 
-def adamw(model, hparams):
+def adamw(model: nn.Module, hparams: Mapping[str, float]) -> tuple[torch.optim.AdamW, LambdaLR]:
     """AdamW, and the linear warm-up to its learning rate."""
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -90,13 +91,15 @@ def adamw(model, hparams):
     return optimizer, linear_warmup(optimizer, hparams["warmup"])
 
 
-def linear_warmup(optimizer, warmup):
+def linear_warmup(optimizer: torch.optim.Optimizer, warmup: float) -> LambdaLR:
     """The schedule 1/w, 2/w, ..., 1, 1."""
     steps = max(warmup, 1)
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: min((t + 1) / steps, 1.0))
+    return LambdaLR(optimizer, lambda t: min((t + 1) / steps, 1.0))
 
 
-def batches(batch_size, num_rows, device):
+def batches(
+    batch_size: int | None, num_rows: int, device: torch.device
+) -> Iterator[torch.Tensor | slice]:
     """Rows [B] without end; every epoch is a shuffle whose ragged last batch is dropped.
 
     For a full batch, the slice that is all rows, which copies nothing.

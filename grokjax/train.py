@@ -3,6 +3,7 @@
 import functools
 import sys
 import types
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -72,9 +73,21 @@ def train_in(
 
 
 def train_from(
-    start: Start, results: Results, experiment: Experiment, options: Options
+    start: Start,
+    results: Results,
+    experiment: Experiment,
+    options: Options,
+    chunks: Callable = loop.chunks,
 ) -> int | None:
-    """Trains to the end, or until a signal, whose number is returned."""
+    """Trains to the end, or until a signal, whose number is returned.
+
+    Args:
+        start: where it begins.
+        results: of the folder that everything is written to.
+        experiment: what is trained.
+        options: of the command.
+        chunks: the generator that trains; a benchmark gives one that keeps time.
+    """
     labels = experiment.labels
     num_steps = experiment.config.schedule.num_steps
     with (
@@ -86,7 +99,7 @@ def train_from(
     ):
         logger = MetricLogger(start.history, labels, experiment.config, console, writers)
         logger.log_text(report.introduction(experiment, start.step), start.step)
-        for t, state_R, metrics_R in loop.chunks(
+        for t, state_R, metrics_R in chunks(
             experiment.trainer,
             experiment.runs_R,
             experiment.dataset,

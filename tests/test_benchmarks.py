@@ -1,5 +1,6 @@
 """Benchmarks compare the same function, and run."""
 
+import functools
 import importlib.util
 import json
 import sys
@@ -9,8 +10,19 @@ import numpy as np
 import pytest
 
 import grokjax
-from benchmarks import harness, plain_jax, plain_models, step_time
-from benchmarks.problem import BATCHES, MODELS, make_problem
+from benchmarks import (
+    checkpointing,
+    filters,
+    harness,
+    plain_jax,
+    plain_models,
+    roofline,
+    startup,
+    step_time,
+    sweep_throughput,
+    time_to_grok,
+)
+from benchmarks.problem import BATCHES, MODELS, choose, make_problem
 from grokjax import Examples, make_dataset
 from grokjax.config.experiment import make_network, make_task
 
@@ -21,8 +33,31 @@ TOYS = {
     "mlp": dict(embedding_width=12, hidden=(20, 17)),
     "lstm": dict(width=12),
 }
+COMMANDS = [checkpointing, filters, roofline, startup, step_time, sweep_throughput, time_to_grok]
 models = pytest.mark.parametrize("model", TOYS)
 activations = pytest.mark.parametrize("activation", plain_models.ACTIVATIONS)
+
+
+def hide_torch(patch):
+    """As if PyTorch were not installed."""
+    patch.delitem(sys.modules, "benchmarks.torch_reference", raising=False)
+    patch.delitem(sys.modules, "benchmarks.torch_filters", raising=False)
+    patch.setitem(sys.modules, "torch", None)
+
+
+def results_of(benchmark, folder, *flags):
+    """What a command measures, (config, numbers), and the lines that it writes; both made up."""
+    measured = []
+
+    @functools.wraps(benchmark.measure)
+    def measure(config, **numbers):
+        measured.append((config, numbers))
+        return {"a row": 1}
+
+    file = folder / "results.jsonl"
+    made_up = benchmark._replace(measure=measure, table=lambda _: "a table")
+    made_up.main(["--json", str(file), *flags])
+    return measured, [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def make_config(model, **options):
@@ -183,13 +218,11 @@ def test_an_epoch_of_plain_jax_reads_no_row_twice():
 
 
 @pytest.mark.slow
-def test_measure_times_every_contender(toy_config):
+def test_measure_times_every_implementation(toy_config):
     rows = step_time.measure(toy_config, steps=2, rounds=3, runs=(1, 2))
 
-    assert list(rows) == [
-        *("grokjax, R = 1", "grokjax, R = 2", "plain JAX"),
-        *("PyTorch", "PyTorch, compiled"),
-    ]
+    pytorch = ["PyTorch", "PyTorch, compiled"]
+    assert list(rows) == ["grokjax, R = 1", "grokjax, R = 2", "plain JAX", *pytorch]
     timed = [row for row in rows.values() if "note" not in row]
     assert len(timed) >= (4 if importlib.util.find_spec("torch") else 3)  # who has a compiler?
     for row in timed:
@@ -200,8 +233,7 @@ def test_measure_times_every_contender(toy_config):
 
 @pytest.mark.slow
 def test_without_pytorch_its_rows_say_so(toy_config, monkeypatch):
-    monkeypatch.delitem(sys.modules, "benchmarks.torch_reference", raising=False)
-    monkeypatch.setitem(sys.modules, "torch", None)
+    hide_torch(monkeypatch)
 
     rows = step_time.measure(toy_config, steps=1, rounds=1, runs=(1,))
 
@@ -212,17 +244,18 @@ def test_without_pytorch_its_rows_say_so(toy_config, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        (["--model", "mlpp"], "argument --model: invalid choice: 'mlpp' (choose from"),
-        (["--batches", "512"], "argument --batches: invalid choice: '512' (choose from"),
-        (["--rounds", "0"], "argument --rounds: '0'; choose 1 or more"),
-        (["--steps", "two"], "argument --steps: 'two'; choose 1 or more"),
-        (["--fast"], "unrecognized arguments: --fast"),
+        (["--model", "mlpp"], "flag --model=mlpp: value should be one of <transformer|mlp|"),
+        (["--batches", "512"], "flag --batches=512: value should be one of <shuffled|full|all>"),
+        (["--rounds", "0"], "flag --rounds=0: 0 is not a positive integer"),
+        (["--steps", "two"], "flag --steps=two: invalid literal"),
+        (["--fast"], "Unknown command line flag 'fast'"),
+        (["7"], "cannot understand '7'; flags start with --"),
         (["--json", "no/such/folder/file"], "cannot write no/such/folder/file"),
     ],
 )
 def test_a_wrong_flag_is_one_line_and_exit_2(flags, complaint, capsys):
     with pytest.raises(SystemExit) as exit_:
-        step_time.main(flags)
+        step_time.BENCHMARK.main(flags)
 
     err = capsys.readouterr().err
     assert exit_.value.code == 2
@@ -254,49 +287,73 @@ def test_a_second_learning_rate_is_an_error(toy_config):
         step_time.measure(toy_config)
 
 
-def test_the_command_prints_a_table_and_appends_a_line(tmp_path, monkeypatch, capsys):
-    row = {"ms": [4.0, 3.0], "median": 3.5, "best": 3.0, "ratio": 1.0}
-    monkeypatch.setattr(step_time, "measure", lambda *_, **__: {"grokjax, R = 1": row})
-    file = tmp_path / "times.jsonl"
-
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_command_measures_at_toy_size_and_appends_a_line(module, tmp_path, capsys):
     for _ in range(2):
-        step_time.main(["--quick", "--json", str(file)])
+        [(config, numbers)], lines = results_of(module.BENCHMARK, tmp_path, "--quick")
 
-    first, second = (json.loads(line) for line in file.read_text().splitlines())
-    assert first["rows"] == second["rows"] == {"grokjax, R = 1": row}
-    assert set(first) >= {"date", "commit", "device", "versions", "steps", "config"}
-    assert "grokjax, R = 1           3.50     3.00             1.00" in capsys.readouterr().out
-
-
-def measured(monkeypatch, tmp_path, *flags):
-    """What the command measures: (model, batches, width of the answers) of every line."""
-    monkeypatch.setattr(step_time, "measure", lambda config, **_: {"config": config.to_dict()})
-    monkeypatch.setattr(harness, "table", lambda rows: "a table")
-    file = tmp_path / "times.jsonl"
-    step_time.main(["--quick", "--json", str(file), *flags])
-    return [json.loads(line) for line in file.read_text().splitlines()]
+    assert len(lines) == 2
+    line = lines[0]
+    assert set(line) >= {"date", "commit", "device", "versions"}
+    assert line["benchmark"] == module.__name__.removeprefix("benchmarks.")
+    assert line["config"] == json.loads(json.dumps(config.to_dict()))
+    assert line["rows"] == {"a row": 1}
+    assert numbers.items() >= module.BENCHMARK.quick.items()
+    assert "\na table\n" in capsys.readouterr().out
 
 
-def test_a_choice_makes_the_config(monkeypatch, tmp_path):
-    (line,) = measured(monkeypatch, tmp_path, "--model", "lstm", "--batches", "full")
+@pytest.mark.parametrize("module", COMMANDS)
+def test_the_help_of_every_command_has_its_docstring_and_its_flags(module, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        module.BENCHMARK.main(["--help"])
+
+    out = capsys.readouterr().out
+    assert not exit_.value.code
+    assert out.startswith(module.__doc__)
+    assert "--json" in out
+
+
+def test_a_number_on_the_command_line_goes_before_that_of_the_toy(tmp_path):
+    flags = ["--quick", "--rounds", "5", "--steps=4"]
+    [(_, numbers)], _ = results_of(filters.BENCHMARK, tmp_path, *flags)
+
+    assert numbers == {"rounds": 5, "steps": 4, "windows": (2, 3)}
+
+
+def test_a_table_is_markdown():
+    row = {"ms": [4.0, 3.0], "median": 3.5, "best": 3.0, "ratio": 1.0}
+
+    shown = harness.table({"grokjax, R = 1": row, "[3]x5": {"note": "failed"}})
+
+    assert shown.splitlines() == [
+        "| ms per step and run | median | best | grokjax / this |",
+        "|---------------------|--------|------|----------------|",
+        "| grokjax, R = 1      |   3.50 | 3.00 |           1.00 |",
+        "| [3]x5               | failed |      |                |",
+    ]
+
+
+def test_a_choice_makes_the_config(tmp_path):
+    flags = ["--quick", "--model", "lstm", "--batches", "full"]
+    _, [line] = results_of(step_time.BENCHMARK, tmp_path, *flags)
 
     assert (line["model"], line["batches"], line["precision"]) == ("lstm", "full", "float32")
     assert line["config"]["model"]["name"] == "lstm"
     assert line["config"]["batches"] == "full"
-    assert line["rows"]["config"] == line["config"]
 
 
-def test_all_of_a_choice_is_every_combination_with_those_not_given(monkeypatch, tmp_path, capsys):
-    lines = measured(monkeypatch, tmp_path, "--model", "all", "--precision", "float32")
+def test_all_of_a_choice_is_every_combination_with_those_not_given(tmp_path, capsys):
+    flags = ["--quick", "--model", "all", "--precision", "float32"]
+    _, lines = results_of(step_time.BENCHMARK, tmp_path, *flags)
 
     assert len(lines) == len({(line["model"], line["batches"]) for line in lines}) == 8
     assert {line["config"]["matmul_precision"] for line in lines} == {"default"}
-    assert "\ngpt2, full, float32\na table\n" in capsys.readouterr().out
+    assert "\ngpt2, full, float32\n\na table\n" in capsys.readouterr().out
 
 
 @models
 def test_the_config_of_a_choice_is_covered(model):
-    problem = make_problem(step_time.choose(True, model, "full", "float32"))
+    problem = make_problem(choose(True, model, "full", "float32"))
 
     assert problem.model == model
     assert problem.batch_size is None

@@ -1,14 +1,13 @@
 """The filters of both frameworks do the same, and what they cost is counted."""
 
-import sys
-
 import jax
 import numpy as np
 import pytest
 from conftest import toy, toy_mlp
+from test_benchmarks import hide_torch
 
 from benchmarks import filters
-from benchmarks.problem import make_problem
+from benchmarks.problem import make_problem, setup, state_shapes
 from grokjax import grokfast_ema, grokfast_ma
 
 HPARAMS = {"alpha": 0.75, "lamb": 3.0}
@@ -20,8 +19,7 @@ STEPS = 5  # more than the largest window
 def rows():
     """Measured at toy size, without PyTorch and with memory for windows of two only."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.delitem(sys.modules, "benchmarks.torch_filters", raising=False)
-        patch.setitem(sys.modules, "torch", None)
+        hide_torch(patch)
         patch.setattr(filters, "bytes_there", lambda _: 10**6)
         return filters.measure(toy_mlp(), steps=2, rounds=3, windows=(2, 1000))
 
@@ -37,8 +35,7 @@ def made_gradients():
 
 def num_weights():
     """Of the toy."""
-    params = filters.Grokjax(toy(), {})._step.state.params
-    return sum(x.size for x in jax.tree.leaves(params))
+    return sum(x.size for x in jax.tree.leaves(state_shapes(setup(toy(), 1)).params))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +102,7 @@ def test_pytorch_trains_behind_a_filter(chosen):
     assert (next(training)["token.weight"] - first).abs().max() > 1e-4
 
 
-def test_grokjaxs_average_keeps_three_sums_beside_the_window():
+def test_grokjaxs_average_keeps_three_sums_and_the_window():
     def kept(chosen):
         return filters.Grokjax(toy(), chosen).filter_bytes()
 

@@ -10,24 +10,23 @@ import pytest
 from conftest import toy
 
 import grokjax
-from benchmarks import flops, harness, plain_models, roofline
-from benchmarks.one_step import one_step
-from grokjax.config.experiment import make_network
+from benchmarks import flops, plain_models, roofline
+from benchmarks.problem import setup, trace_step
 from grokjax.models import _attention
 
 ROWS = [7, 7, 11, 11]  # of the toy: 7 first tokens, of which each has one second, then the batch
 
 
 def counted_in(function, *args):
-    return flops.count_products(jax.make_jaxpr(function)(*args).jaxpr)
+    return flops.count_matmuls(jax.make_jaxpr(function)(*args).jaxpr)
 
 
 def counted_in_step(config):
-    return flops.count_products(one_step(harness.setup(config, 1)).jaxpr())
+    return flops.count_matmuls(trace_step(setup(config, 1)).jaxpr.jaxpr)
 
 
 def decoder_of(config):
-    return make_network(harness.setup(config, 1).task, config.model)
+    return setup(config, 1).recipe.network
 
 
 def by_hand(config):
@@ -42,15 +41,15 @@ def by_hand(config):
         ((5, 3), (7, 3), (1, 1), "5x[3] 7x[3]"),
     ],
 )
-def test_a_product_has_the_flops_that_xla_counts(left, right, summed, name):
-    product = flops.product(left, right, summed)
-    compiled = jax.jit(product.make).lower(product.left, product.right).compile()
+def test_a_matmul_has_the_flops_that_xla_counts(left, right, summed, name):
+    matmul = flops.matmul(left, right, summed)
+    compiled = jax.jit(matmul.make).lower(matmul.left, matmul.right).compile()
 
-    assert str(product) == name
-    assert product.flops == 2 * 5 * 3 * 7 == compiled.cost_analysis()["flops"]
+    assert str(matmul) == name
+    assert matmul.flops == 2 * 5 * 3 * 7 == compiled.cost_analysis()["flops"]
 
 
-def test_products_are_found_in_programs_inside_programs():
+def test_matmuls_are_found_in_programs_inside_programs():
     x_5x3, w_3x3 = np.ones((5, 3), np.float32), np.ones((3, 3), np.float32)
 
     def function(x, w):
@@ -60,11 +59,11 @@ def test_products_are_found_in_programs_inside_programs():
 
     counted = counted_in(function, x_5x3, w_3x3)
 
-    assert {str(product): times for product, times in counted.items()} == {"5x[3] [3]x3": 4 + 1 + 2}
+    assert {str(matmul): times for matmul, times in counted.items()} == {"5x[3] [3]x3": 4 + 1 + 2}
     assert flops.dot_flops(counted) == 7 * 2 * 5 * 3 * 3
 
 
-def test_a_batch_of_products_counts_each():
+def test_a_batch_of_matmuls_counts_each():
     counted = counted_in(
         lambda x, w: jnp.einsum("bij,bjk->bik", x, w), np.ones((2, 5, 3)), np.ones((2, 3, 7))
     )
@@ -72,7 +71,7 @@ def test_a_batch_of_products_counts_each():
     assert flops.dot_flops(counted) == 2 * (2 * 5 * 3 * 7)
 
 
-def test_a_weighted_sum_and_a_scaling_are_no_products_of_matrices():
+def test_a_weighted_sum_and_a_scaling_are_no_matmuls():
     x_5, x_5x3 = np.ones(5, np.float32), np.ones((5, 3), np.float32)
 
     assert counted_in(lambda x, w: x @ w, x_5, x_5x3) == Counter()
@@ -83,20 +82,22 @@ def test_a_weighted_sum_and_a_scaling_are_no_products_of_matrices():
     "options",
     [{}, dict(block_repeats=2), dict(head_width=5), dict(tied_readout=True), dict(num_blocks=2)],
 )
-def test_the_count_by_hand_is_that_of_the_steps_products(options):
-    """Attention to few keys multiplies and sums, and so is not among the products."""
+def test_the_count_by_hand_is_that_of_the_steps_matmuls(options):
+    """Attention to few keys multiplies and sums, and so is not among the matmuls."""
     config = toy(**options)
 
     assert by_hand(config)["linear"] == flops.dot_flops(counted_in_step(config))
 
 
-def test_the_count_by_hand_is_that_of_attention_too_once_it_makes_products(monkeypatch):
+def test_the_count_by_hand_is_that_of_attention_too_once_it_makes_matmuls(monkeypatch):
     config = toy(num_blocks=2)
     linear = flops.dot_flops(counted_in_step(config))
     monkeypatch.setattr(_attention, "FEW_KEYS", 0)
     found = flops.dot_flops(counted_in_step(config)) - linear
 
-    masked = 11  # of block 0: the product meets the third of four tokens with the fourth, too
+    masked = (
+        11  # of block 0: the matmul has the third of four queries attend to the fourth key, too
+    )
     assert found == by_hand(config)["attention"] + 3 * 2 * (2 * 12 * masked)
 
 
@@ -125,20 +126,20 @@ def test_sharing_leaves_less_than_the_plain_count():
     assert shared["attention"] < plainly["attention"]
 
 
-def test_a_turn_goes_through_the_array_as_often_as_it_says():
-    turns = roofline.read_and_write(1, times=3)
+def test_a_round_goes_through_the_array_as_often_as_it_says():
+    rounds = roofline.read_and_write(1, times=3)
 
     for wanted in (3, 6):
-        x = next(turns)
+        x = next(rounds)
         assert x.nbytes == 10**6
         assert (x == wanted).all()
 
 
-def test_each_product_of_a_turn_depends_on_the_one_before():
-    turns = roofline.multiply(flops.product((5, 3), (7, 3), (1, 1)), times=1)
+def test_each_matmul_of_a_round_depends_on_the_one_before():
+    rounds = roofline.multiply(flops.matmul((5, 3), (7, 3), (1, 1)), times=1)
 
-    before = float(next(turns)[1][0, 0])
-    x, y = next(turns)
+    before = float(next(rounds)[1][0, 0])
+    x, y = next(rounds)
 
     assert y.shape == (5, 7)
     np.testing.assert_allclose(x[0, 0], 1e-3 * before, rtol=1e-6)
@@ -149,22 +150,22 @@ def test_measure_explains_a_step_of_the_transformer():
     rows = roofline.measure(toy(), steps=2, rounds=2, square=17, megabytes=1)
 
     arithmetic, summary = rows["arithmetic"], rows["summary"]
-    assert arithmetic["products"] == arithmetic["by_hand"]["linear"] == by_hand(toy())["linear"]
-    assert arithmetic["xla_flops"] > arithmetic["products"]
-    assert summary["products_ms"] + summary["unexplained_ms"] == pytest.approx(rows["step"]["best"])
-    forward = rows["products"]["11x[12] [12]x20"]  # of 11 rows, to the MLP's width
+    assert arithmetic["matmuls"] == arithmetic["by_hand"]["linear"] == by_hand(toy())["linear"]
+    assert arithmetic["xla_flops"] > arithmetic["matmuls"]
+    assert summary["matmul_ms"] + summary["unexplained_ms"] == pytest.approx(rows["step"]["best"])
+    forward = rows["matmuls"]["11x[12] [12]x20"]  # of 11 rows, to the MLP's width
     assert forward["gflop_per_s"] * forward["best"] * 1e6 == pytest.approx(2 * 11 * 12 * 20)
     assert json.loads(json.dumps(rows)) == rows
-    assert all(name in roofline.table(rows) for name in rows["products"])
+    assert all(name in roofline.table(rows) for name in rows["matmuls"])
 
 
 @pytest.mark.slow
-def test_measure_counts_another_models_products_alone():
+def test_measure_counts_another_models_matmuls_alone():
     config = toy()
     config.model = grokjax.base(model=dict(name="mlp", embedding_width=5, hidden=(6,))).model
 
     rows = roofline.measure(config, steps=2, rounds=1, square=17, megabytes=1)
 
     assert rows["arithmetic"]["by_hand"] is rows["arithmetic"]["plainly"] is None
-    assert "11x[6] [6]x7" in rows["products"]  # the readout
+    assert "11x[6] [6]x7" in rows["matmuls"]  # the readout
     assert "by hand" not in roofline.table(rows)

@@ -45,8 +45,8 @@ def test_a_seed_that_has_not_grokked_is_later_than_any_other(trainings, toy_conf
 def test_the_table_counts_who_grokked(trainings, toy_config):
     lines = time_to_grok.table(time_to_grok.measure(toy_config, seeds=3)).splitlines()
 
-    assert lines[1].split() == ["seed=0", "50", "5.00", "10.00"]
-    assert lines[2].split() == ["seed=1", "never", "11.00"]
+    assert lines[2].split() == ["|", "seed=0", "|", "50", "|", "5.00", "|", "10.00", "|"]
+    assert lines[3].split() == ["|", "seed=1", "|", "never", "|", "|", "11.00", "|"]
     assert lines[-1] == "2 of 3 seeds grokked"
 
 
@@ -57,7 +57,7 @@ def test_the_recipe_keeps_the_rules():
     assert {task["name"], task["op"], task["p"]} == {"modular", "div", 97}
     assert config.runs.train_fraction == (0.5,)
     assert config.runs.split_seed == ()  # the seed chooses the equations
-    assert config.schedule.eval_examples == 0  # all of them are looked at
+    assert config.schedule.eval_examples == 0  # all validation examples
     assert config.grok.to_dict() == {"threshold": 0.99, "count": 3, "rule": "sustained"}
 
 
