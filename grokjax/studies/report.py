@@ -49,7 +49,7 @@ def read_csv(path: Path) -> list[Row]:
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         rows = [{name: _value(name, text) for name, text in row.items()} for row in reader]
-        missing = [name for name in COLUMNS if name not in reader.fieldnames]
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
         raise ValueError(f"{path} lacks the column {missing[0]!r}; choose a study's summary.csv")
     return rows
