@@ -1,9 +1,9 @@
-"""Variable binding: eighteen items such as a=3, b=a, a=7, then what one of them is worth.
+"""Variable binding: eighteen items such as a=3, b=a, a=7, then the value of one variable.
 
 10,000 lines over five variables, 80 % of them for training; four blocks, because a copy of a
-copy has to be followed step by step.
+copy has to be resolved step by step.
 Expected: training accuracy is at 37 to 39 % and validation accuracy at 27 to 28 % from step 500
-to step 2,000 (seed 0), where chance is 10 %. Longer runs have not been made.
+to step 2,000 (seed 0), where chance is 10 %. Not run longer.
 Takes 5 minutes on two CPU cores, shared.
 
     python -m grokjax.train --config configs/binding.py

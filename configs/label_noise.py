@@ -1,4 +1,4 @@
-"""Addition mod 97 with 0, 100 and 1,000 of 4,704 training labels redrawn.
+"""Label noise: addition mod 97 with 0, 100 and 1,000 of 4,704 training labels redrawn.
 
 Power et al., 2022, https://arxiv.org/abs/2201.02177, section 3.4: up to about 1,000 outliers.
 Expected: memorised at step 300, noisy labels too; validation accuracy is at 99 % at step 1,400

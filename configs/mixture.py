@@ -1,7 +1,7 @@
-"""Division alone, division and addition by halves, and nine to one: does company help?
+"""Division alone, with addition by halves, and nine to one: does training on both help either?
 
-Batches are shared out by largest remainder, 256 + 256 and 461 + 51 of 512; each operation goes
-through its own training set at its own pace.
+Batches are divided by largest remainder, 256 + 256 and 461 + 51 of 512; each operation has its
+own epochs.
 Expected: it does not, within 6,000 steps. Alone, division is at 99 % validation accuracy at
 step 1,600 and 2,100 (seeds 0 and 1); by halves at step 4,400 and 3,900, addition at 4,200 and
 3,900; nine to one at step 1,700 and 2,100, while addition is not even memorised (3 and 22 % of

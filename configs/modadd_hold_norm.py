@@ -1,9 +1,9 @@
-"""Addition mod 97 at a constant norm of the weights, without weight decay.
+"""Addition mod 97 with norm-constrained training (constant weight norm), without weight decay.
 
 Liu, Michaud & Tegmark, 2022, https://arxiv.org/abs/2210.01117: norm .8 of the initial one.
 Expected: at half of the initial norm memorised at step 300 and at 99 % validation accuracy at
-step 500; at .8 memorised at step 300 and at 79 % after 4,000; at .3 it cannot even memorise (21
-%). Seed 0.
+step 500; at .8 memorised at step 300 and at 79 % after 4,000; at .3 it does not even memorise
+(21 %). Seed 0.
 Takes 5 minutes on one CPU core, shared.
 
     python -m grokjax.train --config configs/modadd_hold_norm.py

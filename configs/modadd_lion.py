@@ -1,4 +1,4 @@
-"""Addition mod 97 with Lion: every weight moves by the learning rate.
+"""Addition mod 97 with Lion: every weight changes by the learning rate.
 
 Chen et al., 2023, https://arxiv.org/abs/2302.06675.
 Expected: memorised at step 1,000, validation accuracy at 99 % at step 1,600 (seed 0).

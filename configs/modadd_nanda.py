@@ -1,8 +1,8 @@
 """Addition mod 113 with one block and no norm, from 30 % of all sums.
 
 Nanda et al., 2023, "Progress measures for grokking via mechanistic interpretability",
-https://arxiv.org/abs/2301.05217: AdamW with weight decay 1. The authors take all training data
-in every step and see validation loss fall between step 9,400 and 14,000; batches of 512 do here.
+https://arxiv.org/abs/2301.05217: AdamW with weight decay 1. The authors use full batches
+and see validation loss fall between step 9,400 and 14,000; batches of 512 suffice here.
 Expected: memorised at step 1,000, validation accuracy at 99 % at step 4,700 (seed 0).
 Takes 1 minute on one CPU core.
 

@@ -2,7 +2,7 @@
 
 Sutskever et al., 2013, https://proceedings.mlr.press/v28/sutskever13.html.
 Expected: memorised at step 400, validation accuracy at 99 % at step 1,200 (seed 0), with three
-short collapses since.
+short collapses afterwards.
 Takes 3 minutes on one CPU core, shared.
 
     python -m grokjax.train --config configs/modadd_sgd.py

@@ -1,4 +1,4 @@
-"""Division mod 97 with Grokfast-EMA, beside the same runs without it.
+"""Division mod 97 with Grokfast-EMA, and the same runs without it.
 
 Lee et al., 2024, https://arxiv.org/abs/2405.20233: alpha .98, lamb 2; a gain of 0 is plain
 AdamW. Both arms, three seeds each, are one compiled program.

@@ -4,8 +4,8 @@ Lee et al., 2024, https://arxiv.org/abs/2405.20233, table 3: a decoder whose res
 replaced by its norm, Adam with weight decay in the gradient. The authors report 95 % validation
 accuracy at step 910 with Grokfast-EMA, alpha .98, lamb 2 and weight decay .005, one seed; their
 slow baseline, step 39,890, has no weight decay, which here is the same in both arms.
-Their code leaves out y = 0, which makes 9,312 equations, and draws attention by Xavier; here all
-9,409 are there, and all weights are drawn as PyTorch draws those of a linear layer.
+Their code leaves out y = 0, which makes 9,312 equations, and initialises attention by Xavier; here
+there are all 9,409, and all weights have the initialisation of PyTorch's linear layers.
 Expected: memorised at step 900 without and at 650 to 700 with Grokfast; validation accuracy is
 at 95 % at step 1,200 and 1,300 without, at 1,200 and 1,200 with it (seeds 0 and 1): at equal
 weight decay the filter gains nothing here.

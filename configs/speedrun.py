@@ -3,9 +3,9 @@
 One hidden layer of 256 on the embeddings of the two operands, and AdamW with forty times the usual
 learning rate: a step costs a fraction of the transformer's, and less than a tenth as many do.
 Expected: validation accuracy is at 99 % at step 100 to 150 for each of the seeds 0 to 19 (median
-125), at most 50 steps after training accuracy. There is little room above: at weight decay 2
+125), at most 50 steps after training accuracy. There is little margin: at weight decay 2
 seed 0 is at 75 % after 600 steps.
-Takes seconds on two CPU cores; `python -m benchmarks.time_to_grok` counts them.
+Takes seconds on two CPU cores; measured by `python -m benchmarks.time_to_grok`.
 
     python -m grokjax.train --config configs/speedrun.py
     python -m grokjax.train --config configs/speedrun.py --seeds 20 --workdir results/speedrun20

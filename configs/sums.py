@@ -2,8 +2,8 @@
 
 The smallest setting in which the number of operands matters.
 Expected: memorised at step 100, validation accuracy at 99 % at step 2,100 and 3,000 for seeds 0
-and 1, with several collapses since; seed 2 is not steady before the end. Weight decay .3 is
-steadier and slower: 92 % at step 4,300 (median of seeds 0 and 1).
+and 1, with several collapses afterwards; seed 2 is not stable within these steps. Weight decay
+.3 is more stable and slower: 92 % at step 4,300 (median of seeds 0 and 1).
 Takes 10 minutes on one CPU core, shared.
 
     python -m grokjax.train --config configs/sums.py

@@ -1,1 +1,1 @@
-"""One file for each claim; `python -m experiments list` shows them."""
+"""Studies, one file for each claim; `python -m experiments list` prints the claims."""

@@ -1,4 +1,11 @@
-"""`python -m experiments list` shows the claims, `python -m experiments all` tests them all."""
+"""The command of all studies.
+
+    python -m experiments list      # the claims
+    python -m experiments all       # runs every study
+    python -m experiments report    # writes the tables of README.md from tables/*.csv
+
+`report --results results` first copies the tables and pictures of the studies in results/.
+"""
 
 from pathlib import Path
 

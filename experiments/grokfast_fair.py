@@ -7,7 +7,7 @@ AdamW's learning rates include the three times larger one, and `ema_rate` divide
 1 + lamb, as users of it have proposed.
 Lee et al., 2024, https://arxiv.org/abs/2405.20233.
 Expected (3 seeds a cell): at rate .003 and decay 1, AdamW at step 700, Grokfast-MA at 1,100, EMA at
-2,200, `ema_rate` not within 2,500. Takes 75 minutes on one core.
+2,200, `ema_rate` not within 2,500 steps. Takes 75 minutes on one core.
 """
 
 from grokjax import Study, base, grid, run_study
@@ -21,7 +21,7 @@ ARMS = {
 
 
 def arms(size):
-    width = {"default": 64, "paper": 128}[size]  # smaller where there are many settings
+    width = 128 if size == "paper" else 64  # smaller where there are many settings
     configs = {}
     for name, optimizer in ARMS.items():
         configs[name] = config = base(

@@ -6,8 +6,8 @@
   256 (the last with 8 heads and 4 blocks).
 
 Expected (`phase`, 3 seeds a cell, 2,500 steps): decay 1 groks at rates .001 (step 2,300) and .003
-(step 700), nothing else does; `sizes` (3 seeds) 2,300, 1,800 and 1,500. Takes 30 and 24 minutes on
-one core.
+(step 700), no other cell does; `sizes` (3 seeds) 2,300, 1,800 and 1,500. Takes 30 and 24 minutes
+on one core.
 """
 
 from grokjax import Study, base, grid, run_study
@@ -22,7 +22,7 @@ SIZES = {  # width, heads, blocks
 
 
 def arms(size):
-    width = {"default": 64, "paper": 128}[size]  # smaller where there are many settings
+    width = 128 if size == "paper" else 64  # smaller where there are many settings
     phase = base(model=dict(name="transformer", width=width))
     phase.runs = grid(phase.runs, seed=range(3), learning_rate=RATES, weight_decay=DECAYS)
     configs = {"phase/adamw": phase}

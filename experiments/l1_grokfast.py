@@ -1,6 +1,6 @@
 """An L1 term and Grokfast each bring grokking forward, and together more than either alone.
 
-Six arms on division mod 97 and on composition in S_5, each learnt from 40 % of the equations:
+Six arms on division mod 97 and on composition in S_5, each trained on 40 % of the equations:
 AdamW alone; with an L1 term of weight .005 (sum |w| / ||w||, the norm a constant in the gradient);
 with Grokfast-EMA (alpha .98, lamb 2) and Grokfast-MA (window 100, lamb 2), Lee et al., 2024,
 https://arxiv.org/abs/2405.20233; and with both. The claim is that of https://github.com/ndtippens/grok-tests,
@@ -21,7 +21,7 @@ ARMS = {
     "l1_ema": ("grokfast_ema+adamw", 0.005),
     "l1_ma": ("grokfast_ma+adamw", 0.005),
 }
-PARTS = {  # task, then seeds and the most steps of a desk
+PARTS = {  # task, then number of seeds and of steps unless the size is `paper`
     "division": ("modular", 8, 6000),
     "s5": ("permutation", 3, 8000),
 }

@@ -1,16 +1,16 @@
-"""A network without attention groks addition, but never answers that it has not seen.
+"""A network without attention groks addition, but never predicts a sum that it was not trained on.
 
 Addition mod 97 by one hidden layer of 128 on four embeddings of 128, AdamW with weight decay .01.
 
-* `random`: 80 % of all sums for training, with the five seeds, the network and the questions of
+* `random`: 80 % of all sums for training, with the five seeds, the network and the inputs of
   https://github.com/enerrio/grokking-mlp; loss in float64 as there, and in float32. The size
   `paper` has its 20,000 epochs, 300,000 steps.
 * `held_out`: the sums 1 and 2, and the sums 0 to 19, are in no training example.
-* `raised`: do weights of the last layer, multiplied by 2 or 4 after the plateau has begun, bring
-  grokking forward?
+* `raised`: does a rescaled last layer, its weights multiplied by 2 or 4 after the plateau has
+  begun, bring grokking forward?
 
-Sparsity, norms and the size of the updates over time are in the figures `weights.png`; what pruning
-leaves of the accuracy shows `python -m grokjax.checkpoint_tool prune results/mlp/random/float32`.
+Sparsity, norms and the size of the updates over time are in the figures `weights.png`; accuracy
+after pruning: `python -m grokjax.checkpoint_tool prune results/mlp/random/float32`.
 The slingshot of the last layer's norm: Thilak et al., 2022, https://arxiv.org/abs/2206.04817.
 Expected: memorised at step 1,500; `random` groks at step 33,500 in float32 and 26,000 in float64 (5
 of 5 seeds each); `held_out` stays at 0 %; `raised` delays grokking. Takes 70 minutes on one

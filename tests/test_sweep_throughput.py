@@ -56,7 +56,7 @@ def test_what_would_not_fit_is_not_tried(asked, toy_config, monkeypatch):
     monkeypatch.setattr(
         sweep_throughput, "estimate", lambda *_: MemoryEstimate(0, 10**9, 3 * 10**9)
     )
-    monkeypatch.setattr(sweep_throughput, "bytes_there", lambda _: 12 * 10**9)
+    monkeypatch.setattr(sweep_throughput, "available", lambda _: 12 * 10**9)
 
     rows = measure(toy_config, most=4)
 

@@ -13,7 +13,7 @@ from grokjax.recording import writers
 from grokjax.recording.results import check_writable
 from grokjax.running import command_line
 from grokjax.running.signals import Interrupts
-from grokjax.studies import cluster
+from grokjax.studies import cluster, report
 from grokjax.studies.runner import Runner, show
 from grokjax.studies.study import FORMER, SIZES, Study, claims, read
 
@@ -31,7 +31,7 @@ def run_study(study: Study) -> None:
 
 
 def run_studies(folder: Path) -> None:
-    """`list` shows the claims of a folder's studies, `all` runs them one after the other."""
+    """`list` shows the claims of a folder's studies, `all` runs them, `report` writes tables."""
     command_line.run(functools.partial(_command, folder), arguments=True)
 
 
@@ -42,8 +42,10 @@ def _command(folder, argv):
         case ["all"]:
             studies = [read(folder / f"{name}.py") for name in claims(folder)]
             return _prepare(studies)
+        case ["report"]:
+            return report.prepare(folder, Path(RESULTS.value) if RESULTS.present else None)
         case _:
-            raise ValueError(f"unknown command; choose from: list, all, or {_one(folder)}")
+            raise ValueError(f"unknown command; choose from: list, all, report, or {_one(folder)}")
 
 
 def _one(folder):

@@ -1,0 +1,122 @@
+"""The report on all studies: a README.md whose tables are written from csv files.
+
+A folder of studies holds README.md, tables/ and pictures/. In the README a block such as
+
+    <!-- table: l1_grokfast_division.csv -->
+    <!-- end -->
+
+is filled with that file of tables/; `<!-- table: FILE without COLUMN -->` leaves a column out.
+tables/l1_grokfast_division.csv was results/l1_grokfast/division/summary.csv, and the pictures are
+named alike.
+"""
+
+import csv
+import re
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from grokjax.reading.rows import COLUMNS, Row, markdown
+from grokjax.recording.files import replacing
+
+TEXTS = ("part", "arm", "task", "compared_with")
+LEFT_OUT = ("share", "train_accuracy", "best_val_accuracy", "diverged", "collapses")
+OPENING = "<!-- table: "
+BLOCK = re.compile(r"<!-- table: (\S+\.csv)(?: without (\w+))? -->\n(?:\|.*\n|\n)*<!-- end -->")
+PICTURE = re.compile(r"\]\(pictures/(\S+\.png)\)")
+
+
+def prepare(folder: Path, results: Path | None) -> Callable[[], None]:
+    """Checks that the report can be written; returns the function that writes it.
+
+    Args:
+        folder: of the studies, with README.md, tables/ and pictures/.
+        results: where studies were run, if tables and pictures are to be copied from there.
+    """
+    pictures = PICTURE.findall((folder / "README.md").read_text(encoding="utf-8"))
+    copies = {}
+    if results is not None:
+        if not results.is_dir():
+            raise ValueError(f"--results {results} is no folder; choose one that a study wrote")
+        copies = _copies(folder, results, pictures)
+    _filled(folder, copies)
+    return partial(_write, folder, copies, pictures)
+
+
+def read_csv(path: Path) -> list[Row]:
+    """The rows that `write_csv` wrote; what is empty there is None."""
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        rows = [{name: _value(name, text) for name, text in row.items()} for row in reader]
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+    if missing:
+        raise ValueError(f"{path} lacks the column {missing[0]!r}; choose a study's summary.csv")
+    return rows
+
+
+def table(rows: list[Row], without: str | None = None) -> str:
+    """The Markdown table of a study's rows, with the columns that a reader needs."""
+    left_out = [*LEFT_OUT, without] if without else LEFT_OUT
+    shown = []
+    for row in rows:
+        name = f"{row['part']}/{row['arm']}" if row.get("part") else row["arm"]
+        shown.append(row | dict.fromkeys(left_out, "") | {"arm": name})  # empty: not shown
+    return markdown(shown)
+
+
+def _value(name, text):
+    if name in TEXTS or not text:
+        return text or None
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+def _copies(folder, results, pictures):
+    """{file here: file in `results`} of the tables and pictures of the studies in `results`."""
+    names = {f"tables/{path.name}" for path in (folder / "tables").glob("*.csv")}
+    names |= {f"pictures/{name}" for name in pictures}
+    copies = {}
+    for path in [*results.glob("*/*"), *results.glob("*/*/*")]:
+        parts = path.relative_to(results).parts
+        if path.name == "summary.csv":
+            name = f"tables/{'_'.join(parts[:-1])}.csv"
+        else:
+            name = f"pictures/{'_'.join(parts)}"
+        if name in names:
+            copies[folder / name] = path
+    return copies
+
+
+def _filled(folder, copies):
+    """The text of the README with its tables as the csv files have them."""
+
+    def block(match):
+        path = folder / "tables" / match[1]
+        if not path.is_file():
+            raise ValueError(f"README.md has a table of {path}, which does not exist; correct one")
+        without = match[2]
+        if without and without not in COLUMNS:
+            raise ValueError(f"README.md: no column {without!r}; choose from {', '.join(COLUMNS)}")
+        text = table(read_csv(copies.get(path, path)), without)
+        first_line = match[0].splitlines()[0]
+        return f"{first_line}\n\n{text}\n<!-- end -->"
+
+    old = (folder / "README.md").read_text(encoding="utf-8")
+    text, count = BLOCK.subn(block, old)
+    if count != old.count(OPENING):
+        raise ValueError("README.md: a table's block has no '<!-- end -->' right after its rows")
+    return text
+
+
+def _write(folder, copies, pictures):
+    for here, there in copies.items():
+        with replacing(here) as path:
+            shutil.copyfile(there, path)
+        print(f"copied {there} to {here}")
+    text = _filled(folder, {})
+    with replacing(folder / "README.md") as path:
+        path.write_text(text, encoding="utf-8")
+    print(f"wrote {text.count(OPENING)} tables to {folder / 'README.md'}")
+    if kept := [name for name in pictures if folder / "pictures" / name not in copies]:
+        print(f"left as they are: {', '.join(kept)}")

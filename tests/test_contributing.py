@@ -1,0 +1,61 @@
+"""The examples of CONTRIBUTING.md work as they are."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import grokjax
+from grokjax.config import registry
+from grokjax.core import loop
+
+TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
+FILES = dict(
+    re.findall(
+        r"^`((?:grokjax|configs)/[\w/]+\.py)` .*?```python\n(.*?)```",
+        TEXT,
+        re.MULTILINE | re.DOTALL,
+    )
+)
+
+
+@pytest.fixture
+def examples(tmp_path, monkeypatch):
+    """The files of CONTRIBUTING.md as parts of grokjax, for one test."""
+    for path, code in FILES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(code)
+    for folder in registry.KINDS.values():
+        package = importlib.import_module(f"grokjax.{folder}")
+        monkeypatch.setattr(
+            package, "__path__", [*package.__path__, str(tmp_path / "grokjax" / folder)]
+        )
+    yield tmp_path
+    for path in FILES:
+        sys.modules.pop(path.removesuffix(".py").replace("/", "."), None)
+
+
+def test_the_examples_are_the_ones_expected():
+    names = ["tasks/maximum", "models/bag", "optimizers/soft_sign"]
+
+    assert list(FILES) == [*(f"grokjax/{name}.py" for name in names), "configs/maximum.py"]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "soft_sign"])
+def test_a_task_a_model_and_an_optimizer_of_ones_own_train(examples, optimizer):
+    if optimizer == "soft_sign":
+        pytest.importorskip("grokjax.core.hparams")
+    config = grokjax.load(f"{examples}/configs/maximum.py:optimizer={optimizer}")
+    config.task.size = 7
+    config.model.width = 5
+    config.batch_size = 11
+    config.schedule.update(num_steps=60, eval_every=20, checkpoint_every=20)
+    experiment = grokjax.setup(config)
+    chunks = loop.chunks(experiment.trainer, experiment.runs_R, experiment.dataset, num_steps=60)
+    losses = [metrics_R["train_loss"] for _, _, metrics_R in chunks if metrics_R is not None]
+
+    assert np.shape(losses[-1]) == (6,)
+    assert np.all(losses[-1] < losses[0])

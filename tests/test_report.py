@@ -1,0 +1,188 @@
+"""The report on the studies: its tables are those of the csv files, its prose has their numbers."""
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from grokjax.studies import report
+from grokjax.studies.study import claims
+
+ROOT = Path(__file__).parent.parent
+EXPERIMENTS = ROOT / "experiments"
+README = (EXPERIMENTS / "README.md").read_text()
+STEP = re.compile(r"(?<![\w.,])(?:\d{1,3}(?:,\d{3})+|\d{3})(?![\w,]*\d)")
+P_VALUE = re.compile(r"p = 0?(\.\d+)")
+OF_HISTORIES = {  # what single runs did, sizes and minutes: neither in the table nor in the code
+    "l1_grokfast: division": "104",
+    "l1_grokfast: s5": "6,100 7,100",
+    "data_fraction: sums": "121",
+    "mlp: random": "4,000",
+    "mlp: raised": "11,000 33,000",
+    "task_mixtures": "512 600 2,000 2,400",
+    "architectures": "128",
+}
+OF_BEST_SETTINGS = {"optimizers": ".02"}  # its table compares with the first setting, not the best
+
+
+def sections():
+    """{title: text} of the parts of the report that have a table."""
+    parts = [text.partition("\n") for text in re.split(r"^## ", README, flags=re.MULTILINE)[1:]]
+    return {title: text for title, _, text in parts if report.OPENING in text}
+
+
+SECTIONS = sections()
+
+
+def csv_rows(text):
+    with (EXPERIMENTS / "tables" / report.BLOCK.search(text)[1]).open() as file:
+        return list(csv.DictReader(file))
+
+
+def prose(text):
+    return "\n".join(line for line in text.splitlines() if not line.startswith(("|", "<", "!")))
+
+
+def steps_of(rows):
+    return [f"{int(value):,}" for row in rows for value in row.values() if value.isdigit()]
+
+
+def unlike(found, known):
+    return sorted(set(found) - set(known))
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A folder of studies with one table of two arms, to be changed."""
+    folder = tmp_path / "experiments"
+    (folder / "tables").mkdir(parents=True)
+    lines = (EXPERIMENTS / "tables/l1_grokfast_division.csv").read_text().splitlines(keepends=True)
+    (folder / "tables/toy_part.csv").write_text("".join(lines[:3]))
+    text = (
+        "Prose.\n\n<!-- table: toy_part.csv -->\n<!-- end -->\n\n![](pictures/toy_part_curve.png)\n"
+    )
+    (folder / "README.md").write_text(text)
+    return folder
+
+
+def test_the_committed_tables_are_those_of_the_csv_files(tmp_path):
+    """Written again, by the command, nothing changes."""
+    folder = shutil.copytree(EXPERIMENTS, tmp_path / "experiments")
+    emptied = report.BLOCK.sub(lambda b: b[0].splitlines()[0] + "\n<!-- end -->", README)
+    (folder / "README.md").write_text(emptied)
+    command = [sys.executable, "-m", "experiments", "report"]
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": "", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "|" not in prose(emptied)
+    assert "wrote 14 tables" in done.stdout
+    assert (folder / "README.md").read_text() == README, "run python -m experiments report"
+
+
+def test_every_table_and_every_picture_is_shown():
+    tables = sorted(path.name for path in EXPERIMENTS.glob("tables/*.csv"))
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+
+    assert sorted(block[1] for block in report.BLOCK.finditer(README)) == tables
+    assert all((EXPERIMENTS / link).exists() for link in links)
+    shown = {Path(link).name for link in links} | {"moddiv.png"}  # that is of the main README
+    assert {path.name for path in EXPERIMENTS.glob("pictures/*.png")} <= shown
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_the_report_of_a_study_has_its_claim_and_its_numbers(title):
+    """Steps are in its table or its file, p values in its table."""
+    name, text = title.partition(":")[0], SECTIONS[title]
+    rows, words = csv_rows(text), prose(text)
+    source = (EXPERIMENTS / f"{name}.py").read_text()
+    steps = steps_of(rows) + STEP.findall(source) + OF_HISTORIES.get(title, "").split()
+    steps += [f"{int(number):,}" for number in re.findall(r"\d[\d_]*\d", source)]
+    p_values = [float(row["log_rank_p"]) for row in rows if row["log_rank_p"]]
+    known = [f"{p:.{digits}f}".removeprefix("0") for p in p_values for digits in (2, 3)]
+
+    assert words.splitlines()[1] == f"*{claims(EXPERIMENTS)[name]}*"
+    assert not unlike(STEP.findall(words), steps)
+    assert not unlike(P_VALUE.findall(words), [*known, OF_BEST_SETTINGS.get(title)])
+
+
+@pytest.mark.parametrize("name", claims(EXPERIMENTS))
+def test_what_the_docstring_of_a_study_expects_is_in_its_tables(name):
+    texts = [text for title, text in SECTIONS.items() if title.partition(":")[0] == name]
+    known = [step for text in texts for step in steps_of(csv_rows(text))]
+    source = (EXPERIMENTS / f"{name}.py").read_text()
+    _, _, expected = source.split('"""')[1].partition("Expected")
+
+    assert STEP.findall(expected)
+    assert not unlike(STEP.findall(expected.partition("Takes")[0]), known)
+
+
+def test_a_number_that_changes_in_the_csv_changes_in_the_table(copy):
+    report.prepare(copy, None)()
+    before = (copy / "README.md").read_text()
+    path = copy / "tables/toy_part.csv"
+    path.write_text(path.read_text().replace("2200,1900,2400", "2300,1900,2400"))
+    report.prepare(copy, None)()
+    after = (copy / "README.md").read_text()
+
+    assert before.count("2,200 [1,900, 2,400]") == 1
+    assert after == before.replace("2,200 [1,900", "2,300 [1,900")
+    assert after.startswith("Prose.\n")
+
+
+def test_a_column_is_left_out_where_it_says_nothing(copy):
+    path = copy / "README.md"
+    path.write_text(path.read_text().replace("toy_part.csv -->", "toy_part.csv without delay -->"))
+    report.prepare(copy, None)()
+
+    assert "memorised" in path.read_text()
+    assert "| delay" not in path.read_text()
+
+
+def test_tables_and_pictures_are_copied_from_results(copy, tmp_path, capsys):
+    of_part = tmp_path / "results/toy/part"
+    of_part.mkdir(parents=True)
+    summary = (copy / "tables/toy_part.csv").read_text().replace("2200,1900,2400", "2300,1900,2400")
+    (of_part / "summary.csv").write_text(summary)
+    (of_part / "survival.png").write_bytes(b"not shown")
+    (of_part / "curve.png").write_bytes(b"new")
+    (copy / "pictures").mkdir()
+    report.prepare(copy, tmp_path / "results")()
+
+    assert "2,300 [1,900, 2,400]" in (copy / "README.md").read_text()
+    assert [path.name for path in (copy / "pictures").iterdir()] == ["toy_part_curve.png"]
+    assert (copy / "pictures/toy_part_curve.png").read_bytes() == b"new"
+    assert "left as they are" not in capsys.readouterr().out
+    report.prepare(copy, None)()
+    assert "left as they are: toy_part_curve.png" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("toy_part.csv", "toy_parts.csv", r"toy_parts\.csv, which does not exist"),
+        ("<!-- end -->", "", "has no '<!-- end -->'"),
+        ("toy_part.csv", "toy_part.csv without delays", "no column 'delays'; choose from arm"),
+    ],
+)
+def test_a_block_that_cannot_be_filled_is_an_error_and_nothing_is_written(copy, old, new, words):
+    path = copy / "README.md"
+    text = path.read_text().replace(old, new)
+    path.write_text(text)
+
+    with pytest.raises(ValueError, match=words):
+        report.prepare(copy, None)
+    assert path.read_text() == text
+
+
+def test_a_csv_of_something_else_is_an_error(copy):
+    (copy / "tables/toy_part.csv").write_text("arm,runs\nbaseline,3\n")
+
+    with pytest.raises(ValueError, match=r"toy_part\.csv lacks the column 'task'"):
+        report.prepare(copy, None)
