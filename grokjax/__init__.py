@@ -11,7 +11,6 @@ _HOME = {  # public name -> module; loaded when asked for, so that a part import
     "chunks": "core.loop",
     "History": "recording.history",
     "grokking": "recording.history",
-    "grokking_of_runs": "recording.history",
     "Examples": "core.data",
     "Task": "core.data",
     "Run": "core.run",

@@ -8,8 +8,7 @@ from grokjax.config.experiment import Experiment
 from grokjax.core import devices, loop
 from grokjax.recording import resume
 from grokjax.recording.checkpoints import Checkpoints
-from grokjax.recording.console import Console
-from grokjax.recording.journal import Journal
+from grokjax.recording.logging import Console, MetricLogger
 from grokjax.recording.results import Results
 from grokjax.running import command_line, meeting, report, request, turns
 from grokjax.running.signals import Interrupts
@@ -57,38 +56,44 @@ def train(config, experiment: Experiment, results: Results, start: resume.Start)
         Interrupts(request.PARENT.value) as interrupts,
         Checkpoints(results.checkpoints, schedule) as checkpoints,
         Console(results.log, schedule.num_steps, start.step) as console,
-        contextlib.closing(request.writer(experiment, results, start)) as writer,
+        contextlib.ExitStack() as stack,
     ):
-        journal = Journal(start.history, labels, config, console, writer)
-        journal.introduce(report.introduction(config, experiment, start.step), start.step)
+        writers = [
+            stack.enter_context(contextlib.closing(writer))
+            for writer in request.writers_of(experiment, results, start)
+        ]
+        logger = MetricLogger(start.history, labels, config, console, writers)
+        logger.log_text(report.introduction(config, experiment, start.step), start.step)
         for t, state_R, metrics_R in loop.chunks(
             *(experiment.trainer, experiment.runs_R, experiment.dataset),
             num_steps=schedule.num_steps,
             lift=config.lift,
             **start.arguments(),
-            active=journal.active,
+            active=logger.tracker.active,
         ):
             if metrics_R is not None:
-                journal.expect(t, metrics_R)  # reads the evaluation before, while this one runs
-            finished = t == schedule.num_steps or journal.all_rest(t)
+                logger.log_later(t, metrics_R)  # reads the evaluation before, while this one runs
+            finished = t == schedule.num_steps or logger.tracker.all_stopped(t)
             signal = interrupts.received
             if signal or finished or checkpoints.is_due(t):
-                journal.catch_up()
+                logger.flush()
                 checkpoints.save(
                     t,
                     devices.cut(state_R, len(labels)),
-                    journal.history.arrays(),
+                    logger.history.arrays(),
                     experiment.record,
                 )
-                results.write_history(journal.history, labels)
+                results.write_history(logger.history, labels)
                 session.reached(t)
-                writer.flush()
+                for writer in writers:
+                    writer.flush()
             console.advanced(t)
             if signal or finished:
                 break
         if finished:
             console.say(report.conclude(config, results, labels, request.SAVE_PATH.value))
-            writer.write_summary(results.read_summary())
+            for writer in writers:
+                writer.write_summary(results.read_summary())
         session.end("finished" if finished else "interrupted")
     return signal
 

@@ -18,13 +18,11 @@ def test_runs_that_differ_in_their_seeds_are_one_arm(tmp_path):
     (arm,) = read(leave(tmp_path / "moddiv", [300, None, 500]))
 
     assert (arm.name, arm.family, arm.values) == ("moddiv", "moddiv", {})
-    assert arm.groks == [
-        Grokking(200, 300, 100, 0),
-        Grokking(200, None, None, 0),
-        Grokking(200, 500, 300, 0),
-    ]
-    assert arm.times.step_R.tolist() == [300, 1000, 500]
-    assert arm.times.came_R.tolist() == [True, False, True]
+    never = np.nan
+    expected = Grokking([200] * 3, [300, never, 500], [100, never, 300], [0] * 3)
+    np.testing.assert_equal([*arm.grokking], [*expected])
+    assert arm.durations.duration_R.tolist() == [300, 1000, 500]
+    assert arm.durations.event_observed_R.tolist() == [True, False, True]
 
 
 def test_a_grid_gives_an_arm_for_each_of_its_other_points(tmp_path):
@@ -34,8 +32,8 @@ def test_a_grid_gives_an_arm_for_each_of_its_other_points(tmp_path):
 
     assert (none.name, none.values) == ("ema lamb=0", {"lamb": 0.0})
     assert (two.name, two.values) == ("ema lamb=2", {"lamb": 2.0})
-    assert [grok.grok_step for grok in none.groks] == [300, 500]
-    assert [grok.grok_step for grok in two.groks] == [400, 600]
+    assert none.grokking.grok_R.tolist() == [300, 500]
+    assert two.grokking.grok_R.tolist() == [400, 600]
     assert two.history["val_accuracy"].shape == (10, 2)
     assert two.history["step"].shape == (10,)
 
@@ -45,16 +43,16 @@ def test_split_seeds_are_seeds_too(tmp_path):
     labels = ["split_seed=7", "split_seed=8"]
     (arm,) = read(leave(tmp_path / "splits", [300, 400], runs=runs, labels=labels))
 
-    assert (arm.name, len(arm.groks)) == ("splits", 2)
+    assert (arm.name, arm.grokking.grok_R.size) == ("splits", 2)
 
 
 def test_a_share_of_the_runs_is_told_by_the_labels(tmp_path):
     runs = {"seed": [0, 1], "lamb": [0.0, 2.0]}
     folder = leave(tmp_path / "half", [300, 400], runs=runs, labels=LABELS[1:3], chunk="2/3")
-    none, two = sorted(read(folder))
+    none, two = sorted(read(folder), key=lambda arm: arm.name)
 
-    assert (none.name, [grok.grok_step for grok in none.groks]) == ("half lamb=0", [400])
-    assert (two.name, [grok.grok_step for grok in two.groks]) == ("half lamb=2", [300])
+    assert (none.name, none.grokking.grok_R.tolist()) == ("half lamb=0", [400])
+    assert (two.name, two.grokking.grok_R.tolist()) == ("half lamb=2", [300])
 
 
 def test_a_run_that_diverges_before_it_groks_was_watched_to_the_end_without_it(tmp_path):
@@ -65,30 +63,30 @@ def test_a_run_that_diverges_before_it_groks_was_watched_to_the_end_without_it(t
     (arm,) = read(folder)
 
     assert arm.diverged_R.tolist() == [True, False, True]
-    assert arm.times.step_R.tolist() == [300, 500, 1300]
-    assert arm.times.came_R.tolist() == [True, True, False]
-    assert arm.groks[0].grok_step == 300
+    assert arm.durations.duration_R.tolist() == [300, 500, 1300]
+    assert arm.durations.event_observed_R.tolist() == [True, True, False]
+    assert arm.grokking.grok_R[0] == 300
 
 
 def test_a_loss_that_was_infinite_for_a_while_is_no_divergence(tmp_path):
     folder = leave(tmp_path / "spike", [500])
     change(folder, train_loss=lambda a: np.where(a["step"] == 300, np.inf, a["train_loss"].T).T)
 
-    assert read(folder)[0].times.came_R.tolist() == [True]
+    assert read(folder)[0].durations.event_observed_R.tolist() == [True]
 
 
 def test_the_rule_of_the_config_says_what_grokking_is(tmp_path):
     strict = {"threshold": 0.99, "count": 9, "rule": "sustained"}
     (arm,) = read(leave(tmp_path / "strict", [200, 300], grok=strict))
 
-    assert [grok.grok_step for grok in arm.groks] == [200, None]
+    np.testing.assert_equal(arm.grokking.grok_R, [200, np.nan])
 
 
 @pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
 def test_a_folder_is_read_as_far_as_it_has_come(tmp_path, status):
     (arm,) = read(leave(tmp_path / "early", [300, None], last=400, status=status))
 
-    assert arm.times.step_R.tolist() == [300, 400]
+    assert arm.durations.duration_R.tolist() == [300, 400]
 
 
 def error_of(folder):

@@ -1,7 +1,5 @@
 """What the pictures of several arms show, read back from the figures."""
 
-from typing import Any, NamedTuple
-
 import numpy as np
 import pytest
 from matplotlib import colormaps
@@ -9,20 +7,12 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation
 
-from grokjax.reading import survival
+from grokjax.reading.arms import Arm
 from grokjax.reading.pictures import charts, grids, style
-from grokjax.reading.survival import Times
+from grokjax.reading.survival import Durations, Median, times_until
 from grokjax.recording.history import History
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-class Arm(NamedTuple):
-    name: str
-    family: str
-    values: dict[str, Any]
-    history: History
-    times: Times
 
 
 def make_arm(name, groks, step_E=(100, 500, 700), values=None, **metrics):
@@ -30,9 +20,14 @@ def make_arm(name, groks, step_E=(100, 500, 700), values=None, **metrics):
     shape, rng = (len(step_E), len(groks)), np.random.default_rng(len(name))
     names = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
     arrays = {metric: rng.uniform(0.1, 0.9, shape) for metric in names} | metrics
-    times = survival.times_until(groks, step_E[-1])
-    history = History({"step": np.array(step_E)} | arrays)
-    return Arm(name, name.split()[0], values or {}, history, times)
+    arm = Arm(name, name.split()[0], values or {}, {}, History({"step": np.array(step_E)} | arrays))
+    return knowing(arm, durations=times_until(np.array(groks, float), step_E[-1]))
+
+
+def knowing(arm, **known):
+    """The arm, whose cached properties are what the test says."""
+    vars(arm).update(known)
+    return arm
 
 
 def find(axes, label):
@@ -97,20 +92,20 @@ def test_where_nothing_grokked_there_is_neither_a_dot_nor_a_median():
     assert "a run that grokked" not in legend_texts(figure)
 
 
-def test_the_median_has_whiskers_to_the_ends_of_its_interval(monkeypatch):
-    monkeypatch.setattr(charts, "median_time", lambda _: survival.Median(500, 300, 600))
+def test_the_median_has_whiskers_to_the_ends_of_its_interval():
+    median = Median(500, 300, 600)
 
-    axes = charts.comparison([make_arm("div", [100, 500, 700])]).axes[3]
+    axes = charts.comparison([knowing(make_arm("div", [100, 500, 700]), median=median)]).axes[3]
 
     assert steps(axes, "div median") == [500]
     assert steps(axes, "div interval") == [300, 600]
     assert not arrows(axes)
 
 
-def test_an_interval_without_an_upper_bound_goes_on_from_the_last_step_as_an_arrow(monkeypatch):
-    monkeypatch.setattr(charts, "median_time", lambda _: survival.Median(500, 300, None))
+def test_an_interval_without_an_upper_bound_goes_on_from_the_last_step_as_an_arrow():
+    median = Median(500, 300, np.nan)
 
-    axes = charts.comparison([make_arm("div", [500, None])]).axes[3]
+    axes = charts.comparison([knowing(make_arm("div", [500, None]), median=median)]).axes[3]
 
     assert steps(axes, "div interval") == [300, 700]
     [(x, _, direction)] = arrows(axes)
@@ -118,10 +113,10 @@ def test_an_interval_without_an_upper_bound_goes_on_from_the_last_step_as_an_arr
     assert direction == (16, 0)
 
 
-def test_a_median_that_was_not_reached_has_no_mark(monkeypatch):
-    monkeypatch.setattr(charts, "median_time", lambda _: survival.Median(None, 300, None))
+def test_a_median_that_was_not_reached_has_no_mark():
+    median = Median(np.nan, 300, np.nan)
 
-    axes = charts.comparison([make_arm("div", [500, None, None])]).axes[3]
+    axes = charts.comparison([knowing(make_arm("div", [500, None, None]), median=median)]).axes[3]
 
     assert find(axes, "div median") is None
     assert steps(axes, "div interval") == [300, 700]
@@ -212,8 +207,8 @@ def test_the_legend_covers_no_panel_and_fits_the_picture(picture, number):
 
 
 def test_survival_climbs_by_the_share_of_those_still_at_risk():
-    times = Times(np.array([100, 300, 500, 700]), np.array([True, False, True, True]))
-    arm = make_arm("div", [100] * 4)._replace(times=times)
+    durations = Durations(np.array([100, 300, 500, 700]), np.array([True, False, True, True]))
+    arm = knowing(make_arm("div", [100] * 4), durations=durations)
 
     axes = charts.survival([arm]).axes[0]
 
@@ -224,8 +219,8 @@ def test_survival_climbs_by_the_share_of_those_still_at_risk():
 
 
 def test_survival_ticks_a_run_where_it_was_last_seen():
-    times = Times(np.array([100, 300, 500, 500]), np.array([True, False, True, False]))
-    arm = make_arm("div", [100] * 4)._replace(times=times)
+    durations = Durations(np.array([100, 300, 500, 500]), np.array([True, False, True, False]))
+    arm = knowing(make_arm("div", [100] * 4), durations=durations)
 
     figure = charts.survival([arm])
 
@@ -347,10 +342,12 @@ def test_a_point_that_was_not_reached_is_an_open_triangle_with_an_arrow_and_brea
     np.testing.assert_array_equal(line.get_ydata(), [500, np.nan, 100])
 
 
-def test_a_curve_shows_the_interval_of_each_median(monkeypatch):
-    monkeypatch.setattr(charts, "median_time", lambda _: survival.Median(500, 300, 600))
+def test_a_curve_shows_the_interval_of_each_median():
+    median = Median(500, 300, 600)
 
-    axes = grids.curve([fraction_arm("div", 0.3, [500])], "train_fraction").axes[0]
+    axes = grids.curve(
+        [knowing(fraction_arm("div", 0.3, [500]), median=median)], "train_fraction"
+    ).axes[0]
 
     whisker = find(axes, "div train_fraction=0.3 interval")
     assert whisker.get_segments()[0].tolist() == [[0.3, 300], [0.3, 600]]

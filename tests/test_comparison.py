@@ -101,7 +101,7 @@ def test_p_compares_with_the_first_arm(tmp_path):
 
     assert [row["log_rank_p"] for row in rows(arms)] == [
         None,
-        log_rank(arms[0].times, arms[1].times),
+        log_rank(arms[0].durations, arms[1].durations),
         1,
     ]
 

@@ -6,49 +6,52 @@ import pytest
 from grokjax.recording.history import (
     Grokking,
     History,
+    RunTracker,
     grokking,
-    grokking_of_runs,
-    last_evaluations,
-    watched_steps,
+    observed_until,
 )
 
 
 def of(train, val, **rule):
+    """The grokking of one run that was evaluated every 100 steps."""
     step_E = 100 * np.arange(1, len(val) + 1)
-    return grokking(step_E, np.array(train), np.array(val), **rule)
+    accuracies = dict(train_accuracy=np.array(train)[:, None], val_accuracy=np.array(val)[:, None])
+    return Grokking(
+        *(column_R.item() for column_R in grokking({"step": step_E} | accuracies, **rule))
+    )
 
 
 def test_the_first_of_several_consecutive_evaluations_counts():
     found = of([0.9, 1, 1, 1, 1], [0.1, 0.99, 0.2, 0.99, 1], count=2)
 
-    assert found == Grokking(memorised_step=200, grok_step=400, delay=200, collapses=0)
+    assert found == Grokking(memorised_R=200, grok_R=400, delay_R=200, collapses_R=0)
 
 
 def test_a_run_that_never_generalises_is_censored():
-    assert of([1, 1, 1, 1], [0, 0, 1, 1]) == Grokking(100, None, None, 0)
-    assert of([0, 0], [0, 0]) == Grokking(None, None, None, 0)
+    np.testing.assert_equal(of([1, 1, 1, 1], [0, 0, 1, 1]), Grokking(100, np.nan, np.nan, 0))
+    np.testing.assert_equal(of([0, 0], [0, 0]), Grokking(np.nan, np.nan, np.nan, 0))
 
 
 def test_later_collapses_are_counted():
     found = of([1] * 8, [0.5, 1, 1, 1, 0.5, 1, 0.2, 0.3])
 
-    assert (found.grok_step, found.collapses) == (200, 2)
+    assert (found.grok_R, found.collapses_R) == (200, 2)
 
 
 def test_generalising_with_memorisation_is_no_delay():
-    assert of([0, 1, 1, 1], [0, 1, 1, 1]).no_delay
-    assert of([0, 0, 1, 1], [0, 1, 1, 1]).delay == 0
-    assert not of([1, 1, 1, 1], [0, 1, 1, 1]).no_delay
+    assert of([0, 1, 1, 1], [0, 1, 1, 1]).delay_R == 0
+    assert of([0, 0, 1, 1], [0, 1, 1, 1]).delay_R == 0
+    assert of([1, 1, 1, 1], [0, 1, 1, 1]).delay_R == 100
 
 
 def test_the_threshold_can_be_chosen():
-    assert of([1, 1, 1], [0.96, 0.96, 0.96]).grok_step is None
-    assert of([1, 1, 1], [0.96, 0.96, 0.96], threshold=0.95).grok_step == 100
+    assert np.isnan(of([1, 1, 1], [0.96, 0.96, 0.96]).grok_R)
+    assert of([1, 1, 1], [0.96, 0.96, 0.96], threshold=0.95).grok_R == 100
 
 
 @pytest.mark.parametrize(
     ("crossing", "expected"),
-    [(12, 1300), (10, None)],
+    [(12, 1300), (10, np.nan)],
     ids=["more than 1,000 steps after memorising", "sooner"],
 )
 def test_the_s3_rule_asks_for_a_gap_in_which_validation_stays_low(crossing, expected):
@@ -56,7 +59,7 @@ def test_the_s3_rule_asks_for_a_gap_in_which_validation_stays_low(crossing, expe
     train = [0.5] + [1.0] * 19
     val = [0.1] * crossing + [0.96] * (20 - crossing)
 
-    assert of(train, val, rule="s3").grok_step == expected
+    np.testing.assert_equal(of(train, val, rule="s3").grok_R, expected)
 
 
 def test_a_history_grows_by_rows_and_comes_back_from_its_arrays():
@@ -66,35 +69,33 @@ def test_a_history_grows_by_rows_and_comes_back_from_its_arrays():
 
     assert history["val_accuracy"].tolist() == [[0.5] * 3, [1.0] * 3]
     assert History(history.arrays())["step"].tolist() == [100, 200]
-    assert [g.grok_step for g in grokking_of_runs(history, count=1)] == [200] * 3
+    assert grokking(history, count=1).grok_R.tolist() == [200] * 3
 
 
-def test_a_run_rests_one_evaluation_after_it_is_seen_to_have_grokked_or_diverged():
+def test_a_run_stops_one_evaluation_after_it_is_seen_to_have_grokked_or_diverged():
     """Threshold .9, twice in a row; two evaluations on, and one more that is being computed."""
     val = np.array(
         [[0.1, 0.9, 0.1, 0.1], [0.9, 0.9, 0.1, 0.1], [0.9, 0.9, 0.1, 0.9], [0.9, 0.9, 0.1, 0.9]]
     )
     loss = np.ones((4, 4))
     loss[1, 2] = np.nan
-    history = History()
+    early = dict(eval_every=7, stop_after_grok=2)
+    tracker = RunTracker(4, early, dict(threshold=0.9, count=2))
+    active = []
     for e in range(4):
-        history.append(
-            7 * (e + 1), dict(train_accuracy=val[e], val_accuracy=val[e], train_loss=loss[e])
-        )
-    last = [
-        last_evaluations(
-            History({n: a[:e] for n, a in history.arrays().items()}), 2, threshold=0.9, count=2
-        )
-        for e in (2, 3, 4)
-    ]
+        metrics_R = dict(train_accuracy=val[e], val_accuracy=val[e], train_loss=loss[e])
+        tracker.update(7 * (e + 1), metrics_R)
+        active.append(tracker.active(7 * (e + 2)).tolist())  # while the next one is computed
 
-    assert last[0].tolist() == [np.inf, np.inf, 2, np.inf]
-    assert last[1].tolist() == [np.inf, 3, 2, np.inf]
-    assert last[2].tolist() == [4, 3, 2, np.inf]
+    assert active[0] == [True, True, True, True]
+    assert active[1] == [True, True, False, True]
+    assert active[2] == [True, False, False, True]
+    assert active[3] == [False, False, False, True]
+    assert tracker.last_evaluation_R.tolist() == [4, 3, 2, 5]
 
 
-def test_a_run_that_diverged_was_watched_to_the_end_of_the_schedule():
-    """Run 0 grokked and rests from step 21 on, run 1 diverged, run 2 is lost only for a while."""
+def test_a_run_that_diverged_was_followed_to_the_end_of_the_schedule():
+    """Run 0 grokked and stopped at step 21, run 1 diverged, run 2 is lost only for a while."""
     val = np.array([[0.9, 0.1, 0.1], [0.9, 0.1, 0.1], [0.9, 0.1, 0.1], [0.9, 0.1, 0.1]])
     loss = np.ones((4, 3))
     loss[1:, 1], loss[1, 2] = np.nan, np.inf
@@ -102,11 +103,11 @@ def test_a_run_that_diverged_was_watched_to_the_end_of_the_schedule():
     history = History({"step": np.array([7, 14, 21, 28])} | columns)
     rule, early = dict(threshold=0.9, count=1), dict(num_steps=700, stop_after_grok=1)
 
-    assert watched_steps(history, early, **rule).tolist() == [21, 700, 28]
-    assert watched_steps(history, early | {"stop_after_grok": 0}, **rule).tolist() == [28] * 3
+    assert observed_until(history, early, rule).tolist() == [21, 700, 28]
+    assert observed_until(history, early | {"stop_after_grok": 0}, rule).tolist() == [28] * 3
 
 
-def test_a_run_on_a_mixture_rests_only_when_each_of_its_tasks_has_grokked():
+def test_a_run_on_a_mixture_stops_only_when_each_of_its_tasks_has_grokked():
     """Run 0 has both tasks, run 1 has no share of the second."""
     high, low, none = np.full((4, 2), 0.95), np.full((4, 2), 0.5), np.array([0.9, np.nan])
     late = low.copy()
@@ -116,4 +117,5 @@ def test_a_run_on_a_mixture_rests_only_when_each_of_its_tasks_has_grokked():
     columns |= {"train_accuracy/div": np.tile(none, (4, 1)), "val_accuracy/div": late}
     history = History({"step": np.array([7, 14, 21, 28])} | columns)
 
-    assert last_evaluations(history, 1, threshold=0.9, count=1).tolist() == [4, 2]
+    tracker = RunTracker.replay(history, dict(stop_after_grok=1), dict(threshold=0.9, count=1))
+    assert tracker.last_evaluation_R.tolist() == [4, 2]

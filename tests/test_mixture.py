@@ -99,10 +99,10 @@ def test_runs_with_noisy_labels_train_on_them(trained):
 
 def test_a_history_knows_its_tasks(trained):
     history, _ = trained
-    groks = grokjax.grokking_of_runs(history, "div", threshold=0.0, count=1)
+    grok = grokjax.grokking(history, "div", threshold=0.0, count=1)
 
     assert sorted(history.groups) == ["add", "div"]
-    assert [grok.grok_step for grok in groks] == [40] * 6
+    assert grok.grok_R.tolist() == [40] * 6
 
 
 def test_batches_are_counted_task_by_task():
@@ -123,10 +123,7 @@ def test_batches_are_counted_task_by_task():
 
 def test_the_summary_tells_of_each_task(trained):
     history, _ = trained
-    groks = grokjax.grokking_of_runs(history)
-    by_task = {task: grokjax.grokking_of_runs(history, task) for task in history.groups}
-    labels = [f"run {r}" for r in range(6)]
-    summary = summarise(history, groks, labels, 1.0, by_task)
+    summary = summarise(history, [f"run {r}" for r in range(6)], 1.0, schedule={}, rule={})
 
     assert summary["runs"][0]["tasks"]["add"]["val_accuracy"] == pytest.approx(
         float(history["val_accuracy/add"][-1, 0])

@@ -10,8 +10,8 @@ PATH = Path(__file__).parent.parent / "experiments" / "playground.ipynb"
 QUESTIONS = """
 import json
 print(json.dumps({
-    "delay": groks[0].delay,
-    "grokked": {arm.values["weight_decay"]: int(arm.times.came_R.sum()) for arm in arms},
+    "delay": grok.delay_R[0],
+    "grokked": {a.values["weight_decay"]: int(a.grokking.has_grokked_R.sum()) for a in arms},
     "best": float(final_R.max()),
     "circle": float(share),
 }))

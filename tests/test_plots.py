@@ -1,24 +1,25 @@
 """What the pictures show, read back from the figures."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 from matplotlib.text import Text
 
 from grokjax.reading.pictures import plots
+from grokjax.recording.history import Grokking
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-class Grok(NamedTuple):
-    memorised_step: int | None
-    grok_step: int | None
-    delay: int | None
+NEVER = np.nan
 
 
-NEVER = Grok(None, None, None)
-ONE = Grok(300, 2600, 2300)
+def grokking_of(memorised_R, grok_R):
+    """When runs memorised and grokked."""
+    memorised_R, grok_R = np.array(memorised_R, float), np.array(grok_R, float)
+    return Grokking(memorised_R, grok_R, grok_R - memorised_R, np.zeros(grok_R.size, int))
+
+
+ONE = grokking_of([300], [2600])
 
 
 def make_history(step_E, num_runs, seed=0):
@@ -74,7 +75,9 @@ def test_several_runs_are_their_median_their_quartiles_and_their_range():
 
 
 def test_a_split_has_one_colour_in_all_panels():
-    figure = plots.overview(make_history([100, 200], num_runs=1), [NEVER], {"task": "div"})
+    figure = plots.overview(
+        make_history([100, 200], num_runs=1), grokking_of([NEVER], [NEVER]), {"task": "div"}
+    )
 
     for axes in figure.axes[:2]:
         colours = {one.get_label(): one.get_color() for one in axes.lines}
@@ -91,7 +94,7 @@ def test_accuracies_are_percentages_and_steps_have_separators():
 
 
 def test_one_run_is_marked_where_it_memorised_and_where_it_grokked():
-    figure = plots.accuracy(make_history([100, 10_000], num_runs=1), [ONE])
+    figure = plots.accuracy(make_history([100, 10_000], num_runs=1), ONE)
 
     axes = figure.axes[0]
     assert line(axes, "memorised")[0] == [300, 300]
@@ -100,48 +103,48 @@ def test_one_run_is_marked_where_it_memorised_and_where_it_grokked():
 
 
 def test_a_run_that_never_grokked_says_until_when_we_looked():
-    figure = plots.accuracy(make_history([100, 10_000], num_runs=1), [Grok(300, None, None)])
+    figure = plots.accuracy(make_history([100, 10_000], num_runs=1), grokking_of([300], [NEVER]))
 
     assert "not grokked by 10,000" in texts(figure)
 
 
 def test_the_median_counts_runs_that_never_grokked_as_later_than_all_others():
-    groks = [Grok(100, 900, 800), NEVER, Grok(100, 400, 300), NEVER, Grok(100, 700, 600)]
+    grok = grokking_of([100, NEVER, 100, NEVER, 100], [900, NEVER, 400, NEVER, 700])
 
-    figure = plots.accuracy(make_history([100, 1000], num_runs=5), groks)
+    figure = plots.accuracy(make_history([100, 1000], num_runs=5), grok)
 
     assert line(figure.axes[0], "grokked")[0] == [900, 900]
     assert "grokked: 3 of 5 runs, median 900 (delay 800)" in legend_texts(figure)
 
 
 def test_the_median_of_an_even_number_of_runs_is_when_half_of_them_were_there():
-    groks = [Grok(100, 400, 300), NEVER]
+    grok = grokking_of([100, NEVER], [400, NEVER])
 
-    figure = plots.accuracy(make_history([100, 1000], num_runs=2), groks)
+    figure = plots.accuracy(make_history([100, 1000], num_runs=2), grok)
 
     assert line(figure.axes[0], "grokked")[0] == [400, 400]
 
 
 def test_no_median_is_marked_when_less_than_half_of_the_runs_grokked():
-    groks = [Grok(100, 900, 800), NEVER, NEVER]
+    grok = grokking_of([100, NEVER, NEVER], [900, NEVER, NEVER])
 
-    figure = plots.accuracy(make_history([100, 1000], num_runs=3), groks)
+    figure = plots.accuracy(make_history([100, 1000], num_runs=3), grok)
 
     assert np.isnan(line(figure.axes[0], "grokked")[0]).all()
     assert "grokked: 1 of 3 runs" in legend_texts(figure)
 
 
 def test_each_run_that_grokked_has_its_tick():
-    groks = [Grok(100, 900, 800), NEVER, Grok(200, 400, 200)]
+    grok = grokking_of([100, NEVER, 200], [900, NEVER, 400])
 
-    axes = plots.accuracy(make_history([100, 1000], num_runs=3), groks).axes[0]
+    axes = plots.accuracy(make_history([100, 1000], num_runs=3), grok).axes[0]
 
     ticks = next(one for one in axes.collections if one.get_label() == "grokked steps")
     assert [segment[0][0] for segment in ticks.get_segments()] == [900, 400]
 
 
 def test_loss_stands_on_a_linear_and_on_a_logarithmic_axis():
-    figure = plots.loss(make_history([100, 1000], num_runs=1), [ONE])
+    figure = plots.loss(make_history([100, 1000], num_runs=1), ONE)
 
     assert [axes.get_yscale() for axes in figure.axes] == ["linear", "log"]
     assert "grokked at 2,600 (delay 2,300)" in legend_texts(figure)
@@ -190,14 +193,18 @@ def test_losses_without_a_single_positive_value_are_drawn_too(loss, num_runs):
     history = make_history([100, 200], num_runs)
     history["train_loss"][:] = history["val_loss"][:] = loss
 
-    plots.loss(history, [NEVER] * num_runs).draw_without_rendering()
+    plots.loss(
+        history, grokking_of([NEVER] * num_runs, [NEVER] * num_runs)
+    ).draw_without_rendering()
 
 
 @pytest.mark.parametrize("num_runs", [1, 1000])
 def test_a_single_evaluation_is_a_dot(num_runs):
     history = make_history([100], num_runs)
 
-    figure = plots.overview(history, [NEVER] * num_runs, {"task": "div"})
+    figure = plots.overview(
+        history, grokking_of([NEVER] * num_runs, [NEVER] * num_runs), {"task": "div"}
+    )
 
     figure.draw_without_rendering()
     assert [one.get_marker() for one in figure.axes[0].lines[:2]] == ["o", "o"]
@@ -216,7 +223,9 @@ def test_a_finite_value_between_others_that_are_not_is_a_dot():
 def test_the_legend_covers_no_panel(num_runs):
     history = make_history([100, 10_000], num_runs)
 
-    figure = plots.overview(history, [ONE] * num_runs, {"task": "div"})
+    figure = plots.overview(
+        history, grokking_of([300] * num_runs, [2600] * num_runs), {"task": "div"}
+    )
 
     figure.draw_without_rendering()
     legend = figure.legends[0].get_window_extent()
@@ -226,13 +235,15 @@ def test_the_legend_covers_no_panel(num_runs):
 def test_the_overview_lists_the_facts():
     facts = {"task": "modular, a / b mod 97", "optimizer": "adamw"}
 
-    figure = plots.overview(make_history([100, 200], num_runs=1), [ONE], facts)
+    figure = plots.overview(make_history([100, 200], num_runs=1), ONE, facts)
 
     assert {"task\noptimizer", "modular, a / b mod 97\nadamw"} < set(texts(figure))
 
 
 def test_the_suffix_chooses_the_format_of_the_file(tmp_path):
-    figure = plots.accuracy(make_history([100, 200], num_runs=3), [ONE] * 3)
+    figure = plots.accuracy(
+        make_history([100, 200], num_runs=3), grokking_of([300] * 3, [2600] * 3)
+    )
 
     plots.save(figure, tmp_path / "accuracy.png")
     plots.save(figure, tmp_path / "accuracy.pdf")
@@ -247,10 +258,13 @@ def test_the_tasks_of_a_mixture_have_a_panel_of_their_own():
     history |= {"val_accuracy/div": np.array([[0.1, 0.3, 0.2], [0.9, 0.7, np.nan]])}
     history |= {"val_accuracy/add": np.full((2, 3), 0.5)}
 
-    figure = plots.overview(history, [NEVER] * 3, {"task": "mixture"})
+    figure = plots.overview(history, grokking_of([NEVER] * 3, [NEVER] * 3), {"task": "mixture"})
 
     panel = figure.axes[1]
     np.testing.assert_allclose(line(panel, "div")[1], [0.2, 0.8])
     np.testing.assert_allclose(line(panel, "add")[1], [0.5, 0.5])
     assert {"div, validation", "add, validation"} < set(legend_texts(figure))
-    assert len(plots.overview(make_history([100], 1), [NEVER], {}).axes) == len(figure.axes) - 1
+    assert (
+        len(plots.overview(make_history([100], 1), grokking_of([NEVER], [NEVER]), {}).axes)
+        == len(figure.axes) - 1
+    )

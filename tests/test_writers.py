@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from grokjax.recording.history import finite_median, finite_quantiles
-from grokjax.recording.writers import MANY, TensorBoard, WeightsAndBiases, Writers, check_wandb
+from grokjax.recording.writers import MANY, TensorBoard, WeightsAndBiases, check_wandb
 
 ROOT = Path(__file__).parent.parent
 CONFIG = """
@@ -52,30 +52,6 @@ def test_many_runs_are_three_curves_and_diverged_ones_are_left_out(tmp_path):
 def test_quantiles_of_finite_values():
     assert finite_quantiles([3.0, np.nan, 1.0, np.inf, 2.0], [0, 0.5, 1]).tolist() == [1, 2, 3]
     assert np.isnan(finite_median([np.nan, np.inf]))
-
-
-class Recorder:
-    """A writer that remembers what it was told."""
-
-    def __init__(self):
-        self.told = []
-
-    def __getattr__(self, name):
-        return lambda *args: self.told.append((name, *args))
-
-
-def test_several_writers_are_told_the_same():
-    first, second = Recorder(), Recorder()
-    both = Writers(first, second)
-    both.write_texts(0, {"introduction": "two runs"})
-    both.write_scalars(5, {"l1": [2.0, 3.0]})
-    both.write_summary(SUMMARY)
-    both.flush()
-    both.close()
-
-    names = ["write_texts", "write_scalars", "write_summary", "flush", "close"]
-    assert [name for name, *_ in first.told] == names
-    assert first.told == second.told
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Arms of a comparison: the runs of a results folder that differ in nothing but their seeds."""
 
 import collections
+import dataclasses
+import functools
 import itertools
 import json
 import os
@@ -8,13 +10,13 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from grokjax.config.grid import RUNS, grid_points, label
-from grokjax.reading.survival import Times, times_until
-from grokjax.recording.history import Grokking, History, grokking_of_runs, watched_steps
+from grokjax.reading.survival import Durations, Median, median_time, times_until
+from grokjax.recording.history import Grokking, History, grokking, observed_until
 from grokjax.recording.results import Results
 
 SEEDS = ("seed", "split_seed")
@@ -24,7 +26,8 @@ REMEDY = "train again or choose another folder"
 SAME = "both files have to be of the same training"
 
 
-class Arm(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Arm:
     """R runs of one setting, and how they came out."""
 
     name: str  # "moddiv", or with what varies in its folder: "moddiv learning_rate=0.001"
@@ -32,32 +35,42 @@ class Arm(NamedTuple):
     values: dict[str, Any]  # the entries that vary inside its folder, without the seeds
     config: dict  # plain
     history: History  # of its R runs
-    groks: list[Grokking]  # R
+
+    @functools.cached_property
+    def grokking(self) -> Grokking:
+        """When its runs memorised and grokked all examples."""
+        return self.grokking_of("")
+
+    def grokking_of(self, task: str) -> Grokking:
+        """When its runs memorised and grokked one task of a mixture."""
+        return grokking(self.history, task, **self.config.get("grok", {}))
+
+    @functools.cached_property
+    def observed_until_R(self) -> np.ndarray:
+        """The step up to which each run was followed, if it did not grok."""
+        sections = (self.config.get(section, {}) for section in ("schedule", "grok"))
+        return observed_until(self.history, *sections)
+
+    @functools.cached_property
+    def durations(self) -> Durations:
+        """When each run grokked, or how long it was followed."""
+        return times_until(self.grokking.grok_R, self.observed_until_R)
+
+    @functools.cached_property
+    def median(self) -> Median:
+        """The median step at which its runs grokked."""
+        return median_time(self.durations)
 
     @property
-    def last_step(self) -> int:
-        """How far they were trained, or might have been."""
-        return int(self.watched_R.max())
-
-    @property
-    def watched_R(self) -> np.ndarray:
-        """The step to which each run was watched, if it did not grok."""
-        rule, schedule = (self.config.get(section, {}) for section in ("grok", "schedule"))
-        return watched_steps(self.history, schedule, **rule)
+    def trained_tasks(self) -> list[str]:
+        """The tasks of a mixture of which some of its runs have training examples."""
+        accuracies = {task: self.history[f"train_accuracy/{task}"] for task in self.history.groups}
+        return [task for task, train_ExR in accuracies.items() if np.isfinite(train_ExR).any()]
 
     @property
     def diverged_R(self) -> np.ndarray:
         """Bool: training loss is finite no longer."""
         return ~np.isfinite(self.history["train_loss"][-1])
-
-    @property
-    def times(self) -> Times:
-        """When each run grokked, or how long it was watched."""
-        return times_until([grok.grok_step for grok in self.groks], self.watched_R)
-
-    def groks_of(self, task: str) -> list[Grokking]:
-        """R: memorising and grokking of one task of a mixture, or with "" of all examples."""
-        return grokking_of_runs(self.history, task, **self.config.get("grok", {}))
 
 
 def read_all(paths: Sequence[str | Path]) -> list[Arm]:
@@ -127,8 +140,7 @@ def _arm(family, values, config, arrays, columns):
     """The arm of some columns of a folder's arrays."""
     own = {n: array if n == "step" else array[:, columns] for n, array in arrays.items()}
     name = f"{family} {label(values)}".strip()
-    arm = Arm(name, family, values, config, History(own), [])
-    return arm._replace(groks=arm.groks_of(""))
+    return Arm(name, family, values, config, History(own))
 
 
 def _columns(folder, config, labels):

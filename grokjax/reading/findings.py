@@ -76,7 +76,7 @@ def pruned(found: Pruned, labels: Sequence[str]) -> str:
 def _runs(of):
     """A line for each run, up to a number of them."""
     labels = of.labels[:MOST_RUNS]
-    if of.groks:
+    if of.grok is not None:
         lines = [f"  {label}: {_run(of, r)}" for r, label in enumerate(labels)]
     else:
         lines = [f"  {label}: not evaluated yet" for label in labels]
@@ -91,16 +91,18 @@ def _run(of, r):
         f"(loss {_number(of.latest(f'{side}_loss')[r])})"
         for name, side in sides.items()
     ]
-    return f"{', '.join(done)}; {_grokking(of.groks[r])}"
+    return f"{', '.join(done)}; {_grokking(of.grok, r)}"
 
 
-def _grokking(grok: Grokking):
-    if grok.memorised_step is None:
-        words = ["not memorised"]
-    else:
-        words = [f"memorised at {grok.memorised_step:,}"]
-    words += ["not grokked" if grok.grok_step is None else f"grokked at {grok.grok_step:,}"]
-    return ", ".join(words + ([] if grok.delay is None else [f"delay {grok.delay:,}"]))
+def _grokking(grok: Grokking, r):
+    steps = {"memorised": grok.memorised_R[r], "grokked": grok.grok_R[r]}
+    words = [
+        f"{name} at {step:,.0f}" if np.isfinite(step) else f"not {name}"
+        for name, step in steps.items()
+    ]
+    if np.isfinite(grok.delay_R[r]):
+        words.append(f"delay {grok.delay_R[r]:,.0f}")
+    return ", ".join(words)
 
 
 def _weights(of):
@@ -139,9 +141,9 @@ def _facts(of):
 
 
 def _time(of: Median, num_runs, never):
-    if of.median is None:
+    if np.isnan(of.median):
         return never
-    low, high = ("?" if limit is None else f"{limit:,.0f}" for limit in (of.low, of.high))
+    low, high = ("?" if np.isnan(limit) else f"{limit:,.0f}" for limit in (of.low, of.high))
     return f"{of.median:,.0f}" + (f" ({low} to {high})" if num_runs > 1 else "")
 
 

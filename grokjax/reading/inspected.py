@@ -15,8 +15,8 @@ from grokjax.recording.history import (
     Grokking,
     History,
     finite_median,
-    grokking_of_runs,
-    watched_steps,
+    grokking,
+    observed_until,
 )
 from grokjax.recording.results import Results
 
@@ -46,7 +46,7 @@ class Inspected(NamedTuple):
     place: Place
     config: dict  # plain
     history: History
-    groks: list[Grokking]  # R; none while there is no evaluation.
+    grok: Grokking | None  # none while there is no evaluation.
     params_R: Any  # None of a merged training, which has no checkpoint of its own
 
     @property
@@ -64,7 +64,7 @@ class Inspected(NamedTuple):
 
     @property
     def num_grokked(self) -> int:
-        return sum(grok.grok_step is not None for grok in self.groks)
+        return 0 if self.grok is None else int(self.grok.has_grokked_R.sum())
 
     def latest(self, metric: str) -> np.ndarray:
         """[R]: a metric at the last evaluation; NaN while there is none."""
@@ -118,19 +118,18 @@ def inspect(place: Place) -> Inspected:
     except OSError as error:  # such as a folder that only its owner may read
         raise checkpoints.Damaged(f"checkpoint {place.step} cannot be read ({error})") from error
     history = History(found.history)
-    groks = grokking_of_runs(history, **found.config.get("grok", {})) if len(history) else []
-    return Inspected(place, found.config, history, groks, found.state_R["params"])
+    grok = grokking(history, **found.config.get("grok", {})) if len(history) else None
+    return Inspected(place, found.config, history, grok, found.state_R["params"])
 
 
 def merged(results: Results) -> Inspected | None:
     """What shares of a training were put together to, without its weights; None if it is none."""
     if results.checkpoints.exists() or not results.history.is_file():
         return None
-    with np.load(results.history) as arrays:
-        history = History({name: arrays[name] for name in arrays if name != "label"})
+    history = History.load(results.history)
     config = results.stored_config()
-    groks = grokking_of_runs(history, **config["grok"])
-    return Inspected(Place(results, int(history["step"][-1])), config, history, groks, None)
+    grok = grokking(history, **config["grok"])
+    return Inspected(Place(results, int(history["step"][-1])), config, history, grok, None)
 
 
 def of_one_training(path: Path) -> list[Place]:
@@ -172,13 +171,11 @@ def milestones(of: Inspected) -> Milestones | None:
     if not len(of.history):
         return None
     rule, schedule = (of.config.get(section, {}) for section in ("grok", "schedule"))
-    watched_R = watched_steps(of.history, schedule, **rule)
-    columns = zip(*((g.memorised_step, g.grok_step, g.delay) for g in of.groks), strict=True)
-    memorised, grokked, delays = map(list, columns)
+    observed_until_R = observed_until(of.history, schedule, rule)
     return Milestones(
-        median_time(times_until(memorised, watched_R)),
-        median_time(times_until(grokked, watched_R)),
-        median_time(delay_times(memorised, delays, watched_R)),
+        median_time(times_until(of.grok.memorised_R, observed_until_R)),
+        median_time(times_until(of.grok.grok_R, observed_until_R)),
+        median_time(delay_times(of.grok, observed_until_R)),
     )
 
 

@@ -1,14 +1,14 @@
 """A table of arms: how many runs grokked, when, and whether the arms differ."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from grokjax.reading.arms import Arm
-from grokjax.reading.survival import Times, delay_times, log_rank, median_time, times_until
+from grokjax.reading.survival import Durations, delay_times, log_rank, median_time, times_until
 from grokjax.recording.files import replacing
 from grokjax.recording.history import Grokking, finite_median
 
@@ -48,16 +48,15 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
     """
     table, known = [], {}
     for arm in arms:
-        for task, groks in _groks(arm):
-            times = times_until([grok.grok_step for grok in groks], arm.watched_R)
-            row = _row(arm, task, groks, times)
+        for task in ["", *arm.trained_tasks]:
+            grok = arm.grokking_of(task) if task else arm.grokking
+            durations = times_until(grok.grok_R, arm.observed_until_R)
+            row = _row(arm, task, grok, durations)
             reference = _reference(arm, task, known)
             if reference:
-                row |= {
-                    "compared_with": reference.name,
-                    "log_rank_p": log_rank(known[reference.name, task][1], times),
-                }
-            known[arm.name, task] = arm, times
+                p = log_rank(known[reference.name, task][1], durations)
+                row |= {"compared_with": reference.name, "log_rank_p": _known(p)}
+            known[arm.name, task] = (arm, durations)
             table.append(row)
     return table
 
@@ -78,9 +77,9 @@ def best_of_families(arms: Sequence[Arm]) -> list[Arm]:
     """Of each family the arm with the smallest median, then largest share, then best accuracy."""
 
     def rank(arm):
-        median = median_time(arm.times).median
-        accuracy = _median(arm.history["val_accuracy"][-1]) or 0.0
-        return (np.inf if median is None else median), -arm.times.came_R.mean(), -accuracy
+        median = np.nan_to_num(arm.median.median, nan=np.inf)
+        accuracy = np.nan_to_num(finite_median(arm.history["val_accuracy"][-1]))
+        return median, -arm.durations.event_observed_R.mean(), -accuracy
 
     families = dict.fromkeys(arm.family for arm in arms)
     return [min((a for a in arms if a.family == family), key=rank) for family in families]
@@ -103,47 +102,38 @@ def markdown(rows: Sequence[Row]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in zip(*padded, strict=True))
 
 
-def _groks(arm: Arm) -> Iterator[tuple[str, list[Grokking]]]:
-    """All examples, then the tasks with a share; without one there is nothing to train on."""
-    yield "", arm.groks
-    for task in arm.history.groups:
-        if np.isfinite(arm.history[f"train_accuracy/{task}"]).any():
-            yield task, arm.groks_of(task)
-
-
-def _row(arm: Arm, task: str, groks: list[Grokking], times: Times) -> Row:
+def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
     of_task = f"/{task}" if task else ""
-    train_ExR, val_ExR = (arm.history[f"{side}_accuracy{of_task}"] for side in ("train", "val"))
-    median, low, high = map(_step, median_time(times))
-    grokked = int(times.came_R.sum())
-    memorised, delays = ([getattr(g, n) for g in groks] for n in ("memorised_step", "delay"))
+    train_ExR = arm.history[f"train_accuracy{of_task}"]
+    val_ExR = arm.history[f"val_accuracy{of_task}"]
+    grok_step = median_time(durations)
+    memorised_step = median_time(times_until(grok.memorised_R, arm.observed_until_R))
+    delay = median_time(delay_times(grok, arm.observed_until_R))
     return {
         "arm": arm.name,
         "task": task,
-        "runs": len(groks),
-        "grokked": grokked,
-        "share": grokked / len(groks),
-        **{"median_grok_step": median, "low": low, "high": high},
-        "memorised_step": _step(median_time(times_until(memorised, arm.watched_R)).median),
-        "delay": _step(median_time(delay_times(memorised, delays, arm.watched_R)).median),
-        "train_accuracy": _median(train_ExR[-1]),
-        "val_accuracy": _median(val_ExR[-1]),
-        "best_val_accuracy": _median(np.fmax.reduce(val_ExR)),
+        "runs": grok.grok_R.size,
+        "grokked": int(grok.has_grokked_R.sum()),
+        "share": float(grok.has_grokked_R.mean()),
+        "median_grok_step": _known(grok_step.median, int),
+        "low": _known(grok_step.low, int),
+        "high": _known(grok_step.high, int),
+        "memorised_step": _known(memorised_step.median, int),
+        "delay": _known(delay.median, int),
+        "train_accuracy": _known(finite_median(train_ExR[-1])),
+        "val_accuracy": _known(finite_median(val_ExR[-1])),
+        "best_val_accuracy": _known(finite_median(np.fmax.reduce(val_ExR))),
         "diverged": int(arm.diverged_R.sum()),
-        "collapses": sum(grok.collapses > 0 for grok in groks),
+        "collapses": int((grok.collapses_R > 0).sum()),
         "log_rank_p": None,
         "compared_with": None,
-        "steps": arm.last_step,
+        "steps": int(arm.observed_until_R.max()),
     }
 
 
-def _step(number: float | None) -> int | None:
-    return None if number is None else int(number)
-
-
-def _median(values_R) -> float | None:
-    median = finite_median(values_R)
-    return median if np.isfinite(median) else None
+def _known(number: float, kind: type = float) -> float | None:
+    """A number as a table holds it, where None is an empty cell."""
+    return kind(number) if np.isfinite(number) else None
 
 
 def _plain(value):

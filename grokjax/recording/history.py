@@ -1,7 +1,8 @@
-"""What a run looked like: its history, and when it memorised and grokked."""
+"""The history of R runs, and the criterion by which each memorised and grokked."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,13 @@ class History:
         """Starts empty, or from the arrays of another history."""
         self._columns: dict[str, list] = {n: list(rows) for n, rows in (arrays or {}).items()}
 
-    def append(self, step: int, metrics_R: Mapping) -> None:
+    @classmethod
+    def load(cls, path: Path) -> "History":
+        """From a file of `Results.write_history`."""
+        with np.load(path) as arrays:
+            return cls({name: arrays[name] for name in arrays if name != "label"})
+
+    def append(self, step: int, metrics_R: Mapping[str, np.ndarray]) -> None:
         """Adds an evaluation: {name: [R]}."""
         row = {"step": np.int64(step)} | {
             n: np.asarray(value_R) for n, value_R in metrics_R.items()
@@ -27,11 +34,16 @@ class History:
         """{name: [E, R]}, and `step` [E]; no entries while there is no evaluation."""
         return {name: np.stack(rows) for name, rows in self._columns.items()}
 
+    def evaluations(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """What `append` was given, from the first to the last."""
+        for row in zip(*self._columns.values(), strict=True):
+            metrics_R = dict(zip(self._columns, row, strict=True))
+            yield int(metrics_R.pop("step")), metrics_R
+
     @property
     def groups(self) -> list[str]:
-        """The tasks of a mixture, whose own metrics are called `val_accuracy/add`."""
-        named = (name.partition("val_accuracy/") for name in self._columns)
-        return [group for before, found, group in named if found and not before]
+        """The tasks of a mixture."""
+        return groups_of(self._columns)
 
     def __len__(self) -> int:
         return len(self._columns.get("step", ()))
@@ -40,24 +52,82 @@ class History:
         return np.stack(self._columns[name])
 
 
-class Grokking(NamedTuple):
-    """When one run memorised and generalised; steps are multiples of the evaluation interval."""
+def groups_of(metrics: Iterable[str]) -> list[str]:
+    """The tasks of a mixture, whose own metrics are called `val_accuracy/add`."""
+    prefix = "val_accuracy/"
+    return [name.removeprefix(prefix) for name in metrics if name.startswith(prefix)]
 
-    memorised_step: int | None  # training accuracy first at the threshold
-    grok_step: int | None  # None: it never came while we looked (censored)
-    delay: int | None  # grok_step - memorised_step; 0: it generalised as it memorised
-    collapses: int  # times validation accuracy fell below the threshold afterwards
+
+class Grokking(NamedTuple):
+    """When each of R runs memorised and generalised; NaN is never (right-censored)."""
+
+    memorised_R: np.ndarray  # step: training accuracy first at the threshold
+    grok_R: np.ndarray  # step: validation accuracy first at the threshold for long enough
+    delay_R: np.ndarray  # grok_R - memorised_R; 0: it generalised as it memorised
+    collapses_R: np.ndarray  # int: times validation accuracy fell below the threshold afterwards
 
     @property
-    def no_delay(self) -> bool:
-        """Did validation accuracy come together with training accuracy?"""
-        return self.delay == 0
+    def has_grokked_R(self) -> np.ndarray:
+        """Bool."""
+        return np.isfinite(self.grok_R)
+
+
+class GrokkingTracker:
+    """The grokking criterion for R runs, one evaluation after the other, at constant cost."""
+
+    def __init__(self, num_runs: int, threshold=0.99, count: int = 3, rule: str = "sustained"):
+        """Takes the section `grok` of a config."""
+        self._needs_gap = rule == "s3"
+        self._threshold = S3_THRESHOLD if self._needs_gap else threshold
+        self.count = 1 if self._needs_gap else count
+        self._memorised_R = np.full(num_runs, np.nan)
+        self._grok_R = np.full(num_runs, np.nan)
+        self._collapses_R = np.zeros(num_runs, int)
+        self._streak_R = np.zeros(num_runs, int)  # latest evaluations at or above the threshold
+        self._since_R = np.full(num_runs, np.nan)  # step at which that streak began
+        self._too_soon_R = np.zeros(num_runs, bool)  # generalised inside the gap
+        self._trains_R = np.zeros(num_runs, bool)  # has training examples, so an accuracy
+
+    def update(self, step: int, train_accuracy_R: np.ndarray, val_accuracy_R: np.ndarray) -> None:
+        """Takes the accuracies of the next evaluation."""
+        above_R = val_accuracy_R >= self._threshold
+        was_above_R = self._streak_R > 0
+        self._collapses_R += np.isfinite(self._grok_R) & was_above_R & ~above_R
+        self._since_R[above_R & ~was_above_R] = step
+        self._streak_R = np.where(above_R, self._streak_R + 1, 0)
+
+        self._trains_R |= np.isfinite(train_accuracy_R)
+        memorised_R = train_accuracy_R >= self._threshold
+        self._memorised_R[memorised_R & np.isnan(self._memorised_R)] = step
+        groks_R = (self._streak_R >= self.count) & np.isnan(self._grok_R)
+        if self._needs_gap:
+            self._too_soon_R |= above_R & (step <= self._memorised_R + S3_GAP)
+            groks_R &= (step > self._memorised_R + S3_GAP) & ~self._too_soon_R
+        self._grok_R[groks_R] = self._since_R[groks_R]
+
+    @property
+    def is_done_R(self) -> np.ndarray:
+        """Bool: it has grokked, or there is nothing that it trains on."""
+        return np.isfinite(self._grok_R) | ~self._trains_R
+
+    @property
+    def grokking(self) -> Grokking:
+        """What the evaluations so far show."""
+        delay_R = np.maximum(self._grok_R - self._memorised_R, 0)
+        return Grokking(
+            self._memorised_R.copy(), self._grok_R.copy(), delay_R, self._collapses_R.copy()
+        )
 
 
 def grokking(
-    step_E, train_accuracy_E, val_accuracy_E, *, threshold=0.99, count=3, rule="sustained"
+    history: History | Mapping[str, np.ndarray],
+    group: str = "",
+    *,
+    threshold: float = 0.99,
+    count: int = 3,
+    rule: str = "sustained",
 ) -> Grokking:
-    """Finds the grokking of one run.
+    """When each run grokked, over all examples or over one task of a mixture.
 
     `sustained`: the first of `count` consecutive evaluations with validation accuracy at
     or above the threshold. `s3`: the first such evaluation more than 1,000 steps after
@@ -68,100 +138,110 @@ def grokking(
         train    .9   1.   1.   1.   1.        memorised at 200, grokked at 400,
         val      .1   .99  .2   .99  1.        delay 200
     """
-    if rule == "s3":
-        threshold = S3_THRESHOLD
-    above_E = np.asarray(val_accuracy_E) >= threshold
-    memorised = _first(np.asarray(train_accuracy_E) >= threshold)
-    if rule == "s3":
-        grok = _first_after_gap(step_E, above_E, memorised)
-    else:
-        grok = _first(_runs_of(above_E, count))
-    if grok is None:
-        return Grokking(_step(step_E, memorised), None, None, 0)
-    fell_E = above_E[:-1] & ~above_E[1:]
-    delay = None if memorised is None else max(0, int(step_E[grok]) - int(step_E[memorised]))
-    return Grokking(_step(step_E, memorised), _step(step_E, grok), delay, int(fell_E[grok:].sum()))
-
-
-def grokking_of_runs(history: History, group: str = "", **rule) -> list[Grokking]:
-    """`grokking` for each of R runs, over all examples or over one task of a mixture."""
     of_group = f"/{group}" if group else ""
-    sides = (history[f"{side}_accuracy{of_group}"].T for side in ("train", "val"))
-    columns, step_E = zip(*sides, strict=True), history["step"]
-    return [grokking(step_E, train_E, val_E, **rule) for train_E, val_E in columns]
+    train_ExR = history[f"train_accuracy{of_group}"]
+    val_ExR = history[f"val_accuracy{of_group}"]
+    tracker = GrokkingTracker(val_ExR.shape[1], threshold, count, rule)
+    for evaluation in zip(history["step"], train_ExR, val_ExR, strict=True):
+        tracker.update(*evaluation)
+    return tracker.grokking
 
 
-def last_evaluations(history: History, evaluations: int, **rule) -> np.ndarray:
-    """[R]: number of the last evaluation, from 0, that each run trains to; infinite: not known.
+class RunTracker:
+    """Who of R runs has grokked, and who is to stop; every evaluation costs the same.
 
-    A run rests when it has diverged, or `evaluations` evaluations after it grokked, each task of
-    a mixture included. Both are seen one evaluation late, because that is computed while this one
-    is read.
+    By early stopping a run stops when it has diverged, or `stop_after_grok` evaluations after it
+    grokked, each task of a mixture included. Both are seen one evaluation late, because that is
+    computed while this one is read.
     """
+
+    def __init__(self, num_runs: int, schedule: Mapping[str, Any], rule: Mapping[str, Any]):
+        """Takes the sections `schedule` and `grok` of a config."""
+        self._rule = dict(rule)
+        self._eval_every = schedule.get("eval_every", 1)
+        self._stop_after_grok = schedule.get("stop_after_grok", 0)
+        self._num_evaluations = 0
+        self._trackers = {"": GrokkingTracker(num_runs, **rule)}  # all examples, and each task
+        # [R]: number of the last evaluation, from 0, that each run trains to; infinite: not known
+        self.last_evaluation_R = np.full(num_runs, np.inf)
+
+    @classmethod
+    def replay(
+        cls, history: History, schedule: Mapping[str, Any], rule: Mapping[str, Any]
+    ) -> "RunTracker":
+        """The tracker after all evaluations of a history, of which there is one or more."""
+        tracker = cls(history["val_accuracy"].shape[1], schedule, rule)
+        for step, metrics_R in history.evaluations():
+            tracker.update(step, metrics_R)
+        return tracker
+
+    def update(self, step: int, metrics_R: Mapping[str, np.ndarray]) -> None:
+        """Takes the metrics of the next evaluation."""
+        is_done_R = np.ones_like(self.last_evaluation_R, bool)
+        for group in ["", *groups_of(metrics_R)]:
+            of_group = f"/{group}" if group else ""
+            if group not in self._trackers:
+                num_runs = self.last_evaluation_R.size
+                self._trackers[group] = GrokkingTracker(num_runs, **self._rule)
+            sides_R = [metrics_R[f"{side}_accuracy{of_group}"] for side in ("train", "val")]
+            self._trackers[group].update(step, *sides_R)
+            is_done_R &= self._trackers[group].is_done_R
+
+        if self._stop_after_grok:
+            # a run has grokked at the first of `count` evaluations, and this is the last of them
+            patience = max(self._stop_after_grok - self._trackers[""].count + 1, 0)
+            last_R = np.where(is_done_R, self._num_evaluations + patience + 1, np.inf)
+            is_lost_R = np.isnan(metrics_R["train_loss"])  # an infinite loss may come back
+            last_R = np.where(is_lost_R, self._num_evaluations + 1, last_R)
+            self.last_evaluation_R = np.minimum(self.last_evaluation_R, last_R)
+        self._num_evaluations += 1
+
+    def active(self, step: int) -> np.ndarray | None:
+        """[R] bool: which runs train on from a step; None without early stopping.
+
+        It is the same whether the evaluation at that step has been read or is still computing.
+        """
+        if not self._stop_after_grok:
+            return None
+        return step // self._eval_every - 1 < self.last_evaluation_R
+
+    def all_stopped(self, step: int) -> bool:
+        """Does no run train on from a step?"""
+        active_R = self.active(step)
+        return active_R is not None and not active_R.any()
+
+    @property
+    def grokking(self) -> Grokking:
+        """Over all examples."""
+        return self._trackers[""].grokking
+
+
+def last_steps(
+    history: History, schedule: Mapping[str, Any], rule: Mapping[str, Any]
+) -> np.ndarray:
+    """[R]: the step that each run was trained to."""
     step_E = history["step"]
-    count = 0 if rule.get("rule") == "s3" else rule.get("count", 3) - 1
-    grok_R = _last_to_grok(history, rule)
-    seen_R = np.searchsorted(step_E, grok_R) + max(evaluations, count)
-    lost_ExR = np.isnan(history["train_loss"])  # an infinite loss may come back
-    lost_R = np.where(lost_ExR.any(axis=0), np.argmax(lost_ExR, axis=0), np.inf)
-    first_R = np.minimum(np.where(np.isfinite(grok_R), seen_R, np.inf), lost_R)
-    return np.where(first_R < len(step_E), first_R + 1, np.inf)
+    last_R = RunTracker.replay(history, schedule, rule).last_evaluation_R
+    return step_E[np.minimum(last_R, len(step_E) - 1).astype(int)]
 
 
-def watched_steps(history: History, schedule: Mapping, **rule) -> np.ndarray:
-    """[R]: the step to which each run was watched without grokking, if it did not.
+def observed_until(
+    history: History, schedule: Mapping[str, Any], rule: Mapping[str, Any]
+) -> np.ndarray:
+    """[R]: the step up to which each run was followed without grokking, if it did not.
 
     That is its own last step, or of a run that has diverged, and so will never grok, the last of
-    the schedule: to count it as one that was looked away from would flatter it.
+    the schedule: to count it as censored earlier would flatter it.
 
     Args:
-        schedule: `num_steps` and `stop_after_grok` of the config.
-        rule: that of grokking.
+        schedule, rule: the sections `schedule` and `grok` of a config.
     """
-    step_E, evaluations = history["step"], schedule.get("stop_after_grok", 0)
-    if not evaluations:
+    step_E = history["step"]
+    if not schedule.get("stop_after_grok", 0):
         return np.full(history["val_accuracy"].shape[1], step_E[-1])
-    last_R = np.minimum(last_evaluations(history, evaluations, **rule), len(step_E) - 1)
-    lost_R = np.isnan(history["train_loss"][-1])
-    return np.where(lost_R, max(schedule["num_steps"], step_E[-1]), step_E[last_R.astype(int)])
-
-
-def _last_to_grok(history, rule):
-    """[R]: when all examples, and each task with a share, had been grokked; else infinity."""
-    last_R = _or_infinity(grokking_of_runs(history, **rule))
-    for group in history.groups:
-        grok_R = _or_infinity(grokking_of_runs(history, group, **rule))
-        shared_R = np.isfinite(history[f"train_accuracy/{group}"]).any(axis=0)
-        last_R = np.where(shared_R, np.maximum(last_R, grok_R), last_R)
-    return last_R
-
-
-def _or_infinity(groks):
-    return np.array([np.inf if g.grok_step is None else g.grok_step for g in groks])
-
-
-def _runs_of(above_E, count):
-    """True where the next `count` evaluations, this one included, are all true."""
-    if len(above_E) < count:
-        return np.zeros(0, bool)
-    return np.lib.stride_tricks.sliding_window_view(above_E, count).all(axis=1)
-
-
-def _first_after_gap(step_E, above_E, memorised):
-    if memorised is None:
-        return None
-    after_E = np.asarray(step_E) > step_E[memorised] + S3_GAP
-    if above_E[memorised:][~after_E[memorised:]].any():
-        return None
-    return _first(above_E & after_E)
-
-
-def _first(true_E):
-    return int(np.argmax(true_E)) if true_E.any() else None
-
-
-def _step(step_E, index):
-    return None if index is None else int(step_E[index])
+    is_lost_R = np.isnan(history["train_loss"][-1])
+    end = max(schedule["num_steps"], step_E[-1])
+    return np.where(is_lost_R, end, last_steps(history, schedule, rule))
 
 
 def finite_quantiles(values_R, quantiles) -> np.ndarray:

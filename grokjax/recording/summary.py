@@ -1,45 +1,55 @@
 """What came out of R runs: numbers for programs, lines for people."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from grokjax.recording.history import Grokking, History, finite_median
+from grokjax.recording.history import History, finite_median, grokking, last_steps
 
 FINAL = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
 
 
 def summarise(
     history: History,
-    groks: Sequence[Grokking],
     labels: Sequence[str],
     seconds: float,
-    groks_of_groups: Mapping[str, Sequence[Grokking]] | None = None,
-    last_R: np.ndarray | None = None,
-) -> dict:
+    schedule: Mapping[str, Any],
+    rule: Mapping[str, Any],
+) -> dict[str, Any]:
     """What came out, for each run and over all; JSON values only.
 
     Args:
         history: of R runs.
-        groks: one for each run.
         labels: one for each run.
         seconds: spent on training.
-        groks_of_groups: for each task of a mixture, one for each run.
-        last_R: number of the last evaluation that each run trained to; None: of the last.
+        schedule, rule: the sections `schedule` and `grok` of the config.
     """
-    groks_of_groups, runs = groks_of_groups or {}, []
-    for r, (grok, label) in enumerate(zip(groks, labels, strict=True)):
-        final = {name: _number(history[name][-1, r]) for name in FINAL}
-        diverged = final["train_loss"] is None
-        last = len(history) - 1 if last_R is None else min(last_R[r], len(history) - 1)
-        steps = int(history["step"][int(last)])
-        runs.append(
-            {"label": label, **grok._asdict(), **final, "steps": steps, "diverged": diverged}
-        )
-        for group, groks_R in groks_of_groups.items():
-            final = {name: _number(history[f"{name}/{group}"][-1, r]) for name in FINAL}
-            runs[-1].setdefault("tasks", {})[group] = groks_R[r]._asdict() | final
-    return {"runs": runs, "overall": _overall(history, groks, seconds)}
+    arrays = history.arrays()
+    of_all = grokking(arrays, **rule)
+    of_tasks = {task: grokking(arrays, task, **rule) for task in history.groups}
+    steps_R = last_steps(history, schedule, rule)
+    runs = []
+    for r, label in enumerate(labels):
+        run = {"label": label, **_outcome(arrays, of_all, r)}
+        run["steps"] = int(steps_R[r])
+        run["diverged"] = run["train_loss"] is None
+        if of_tasks:
+            run["tasks"] = {task: _outcome(arrays, of, r, task) for task, of in of_tasks.items()}
+        runs.append(run)
+    return {"runs": runs, "overall": _overall(arrays, of_all, seconds)}
+
+
+def _outcome(arrays, grok, r, task=""):
+    """When a run memorised and grokked, and its last accuracies and losses."""
+    of_task = f"/{task}" if task else ""
+    return {
+        "memorised_step": _whole(grok.memorised_R[r]),
+        "grok_step": _whole(grok.grok_R[r]),
+        "delay": _whole(grok.delay_R[r]),
+        "collapses": int(grok.collapses_R[r]),
+        **{name: _number(arrays[name + of_task][-1, r]) for name in FINAL},
+    }
 
 
 def _number(value):
@@ -47,19 +57,22 @@ def _number(value):
     return float(value) if np.isfinite(value) else None
 
 
-def _overall(history, groks, seconds):
-    steps = np.array([np.inf if g.grok_step is None else g.grok_step for g in groks])
-    low, median, high = (
-        int(q) if np.isfinite(q) else None
-        for q in np.quantile(steps, [0.25, 0.5, 0.75], method="inverted_cdf")
-    )
+def _whole(step):
+    """An int, or None for what never came."""
+    return int(step) if np.isfinite(step) else None
+
+
+def _overall(arrays, grok, seconds):
+    steps_R = np.where(grok.has_grokked_R, grok.grok_R, np.inf)
+    quartiles = np.quantile(steps_R, [0.25, 0.5, 0.75], method="inverted_cdf")
+    low, median, high = map(_whole, quartiles)
     return {
-        "runs": len(groks),
-        "grokked": int(np.isfinite(steps).sum()),
+        "runs": steps_R.size,
+        "grokked": int(grok.has_grokked_R.sum()),
         "median_grok_step": median,  # null: fewer than half grokked
         "quartiles_grok_step": [low, high],
-        "resolution": int(history["step"][0]),  # steps between evaluations
-        "median_val_accuracy": _number(finite_median(history["val_accuracy"][-1])),
+        "resolution": int(arrays["step"][0]),  # steps between evaluations
+        "median_val_accuracy": _number(finite_median(arrays["val_accuracy"][-1])),
         "seconds": round(seconds, 2),
     }
 

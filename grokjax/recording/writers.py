@@ -61,33 +61,6 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
 
-class Writers:
-    """Several writers as one."""
-
-    def __init__(self, *writers: Writer):
-        self._writers = writers
-
-    def write_scalars(self, step: int, scalars_R: Mapping[str, np.ndarray]) -> None:
-        for writer in self._writers:
-            writer.write_scalars(step, scalars_R)
-
-    def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
-        for writer in self._writers:
-            writer.write_texts(step, texts)
-
-    def write_summary(self, summary: Mapping[str, Any]) -> None:
-        for writer in self._writers:
-            writer.write_summary(summary)
-
-    def flush(self) -> None:
-        for writer in self._writers:
-            writer.flush()
-
-    def close(self) -> None:
-        for writer in self._writers:
-            writer.close()
-
-
 class TensorBoard:
     """Each curve in a folder of its own, so that those of a metric share a chart.
 

@@ -4,11 +4,10 @@ import shutil
 from pathlib import Path
 
 import jax
-import numpy as np
 from clu import parameter_overview
 
 from grokjax.config.experiment import Experiment
-from grokjax.recording.history import History, grokking_of_runs, last_evaluations
+from grokjax.recording.history import History, grokking
 from grokjax.recording.results import Results
 from grokjax.recording.summary import summarise, summary_text
 
@@ -45,24 +44,20 @@ def conclude(config, results: Results, labels, save_path: str | None) -> str:
     """Writes the summary and the figures of a finished run; returns the summary for people."""
     from grokjax.reading.pictures import plots  # matplotlib takes a while: not when training starts
 
-    with np.load(results.history) as arrays:
-        history = History({name: arrays[name] for name in arrays if name != "label"})
-    groks = grokking_of_runs(history, **config.grok)
-    by_task = {task: grokking_of_runs(history, task, **config.grok) for task in history.groups}
-    rests = config.schedule.stop_after_grok
-    last_R = last_evaluations(history, rests, **config.grok) if rests else None
-    summary = summarise(history, groks, labels, results.seconds(), by_task, last_R)
+    history = History.load(results.history)
+    summary = summarise(history, labels, results.seconds(), config.schedule, config.grok)
     summary["overall"]["evaluated_examples"] = config.schedule.eval_examples or "all"
     results.write_summary(summary)
 
-    arrays, text = history.arrays(), summary_text(summary)
-    plots.save(plots.accuracy(arrays, groks), results.accuracy_figure)
-    plots.save(plots.loss(arrays, groks), results.loss_figure)
-    plots.save(plots.overview(arrays, groks, facts(config, summary)), results.overview_figure)
+    arrays = history.arrays()
+    grok = grokking(arrays, **config.grok)
+    plots.save(plots.accuracy(arrays, grok), results.accuracy_figure)
+    plots.save(plots.loss(arrays, grok), results.loss_figure)
+    plots.save(plots.overview(arrays, grok, facts(config, summary)), results.overview_figure)
     if save_path:
         Path(save_path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(results.overview_figure, save_path)
-    return f"{text}results are in {results.folder}"
+    return f"{summary_text(summary)}results are in {results.folder}"
 
 
 def conclude_again(config, experiment, results: Results, start, save_path: str | None) -> None:

@@ -8,10 +8,9 @@ from ml_collections import ConfigDict
 
 from grokjax.config.experiment import Experiment, setup
 from grokjax.recording import checkpoints, resume, writers
-from grokjax.recording.history import History
-from grokjax.recording.journal import active, all_rest
+from grokjax.recording.history import History, RunTracker
 from grokjax.recording.results import Results, check_writable
-from grokjax.recording.writers import TensorBoard, WeightsAndBiases, Writers
+from grokjax.recording.writers import TensorBoard, WeightsAndBiases, Writer
 from grokjax.running import command_line
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder for results; results/<config> if not given.")
@@ -92,19 +91,23 @@ def make_room(results: Results, start: resume.Start) -> None:
         results.clear()
 
 
-def writer(experiment: Experiment, results: Results, start: resume.Start) -> Writers:
+def writers_of(experiment: Experiment, results: Results, start: resume.Start) -> list[Writer]:
     """Where the curves are asked to go."""
     labels, resumed_from = experiment.labels, start.step or None
     opened = [TensorBoard(results.tensorboard, labels, resumed_from)]
     if writers.WANDB.value:
         opened += [WeightsAndBiases(results.folder, labels, experiment.record, resumed_from)]
-    return Writers(*opened)
+    return opened
 
 
 def is_finished(config: ConfigDict, start: resume.Start) -> bool:
     """Would the loop have stopped where it is to go on from?"""
-    ended = start.step >= config.schedule.num_steps
-    return ended or all_rest(active(start.history, config, start.step, num_runs=1))
+    if start.step >= config.schedule.num_steps:
+        return True
+    if not len(start.history):
+        return False
+    tracker = RunTracker.replay(start.history, config.schedule, config.grok)
+    return tracker.all_stopped(start.step)
 
 
 def how_to_go_on(results: Results) -> str:

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax.recording import checkpoints
-from grokjax.recording.history import History, grokking_of_runs
+from grokjax.recording.history import History, grokking
 from grokjax.recording.locks import Lock
 from grokjax.recording.results import Results
 from grokjax.running.signals import Interrupts
@@ -67,14 +66,13 @@ class ArmProcess:
         if status == "running" and not results.lock.is_taken():  # its process is gone
             status = "interrupted"
         try:
-            with np.load(results.history) as arrays:
-                history = History({n: arrays[n] for n in arrays if n != "label"})
-            groks = grokking_of_runs(history, **self.config.grok)
+            history = History.load(results.history)
+            grok = grokking(history, **self.config.grok)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # there is none yet
             return Progress(status, 0, 0, 0, results.seconds())
-        grokked = sum(grok.grok_step is not None for grok in groks)
+        grokked_R = grok.has_grokked_R
         step = int(history["step"][-1])
-        return Progress(status, step, len(groks), grokked, results.seconds())
+        return Progress(status, step, grokked_R.size, int(grokked_R.sum()), results.seconds())
 
     def _shares(self):
         """Where the runs are trained apart: how many shares of how many are finished."""

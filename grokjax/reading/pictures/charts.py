@@ -6,26 +6,15 @@ of the steps to grok are Kaplan-Meier estimates, which count it too. Shape lette
 E evaluations, R runs, Q quantiles.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from grokjax.reading.arms import Arm
 from grokjax.reading.pictures import style
 from grokjax.reading.pictures.style import INK, RULE
-from grokjax.reading.survival import Times, kaplan_meier, median_time
-from grokjax.recording.history import History
-
-
-class Arm(Protocol):
-    """What a picture needs to know of R runs that differ in nothing but their seeds."""
-
-    name: str
-    family: str
-    values: Mapping[str, Any]  # what tells it from the other arms of its family
-    history: History
-    times: Times
+from grokjax.reading.survival import kaplan_meier
 
 
 def comparison(arms: Sequence[Arm]) -> Figure:
@@ -57,7 +46,7 @@ def survival(arms: Sequence[Arm]) -> Figure:
     for arm, look in pairs:
         line = _draw_stairs(axes, arm, look)
         entries[f"{arm.name}: {count(arm)}"] = (line,)
-    if not all(arm.times.came_R.all() for arm in arms):
+    if not all(arm.durations.event_observed_R.all() for arm in arms):
         entries["not grokked when last watched"] = style.key("|", markersize=9)
     style.wide_legend(figure, entries | {"95 % interval": style.patch_key()})
     return figure
@@ -67,7 +56,8 @@ def tasks(arms: Sequence[Arm]) -> Figure:
     """Validation accuracy on each task of a mixture, of the arms that train on it."""
     names = dict.fromkeys(task for arm in arms for task in arm.history.groups)
     panels = {
-        task: [(arm, look) for arm, look in looks(arms) if _trains_on(arm, task)] for task in names
+        task: [(arm, look) for arm, look in looks(arms) if task in arm.trained_tasks]
+        for task in names
     }
     panels = {task: pairs for task, pairs in panels.items() if pairs}
     if not panels:
@@ -133,7 +123,7 @@ def look(number):
 
 def count(arm):
     """Such as `6 of 8`: the runs that grokked."""
-    return f"{arm.times.came_R.sum():,} of {len(arm.times.came_R):,}"
+    return f"{arm.durations.event_observed_R.sum():,} of {len(arm.durations.event_observed_R):,}"
 
 
 def _dress_steps(axes, arms, title):
@@ -157,7 +147,7 @@ def _draw_curves(axes, pairs, metric, title):
 
 
 def _quartile_key(arms):
-    several = any(len(arm.times.step_R) > 1 for arm in arms)
+    several = any(len(arm.durations.duration_R) > 1 for arm in arms)
     return {"quartiles of the runs": style.patch_key()} if several else {}
 
 
@@ -173,23 +163,27 @@ def _steps_panel(axes, pairs):
         axes.axhline(row, color=RULE, lw=0.8)
         _draw_runs(axes, row + 0.57, arm, look["color"])
         _draw_interval(axes, row + 0.87, arm, look)
-    came_R = np.concatenate([arm.times.came_R for arm, _ in pairs])
-    marks = {"a run that grokked": style.key("o")} if came_R.any() else {}
-    if not came_R.all():
+    has_grokked_R = np.concatenate([arm.durations.event_observed_R for arm, _ in pairs])
+    marks = {}
+    if has_grokked_R.any():
+        marks["a run that grokked"] = style.key("o")
+    if not has_grokked_R.all():
         marks["not grokked when last watched"] = style.key(">", mfc="none")
-    return marks | ({"median, 95 % interval": style.key("D", ls="-")} if came_R.any() else {})
+    if has_grokked_R.any():
+        marks["median, 95 % interval"] = style.key("D", ls="-")
+    return marks
 
 
 def _draw_runs(axes, height, arm, colour):
     """A dot where a run grokked; where it was watched without that, an open triangle."""
-    step_R, came_R = arm.times
+    step_R, has_grokked_R = arm.durations
     # multiples of the golden ratio spread evenly, however many there are
     height_R = height + 0.26 * ((0.5 + 0.618034 * np.arange(len(step_R))) % 1 - 0.5)
     alpha = float(np.clip(6 / np.sqrt(len(step_R)), 0.2, 0.8))
     look = dict(color=colour, alpha=alpha)
     for here_R, what, mark in (
-        (came_R, "grokked", dict(marker="o")),
-        (~came_R, "censored", dict(marker=">", mfc="none")),
+        (has_grokked_R, "grokked", dict(marker="o")),
+        (~has_grokked_R, "censored", dict(marker=">", mfc="none")),
     ):
         label = f"{arm.name} {what}"
         style.draw_marks(axes, step_R[here_R], height_R[here_R], label=label, **mark, **look)
@@ -197,43 +191,37 @@ def _draw_runs(axes, height, arm, colour):
 
 def _draw_interval(axes, height, arm, look):
     """The median's mark and whiskers, with an arrow where the interval has no bound."""
-    median, low, high = interval = median_time(arm.times)
-    if median is None and low is None:
+    median, low, high = arm.median
+    if np.isnan(median) and np.isnan(low):
         return
-    left_and_right = ends(arm, interval)
+    left_and_right = ends(arm)
     for bound, end, side in zip((low, high), left_and_right, (-1, 1), strict=True):
-        if bound is None:
+        if np.isnan(bound):
             style.arrow(axes, (end, height), (16 * side, 0), look["color"])
     axes.plot(left_and_right, [height] * 2, lw=1.8, label=f"{arm.name} interval", **look)
-    if median is not None:
+    if np.isfinite(median):
         mark = dict(marker="D", markersize=6, color=look["color"], mec="white", mew=0.6)
         axes.plot([median], [height], ls="none", label=f"{arm.name} median", **mark)
 
 
-def ends(arm, interval):
-    """Where the whiskers end; without an upper bound where we stopped watching.
+def ends(arm: Arm) -> tuple[float, float]:
+    """Where the whiskers of its median end; without an upper bound at the last evaluation.
 
     Without both bounds there are no whiskers, only arrows from the median.
     """
-    median, low, high = interval
-    if low is None:
-        return median, median if high is None else high
-    return low, arm.history["step"][-1] if high is None else high
+    median, low, high = arm.median
+    open_end = median if np.isnan(low) else arm.history["step"][-1]
+    return np.nan_to_num(low, nan=median), np.nan_to_num(high, nan=open_end)
 
 
 def _draw_stairs(axes, arm, look):
     """The Kaplan-Meier curve with its band and a tick per censored run; returns the curve."""
-    step_E, share_E, low_E, high_E = kaplan_meier(arm.times)
+    step_E, incidence_E, low_E, high_E = kaplan_meier(arm.durations)
     seen_E = np.maximum(step_E, axes.get_xlim()[0])  # step 0 has no place on the axis
     axes.fill_between(seen_E, low_E, high_E, step="post", color=look["color"], alpha=0.12, lw=0)
-    (line,) = axes.step(seen_E, share_E, where="post", lw=1.8, label=arm.name, **look)
-    censored = np.unique(arm.times.step_R[~arm.times.came_R])
-    share = share_E[np.searchsorted(step_E, censored, side="right") - 1]
+    (line,) = axes.step(seen_E, incidence_E, where="post", lw=1.8, label=arm.name, **look)
+    censored = np.unique(arm.durations.duration_R[~arm.durations.event_observed_R])
+    share = incidence_E[np.searchsorted(step_E, censored, side="right") - 1]
     ticks = dict(marker="|", markersize=10, mew=1.6, color=look["color"], zorder=3)
     style.draw_marks(axes, censored, share, f"{arm.name} censored", **ticks)
     return line
-
-
-def _trains_on(arm, task):
-    """Has it training examples of this task? Without any, their accuracy is no number."""
-    return task in arm.history.groups and np.isfinite(arm.history[f"train_accuracy/{task}"]).any()

@@ -10,9 +10,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from grokjax.reading import survival
+from grokjax.reading.arms import Arm
 from grokjax.reading.pictures import charts, style
-from grokjax.reading.pictures.charts import Arm
 from grokjax.recording.history import finite_median
 
 
@@ -26,19 +25,15 @@ def phase(arms: Sequence[Arm], x: str, y: str) -> Figure:
     size = max(4.8, 1.8 + 0.75 * len(columns)), max(3.8, 1.3 + 0.5 * len(rows))
     figure = Figure(figsize=(2 * size[0], size[1]), layout="constrained")
     left, right = figure.subplots(1, 2)
-    medians = {cell: survival.median_time(arm.times).median for cell, arm in cells.items()}
-    steps = {
-        cell: (np.nan, charts.count(arm)) if medians[cell] is None else (medians[cell], "")
-        for cell, arm in cells.items()
-    }
+    steps = {cell: (arm.median.median, charts.count(arm)) for cell, arm in cells.items()}
     final = {
         cell: (finite_median(arm.history["val_accuracy"][-1]), "none")
         for cell, arm in cells.items()
     }
     style.dress_grid(left, "Median steps to grok", columns, rows, x, y)
-    style.draw_cells(left, steps, style.step_norm(steps), "viridis_r", _whole)
+    style.draw_cells(left, steps, style.step_norm(steps), "viridis_r", "{:,.0f}".format)
     style.dress_grid(right, "Final validation accuracy", columns, rows, x, y)
-    style.draw_cells(right, final, Normalize(0, 1), "viridis", _percent)
+    style.draw_cells(right, final, Normalize(0, 1), "viridis", lambda share: f"{100 * share:.3g}%")
     return figure
 
 
@@ -112,23 +107,23 @@ def _draw_best(axes, points, look):
 
 def _draw_medians(axes, points, look):
     """Median steps with their interval, open triangles for those not reached; the line."""
-    medians = [survival.median_time(arm.times) for _, arm in points]
     mark = dict(color=look["color"], transform=look["transform"])
-    for (x, arm), (median, low, high) in zip(points, medians, strict=True):
+    for x, arm in points:
+        median, low, high = arm.median
         last = arm.history["step"][-1]
-        if median is None:
+        if np.isnan(median):
             label = f"{arm.name} censored"
             axes.plot([x], [last], "^", mfc="white", markersize=8, zorder=3, label=label, **mark)
-        if median is None and low is None:
+        if np.isnan(median) and np.isnan(low):
             style.arrow(axes, (x, last), (0, 16), **mark)
             continue
-        low_and_high = charts.ends(arm, (median, low, high))
+        low_and_high = charts.ends(arm)
         axes.vlines(x, *low_and_high, lw=1.4, label=f"{arm.name} interval", **mark)
         for bound, end, side in zip((low, high), low_and_high, (-1, 1), strict=True):
-            if bound is None:
+            if np.isnan(bound):
                 style.arrow(axes, (x, end), (0, 16 * side), **mark)
     x_P = [x for x, _ in points]
-    median_P = [np.nan if median is None else median for median, _, _ in medians]
+    median_P = [arm.median.median for _, arm in points]
     return axes.plot(x_P, median_P, marker="o", markersize=6, lw=1.8, **look)[0]
 
 
@@ -141,21 +136,12 @@ def _finish_best(axes, arms):
 
 def _finish_medians(axes, arms):
     """The y axis of steps, and the legend of their marks."""
-    medians = [survival.median_time(arm.times) for arm in arms]
-    steps = [step for interval in medians for step in interval if step is not None]
-    open_ended = [arm for arm, (*_, high) in zip(arms, medians, strict=True) if high is None]
-    style.step_axis(axes, steps + [arm.history["step"][-1] for arm in open_ended], "y")
+    steps = [step for arm in arms for step in arm.median if np.isfinite(step)]
+    steps += [arm.history["step"][-1] for arm in arms if np.isnan(arm.median.high)]
+    style.step_axis(axes, steps, "y")
     low, high = axes.get_ylim()
     axes.set_ylim(top=high * (high / low) ** 0.05)  # room for the arrows
     marks = {"median, 95 % interval": style.key("o", ls="-")}
-    if any(interval.median is None for interval in medians):
+    if any(np.isnan(arm.median.median) for arm in arms):
         marks["less than half had grokked when last watched"] = style.key("^", mfc="none")
     return marks
-
-
-def _whole(step):
-    return f"{step:,.0f}"
-
-
-def _percent(share):
-    return f"{100 * share:.3g}%"

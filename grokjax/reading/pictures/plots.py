@@ -6,8 +6,7 @@ several such histories. Shape letters: E evaluations, R runs, Q quantiles.
 
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,7 +14,7 @@ from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 
 from grokjax.reading.pictures import style
 from grokjax.reading.pictures.style import GREY, INK, RULE, save
-from grokjax.recording.history import finite_median
+from grokjax.recording.history import Grokking, finite_median
 
 __all__ = ["accuracy", "loss", "overview", "save"]
 
@@ -29,27 +28,19 @@ MILESTONES = {
 }
 
 
-class Milestones(Protocol):
-    """When one run memorised and grokked; None for what never happened."""
-
-    memorised_step: int | None
-    grok_step: int | None
-    delay: int | None
-
-
-def accuracy(history: Mapping[str, Any], groks: Sequence[Milestones] = ()) -> Figure:
+def accuracy(history: Mapping[str, np.ndarray], grok: Grokking | None = None) -> Figure:
     """Training and validation accuracy of R runs, with the steps of memorising and grokking.
 
     Args:
         history: `step` [E], `train_accuracy` and `val_accuracy` [E, R].
-        groks: one per run, or none to leave the milestones out.
+        grok: of the runs; without it their steps are not marked.
     """
     figure = Figure(figsize=(9, 5), layout="constrained")
-    style.legend(figure, _accuracy_panel(figure.subplots(), history, groks))
+    style.legend(figure, _accuracy_panel(figure.subplots(), history, grok))
     return figure
 
 
-def loss(history: Mapping[str, Any], groks: Sequence[Milestones] = ()) -> Figure:
+def loss(history: Mapping[str, np.ndarray], grok: Grokking | None = None) -> Figure:
     """Training and validation loss of R runs, on a linear and on a logarithmic axis.
 
     The linear axis shows how validation loss rises and falls again, the logarithmic one
@@ -57,14 +48,12 @@ def loss(history: Mapping[str, Any], groks: Sequence[Milestones] = ()) -> Figure
     """
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     linear, logarithmic = figure.subplots(1, 2)
-    _loss_panel(linear, history, groks, "linear")
-    style.legend(figure, _loss_panel(logarithmic, history, groks, "log"))
+    _loss_panel(linear, history, grok, "linear")
+    style.legend(figure, _loss_panel(logarithmic, history, grok, "log"))
     return figure
 
 
-def overview(
-    history: Mapping[str, Any], groks: Sequence[Milestones], facts: Mapping[str, str]
-) -> Figure:
+def overview(history: Mapping[str, np.ndarray], grok: Grokking, facts: Mapping[str, str]) -> Figure:
     """Accuracy, loss and what else is worth knowing about the runs, side by side.
 
     Args:
@@ -74,27 +63,28 @@ def overview(
     panels = 3 if tasks else 2
     figure = Figure(figsize=(3 + 6 * panels, 5), layout="constrained")
     *axes, margin = figure.subplots(1, panels + 1, width_ratios=(1,) * panels + (0.4,))
-    entries = _accuracy_panel(axes[0], history, groks)
+    entries = _accuracy_panel(axes[0], history, grok)
     if tasks:
         entries |= _tasks_panel(axes[1], history, tasks)
-    _loss_panel(axes[-1], history, groks, "log")
+    _loss_panel(axes[-1], history, grok, "log")
     _facts_panel(margin, facts)
     style.legend(figure, entries)
     return figure
 
 
-def _accuracy_panel(axes, history, groks):
+def _accuracy_panel(axes, history, grok):
     """Draws the panel; returns its legend {label: artists}."""
     bands_QxE = {split: style.quantiles(history[f"{split}_accuracy"]) for split in COLOURS}
     entries = _draw_bands(axes, history, bands_QxE)
-    marks = _draw_milestones(axes, groks)
+    marks = _draw_milestones(axes, grok)
     _dress(axes, history["step"], "Accuracy")
     style.percent_axis(axes)
-    if len(groks) == 1:
-        _name_milestones(axes, groks[0], history["step"][-1])
-    if len(groks) <= 1:
+    if grok is None:
         return entries
-    _draw_rugs(axes, groks)
+    if grok.grok_R.size == 1:
+        _name_milestones(axes, grok, history["step"][-1])
+        return entries
+    _draw_rugs(axes, grok)
     axes.set_ylim(-0.03, 1.14)  # room for the rugs
     return entries | marks
 
@@ -111,12 +101,12 @@ def _tasks_panel(axes, history, tasks):
     return entries
 
 
-def _loss_panel(axes, history, groks, scale):
+def _loss_panel(axes, history, grok, scale):
     """Draws the panel with a `linear` or `log` axis; returns its legend {label: artists}."""
     losses = [np.asarray(history[f"{split}_loss"]) for split in COLOURS]
     bands_QxE = dict(zip(COLOURS, map(style.quantiles, losses), strict=True))
     entries = _draw_bands(axes, history, bands_QxE)
-    marks = _draw_milestones(axes, groks)
+    marks = _draw_milestones(axes, grok)
 
     diverged_R = ~np.isfinite(losses).all(axis=(0, 1))
     note = f" (diverged: {diverged_R.sum():,} of {len(diverged_R):,})" if diverged_R.any() else ""
@@ -163,61 +153,55 @@ def _draw_bands(axes, history, bands_QxE):
     return entries
 
 
-def _steps(groks):
-    """{milestone: steps [R]}, infinite where it never came."""
-    return {
-        "memorised": _or_infinity(g.memorised_step for g in groks),
-        "grokked": _or_infinity(g.grok_step for g in groks),
-    }
-
-
-def _or_infinity(steps):
-    return np.array([np.inf if step is None else step for step in steps], float)
+def _milestones(grok):
+    """{milestone: steps [R]}, NaN where it never came."""
+    return {"memorised": grok.memorised_R, "grokked": grok.grok_R}
 
 
 def _median(steps_R):
-    """The first step by which half of all runs were there; infinite if that never came."""
-    return np.quantile(steps_R, 0.5, method="lower")
+    """The first step by which half of all runs were there; NaN if that never came."""
+    median = np.quantile(np.nan_to_num(steps_R, nan=np.inf), 0.5, method="lower")
+    return median if np.isfinite(median) else np.nan
 
 
-def _draw_milestones(axes, groks):
+def _draw_milestones(axes, grok):
     """A dashed line where half of the runs memorised and one where half grokked; their legend."""
     entries = {}
-    for name, steps_R in _steps(groks).items() if groks else ():
-        # an infinite median has no place on the axis, but its entry says so
-        median = _median(steps_R)
+    for name, steps_R in _milestones(grok).items() if grok else ():
+        # a median that is NaN has no place on the axis, but its entry says so
         look = dict(color=MILESTONES[name][0], lw=1.2, ls=(0, (4, 3)), zorder=1.5)
-        line = axes.axvline(median if np.isfinite(median) else np.nan, label=name, **look)
-        entries[_summary(name, steps_R, groks)] = (line,)
+        line = axes.axvline(_median(steps_R), label=name, **look)
+        entries[_summary(name, steps_R, grok)] = (line,)
     return entries
 
 
-def _summary(name, steps_R, groks):
+def _summary(name, steps_R, grok):
     """Such as `grokked: 60 of 64 runs, median 2,600 (delay 2,300)`."""
-    if len(groks) == 1:
-        return _event(name, groks[0]) or f"not {name}"
+    if len(steps_R) == 1:
+        return _event(name, grok) or f"not {name}"
     text = f"{name}: {np.isfinite(steps_R).sum():,} of {len(steps_R):,} runs"
     if np.isfinite(_median(steps_R)):
         text += f", median {_median(steps_R):,.0f}"
-        delay = _median(_or_infinity(g.delay for g in groks))
+        delay = _median(grok.delay_R)
         if name == "grokked" and np.isfinite(delay):
             text += f" (delay {delay:,.0f})"
     return text
 
 
 def _event(name, grok):
-    """Such as `grokked at 2,600 (delay 2,300)`; None if it did not happen."""
-    if name == "memorised":
-        return None if grok.memorised_step is None else f"memorised at {grok.memorised_step:,}"
-    if grok.grok_step is None:
-        return None
-    delay = "" if grok.delay is None else f" (delay {grok.delay:,})"
-    return f"grokked at {grok.grok_step:,}{delay}"
+    """Of one run, such as `grokked at 2,600 (delay 2,300)`; empty if it did not happen."""
+    (step,) = _milestones(grok)[name]
+    (delay,) = grok.delay_R
+    if np.isnan(step):
+        return ""
+    if name == "grokked" and np.isfinite(delay):
+        return f"grokked at {step:,.0f} (delay {delay:,.0f})"
+    return f"{name} at {step:,.0f}"
 
 
 def _name_milestones(axes, grok, last_step):
     """Writes along the two lines of one run what they are; what never came, at the right edge."""
-    for name, (step,) in _steps([grok]).items():
+    for name, (step,) in _milestones(grok).items():
         colour, _, height = MILESTONES[name]
         came = np.isfinite(step)
         text = _event(name, grok) or f"not {name} by {last_step:,}"
@@ -237,9 +221,9 @@ def _name_milestones(axes, grok, last_step):
         )
 
 
-def _draw_rugs(axes, groks):
+def _draw_rugs(axes, grok):
     """A tick per run and milestone along the upper edge; where many coincide it is darker."""
-    for name, steps_R in _steps(groks).items():
+    for name, steps_R in _milestones(grok).items():
         colour, (bottom, top), _ = MILESTONES[name]
         alpha = float(np.clip(4 / np.sqrt(len(steps_R)) - 0.1, 0.1, 0.8))
         look = dict(color=colour, alpha=alpha, lw=1.2, label=f"{name} steps")

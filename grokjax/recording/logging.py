@@ -1,14 +1,73 @@
-"""What a person sees while training: a progress bar on a terminal, lines elsewhere, a log file."""
+"""Metric logging: history, console, log file, curves, and who has grokked."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
+from ml_collections import ConfigDict
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from grokjax.recording.history import finite_median
+from grokjax.recording.history import History, RunTracker, finite_median
+from grokjax.recording.writers import Writer
+
+
+class MetricLogger:
+    """Takes the metrics of R runs as they come, and hands them to everything that records them."""
+
+    def __init__(
+        self,
+        history: History,
+        labels: Sequence[str],
+        config: ConfigDict,
+        console: "Console",
+        writers: Sequence[Writer],
+    ):
+        """Goes on from a history, which may be empty."""
+        self.history = history
+        self.tracker = RunTracker(len(labels), config.schedule, config.grok)
+        for step, metrics_R in history.evaluations():
+            self.tracker.update(step, metrics_R)
+        self._labels = labels
+        self._log_every = config.log_every or 1
+        self._console = console
+        self._writers = writers
+        self._pending = None
+
+    def log_text(self, text: str, step: int) -> None:
+        """Introduces what is going to be trained."""
+        self._console.say(text)
+        for writer in self._writers:
+            writer.write_texts(step, {"introduction": text})
+
+    def log_later(self, step: int, metrics_R: Mapping[str, Any]) -> None:
+        """Takes metrics that may still be computing, and logs those it took before."""
+        self.flush()
+        self._pending = (step, metrics_R)
+
+    def flush(self) -> None:
+        """Logs the metrics it took last; waits until they have been computed."""
+        if self._pending is not None:
+            step, metrics_R = self._pending
+            self._pending = None
+            self._log(step, jax.tree.map(np.asarray, metrics_R))
+
+    def _log(self, step, metrics_R):
+        self.history.append(step, metrics_R)
+        grokked_before_R = self.tracker.grokking.has_grokked_R
+        self.tracker.update(step, metrics_R)
+        grok = self.tracker.grokking
+        for r in np.flatnonzero(grok.has_grokked_R & ~grokked_before_R):
+            delay = f", after a delay of {grok.delay_R[r]:,.0f}" if grok.delay_R[r] > 0 else ""
+            self._console.say(f"{self._labels[r]} grokked at {grok.grok_R[r]:,.0f}{delay}", step)
+        if step % self._log_every == 0:
+            self._console.evaluated(step, metrics_R, grokked=int(grok.has_grokked_R.sum()))
+        self._console.describe(metrics_R)
+        for writer in self._writers:
+            writer.write_scalars(step, metrics_R)
 
 
 class Console(contextlib.AbstractContextManager):
