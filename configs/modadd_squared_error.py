@@ -1,4 +1,4 @@
-"""Addition mod 97 with the mean squared error to the one-hot answer.
+"""Addition mod 97 with the mean squared error to the one-hot class.
 
 Liu, Michaud & Tegmark, 2022, https://arxiv.org/abs/2210.01117, train this way.
 Expected: memorised at step 1,400, validation accuracy at 99 % at step 1,600 (seed 0).

@@ -2,7 +2,7 @@
 
 Addition mod 97 by one hidden layer of 128 on four embeddings of 128, AdamW with weight decay .01.
 
-* `random`: 80 % of all sums for training, with the five seeds, the network and the questions of
+* `random`: 80 % of all sums for training, with the five seeds, the network and the inputs of
   https://github.com/enerrio/grokking-mlp; loss in float64 as there, and in float32. The size
   `paper` has its 20,000 epochs, 300,000 steps.
 * `held_out`: the sums 1 and 2, and the sums 0 to 19, are in no training example.

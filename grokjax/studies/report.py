@@ -79,7 +79,7 @@ def table(rows: list[Row], without: str | None = None) -> str:
     shown = []
     for row in rows:
         name = f"{row['part']}/{row['arm']}" if row.get("part") else row["arm"]
-        shown.append(row | dict.fromkeys(left_out) | {"arm": name})  # empty columns are not shown
+        shown.append(row | dict.fromkeys(left_out, "") | {"arm": name})  # empty: not shown
     return markdown(shown)
 
 
