@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from grokjax.studies import report
@@ -62,10 +63,9 @@ def copy(tmp_path):
     (folder / "tables").mkdir(parents=True)
     lines = (EXPERIMENTS / "tables/l1_grokfast_division.csv").read_text().splitlines(keepends=True)
     (folder / "tables/toy_part.csv").write_text("".join(lines[:3]))
-    text = (
-        "Prose.\n\n<!-- table: toy_part.csv -->\n<!-- end -->\n\n![](pictures/toy_part_curve.png)\n"
-    )
-    (folder / "README.md").write_text(text)
+    block = "<!-- table: toy_part.csv -->\n<!-- end -->"
+    picture = "![](pictures/toy_part_comparison.png)"
+    (folder / "README.md").write_text(f"Prose.\n\n{block}\n\n{picture}\n")
     return folder
 
 
@@ -83,6 +83,11 @@ def test_the_committed_tables_are_those_of_the_csv_files(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "|" not in prose(emptied)
     assert "wrote 14 tables" in done.stdout
+    assert sorted(re.findall(r"drew .*/(\w+)\.png", done.stdout)) == [
+        "data_fraction_architectures_curve",
+        "data_fraction_sums_curve",
+        "hyperparameters_phase_phase",
+    ]
     assert (folder / "README.md").read_text() == README, "run python -m experiments report"
 
 
@@ -151,16 +156,16 @@ def test_tables_and_pictures_are_copied_from_results(copy, tmp_path, capsys):
     summary = (copy / "tables/toy_part.csv").read_text().replace("2200,1900,2400", "2300,1900,2400")
     (of_part / "summary.csv").write_text(summary)
     (of_part / "survival.png").write_bytes(b"not shown")
-    (of_part / "curve.png").write_bytes(b"new")
+    (of_part / "comparison.png").write_bytes(b"new")
     (copy / "pictures").mkdir()
     report.prepare(copy, tmp_path / "results")()
 
     assert "2,300 [1,900, 2,400]" in (copy / "README.md").read_text()
-    assert [path.name for path in (copy / "pictures").iterdir()] == ["toy_part_curve.png"]
-    assert (copy / "pictures/toy_part_curve.png").read_bytes() == b"new"
+    assert [path.name for path in (copy / "pictures").iterdir()] == ["toy_part_comparison.png"]
+    assert (copy / "pictures/toy_part_comparison.png").read_bytes() == b"new"
     assert "left as they are" not in capsys.readouterr().out
     report.prepare(copy, None)()
-    assert "left as they are: toy_part_curve.png" in capsys.readouterr().out
+    assert "left as they are: toy_part_comparison.png" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -186,3 +191,21 @@ def test_a_csv_of_something_else_is_an_error(copy):
 
     with pytest.raises(ValueError, match=r"toy_part\.csv lacks the column 'task'"):
         report.prepare(copy, None)
+
+
+def test_a_picture_of_medians_is_drawn_from_its_table(copy):
+    """The arms of a table are those of their histories, as far as such a picture shows them."""
+    shutil.copy(EXPERIMENTS / "tables/data_fraction_architectures.csv", copy / "tables/toy.csv")
+    text = (copy / "README.md").read_text()
+    (copy / "README.md").write_text(f"{text}\n![](pictures/toy_curve.png)\n")
+    (copy / "pictures").mkdir()
+    report.prepare(copy, None)()
+    arms = {arm.name: arm for arm in report.arms_of(report.read_csv(copy / "tables/toy.csv"))}
+    lstm = arms["lstm train_fraction=0.5"]
+
+    assert [path.name for path in (copy / "pictures").iterdir()] == ["toy_curve.png"]
+    assert (lstm.family, lstm.values) == ("lstm", {"train_fraction": 0.5})
+    np.testing.assert_equal(lstm.median, (np.nan, 3200, np.nan))
+    assert lstm.durations.event_observed_R.tolist() == [True, False, False]
+    assert lstm.history["step"].tolist() == [4000]
+    assert arms["transformer train_fraction=0.9"].history["step"].tolist() == [3500]

@@ -7,7 +7,7 @@ A folder of studies holds README.md, tables/ and pictures/. In the README a bloc
 
 is filled with that file of tables/; `<!-- table: FILE without COLUMN -->` leaves a column out.
 tables/l1_grokfast_division.csv was results/l1_grokfast/division/summary.csv, and the pictures are
-named alike.
+named alike. Pictures of medians over a grid are drawn from the table, others need the histories.
 """
 
 import csv
@@ -16,15 +16,33 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from grokjax.reading.pictures import grids, plots
 from grokjax.reading.rows import COLUMNS, Row, markdown
+from grokjax.reading.survival import Durations, Median
 from grokjax.recording.files import replacing
+from grokjax.recording.history import History
 
 TEXTS = ("part", "arm", "task", "compared_with")
 LEFT_OUT = ("share", "train_accuracy", "best_val_accuracy", "diverged", "collapses")
 OPENING = "<!-- table: "
 BLOCK = re.compile(r"<!-- table: (\S+\.csv)(?: without (\w+))? -->\n(?:\|.*\n|\n)*<!-- end -->")
 PICTURE = re.compile(r"\]\(pictures/(\S+\.png)\)")
+DRAWN = {("curve", 1): grids.curve, ("phase", 2): grids.phase}  # over so many entries
+
+
+class Arm(NamedTuple):
+    """What pictures of a grid show of an arm, from its row in a table."""
+
+    name: str
+    family: str
+    values: dict[str, Any]
+    median: Median
+    durations: Durations  # which runs grokked, but not when
+    history: History  # the last evaluation, of the median run
 
 
 def prepare(folder: Path, results: Path | None) -> Callable[[], None]:
@@ -63,6 +81,34 @@ def table(rows: list[Row], without: str | None = None) -> str:
         name = f"{row['part']}/{row['arm']}" if row.get("part") else row["arm"]
         shown.append(row | dict.fromkeys(left_out, "") | {"arm": name})  # empty: not shown
     return markdown(shown)
+
+
+def arms_of(rows: list[Row]) -> list[Arm]:
+    """The arms of a table whose rows have names such as `adamw weight_decay=1`."""
+    last_steps = {}  # of each family: its arms are columns of one history
+    for row in rows:
+        family = row["arm"].split(" ")[0]
+        last_steps[family] = max(row["steps"], last_steps.get(family, 0))
+    return [_arm(row, last_steps) for row in rows]
+
+
+def _arm(row, last_steps):
+    family, *entries = row["arm"].split(" ")
+    values = dict(entry.split("=") for entry in entries)
+    interval = (row["median_grok_step"], row["low"], row["high"])
+    followed_R = np.full(row["runs"], row["steps"], float)
+    last_evaluation = {
+        "step": np.array([last_steps[family]]),
+        "val_accuracy": np.array([[row["val_accuracy"]]], float),
+    }
+    return Arm(
+        name=row["arm"],
+        family=family,
+        values={name: float(value) for name, value in values.items()},
+        median=Median(*(np.nan if step is None else step for step in interval)),
+        durations=Durations(followed_R, np.arange(row["runs"]) < row["grokked"]),
+        history=History(last_evaluation),
+    )
 
 
 def _value(name, text):
@@ -118,5 +164,24 @@ def _write(folder, copies, pictures):
     with replacing(folder / "README.md") as path:
         path.write_text(text, encoding="utf-8")
     print(f"wrote {text.count(OPENING)} tables to {folder / 'README.md'}")
-    if kept := [name for name in pictures if folder / "pictures" / name not in copies]:
-        print(f"left as they are: {', '.join(kept)}")
+    left = [name for name in pictures if folder / "pictures" / name not in copies]
+    for name in _drawn(folder, left):
+        print(f"drew {folder / 'pictures' / name}")
+        left.remove(name)
+    if left:
+        print(f"left as they are: {', '.join(left)}")
+
+
+def _drawn(folder, pictures):
+    """Draws the pictures whose numbers are in a table; yields their names."""
+    for name in list(pictures):
+        study, _, kind = name.removesuffix(".png").rpartition("_")
+        table = folder / f"tables/{study}.csv"
+        if not table.is_file():
+            continue
+        arms = arms_of(read_csv(table))
+        draw = DRAWN.get((kind, len(arms[0].values)))
+        if draw:
+            with replacing(folder / "pictures" / name) as path:
+                plots.save(draw(arms, *arms[0].values), path)
+            yield name
