@@ -46,7 +46,6 @@ def test_the_examples_are_the_ones_expected():
 
 @pytest.mark.parametrize("optimizer", ["adamw", "soft_sign"])
 def test_a_task_a_model_and_an_optimizer_of_ones_own_train(examples, optimizer):
-    if optimizer == "soft_sign":
     config = grokjax.load(f"{examples}/configs/maximum.py:optimizer={optimizer}")
     config.task.size = 7
     config.model.width = 5
