@@ -95,7 +95,8 @@ def find(path: Path) -> list[Path]:
 
 def without_history(path: Path) -> list[Path]:
     """The folders that `find` leaves out because their training has not been evaluated yet."""
-    metadata, history = Results(path).metadata.name, Results(path).history.name
+    metadata = Results(path).metadata.name
+    history = Results(path).history.name
     files_of = dict(_walk(path))
     return sorted(f for f, files in files_of.items() if metadata in files and history not in files)
 
@@ -113,8 +114,8 @@ def names(folders: Sequence[Path]) -> dict[Path, str]:
     own = {}
     for length in itertools.count(1):
         ends = {folder: str(Path(*folder.parts[-length:])) for folder in folders}
-        times = collections.Counter(ends.values())
-        own |= {f: end for f, end in ends.items() if f not in own and times[end] == 1}
+        count = collections.Counter(ends.values())
+        own |= {f: end for f, end in ends.items() if f not in own and count[end] == 1}
         if len(own) == len(ends):
             return own
 
@@ -129,19 +130,20 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
     Raises:
         ValueError: if a file is missing or damaged, or the files are not of the same runs.
     """
-    results, family = Results(Path(folder)), name or Path(folder).resolve().name
+    results = Results(Path(folder))
+    family = name or Path(folder).resolve().name
     if not results.history.is_file():
         raise ValueError(_no_history(results.folder))
-    arrays, config = _arrays(results.history), _json(results.config)
+    arrays = _arrays(results.history)
+    config = _json(results.config)
     columns = _columns(results.folder, config, arrays.pop("label").tolist())
-    return [_arm(family, dict(key), config, arrays, r) for key, r in columns.items()]
-
-
-def _arm(family, values, config, arrays, columns):
-    """The arm of some columns of a folder's arrays."""
-    own = {n: array if n == "step" else array[:, columns] for n, array in arrays.items()}
-    name = f"{family} {label(values)}".strip()
-    return Arm(name, family, values, config, History(own))
+    arms = []
+    for key, runs in columns.items():
+        values = dict(key)
+        own = {n: array if n == "step" else array[:, runs] for n, array in arrays.items()}
+        own_name = f"{family} {label(values)}".strip()
+        arms.append(Arm(own_name, family, values, config, History(own)))
+    return arms
 
 
 def _columns(folder, config, labels):

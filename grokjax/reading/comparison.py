@@ -1,4 +1,4 @@
-"""What is left of a comparison: a table and pictures in a folder."""
+"""The folder of a comparison: its table and its pictures."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,8 +15,8 @@ MANY = 10  # more arms than this are a muddle; then each family is shown at one 
 PICTURE = re.compile(r"^!\[(.+\.png)\]\(\1\)$", re.MULTILINE)
 NOTES = """\
 Medians are Kaplan-Meier estimates over all runs: one that has not grokked, also because it has
-diverged, counts as one that was watched to the last step without it. `> 5,000` was not reached by
-step 5,000. Intervals are those of Brookmeyer and Crowley, 95 %; `none` is no bound, for want of
+diverged, counts as followed up to the last step without it. `> 5,000` was not reached by step
+5,000. Intervals are those of Brookmeyer and Crowley, 95 %; `none` is no bound, for want of
 runs, and with fewer than six they are rough. Delays are from memorising to grokking. The log-rank p
 compares with the arm of the first folder that has the same values, else with the first arm
 (`compared_with` in summary.csv), without regard to how many arms there are. Where training stops
@@ -29,9 +29,11 @@ def write(arms: Sequence[Arm], output: Path, title: str = "", note: str = "") ->
     if not arms:
         raise ValueError("there are no arms to compare; choose one folder of results or more")
     output.mkdir(parents=True, exist_ok=True)
-    summary, text = rows(arms), output / "summary.md"
+    summary = rows(arms)
+    text = output / "summary.md"
     before = PICTURE.findall(text.read_text(encoding="utf-8")) if text.exists() else []
-    table, pictures = tables(arms), []
+    table = tables(arms)
+    pictures = []
     write_csv(summary, output / "summary.csv")
     for name, figure in figures(arms, summary):
         with replacing(output / name) as path:
@@ -48,7 +50,8 @@ def write(arms: Sequence[Arm], output: Path, title: str = "", note: str = "") ->
 
 def tables(arms: Sequence[Arm]) -> str:
     """All arms for people, and where a family is a choice of settings, each at its best."""
-    table, best = markdown(rows(arms)), best_of_families(arms)
+    table = markdown(rows(arms))
+    best = best_of_families(arms)
     if 1 < len(best) < len(arms) and not _by_fraction(arms):
         table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
     return table

@@ -33,7 +33,7 @@ COLUMNS = {  # column -> what a person reads above it; "" is shown within anothe
     "collapses": "collapsed after",  # runs, not times
     "log_rank_p": "log-rank p",
     "compared_with": "",  # the arm that the log-rank p is for
-    "steps": "",  # the last step watched
+    "steps": "",  # the last step that a run was followed up to
 }
 TEXTS = ("arm", "task")
 PERCENT = ("share", "train_accuracy", "val_accuracy", "best_val_accuracy")
@@ -47,7 +47,8 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
     folder has an arm with these very values, with that; it is that of one comparison, whatever
     their number. Arms of other tasks are not compared.
     """
-    table, known = [], {}
+    table = []
+    known = {}  # {(name, task): (arm, durations)} of the rows before
     for arm in arms:
         for task in ["", *arm.trained_tasks]:
             grok = arm.grokking_of(task) if task else arm.grokking
@@ -70,12 +71,12 @@ def _reference(arm, task, known):
 
 
 def _is_alike(a, b):
-    """Have two arms the same task? Else nothing is learnt from comparing them."""
+    """Have two arms the same task, or is the first a mixture?"""
     return a.config.get("task") == b.config.get("task") or bool(a.history.groups)
 
 
 def best_of_families(arms: Sequence[Arm]) -> list[Arm]:
-    """Of each family the arm with the smallest median, then largest share, then best accuracy."""
+    """Of each family the arm with the smallest median, then most grokked, then best accuracy."""
 
     def rank(arm):
         median = np.nan_to_num(arm.median.median, nan=np.inf)
@@ -93,7 +94,8 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
         writer = csv.DictWriter(file, [*own, *COLUMNS])
         writer.writeheader()
         for row in rows:
-            writer.writerow({name: _plain(value) for name, value in row.items()})
+            numbers = {n: f"{x:.6g}" for n, x in row.items() if isinstance(x, float)}
+            writer.writerow(row | numbers)
 
 
 def columns(rows: Sequence[Row]) -> dict[str, list[str]]:
@@ -103,8 +105,14 @@ def columns(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table for people."""
-    padded = [_column(name, texts) for name, texts in columns(rows).items()]
+    """The table for people: numbers are set to the right, all cells of a column equally wide."""
+    padded = []
+    for name, texts in columns(rows).items():
+        width = max(3, *map(len, (COLUMNS[name], *texts)))
+        left = name in TEXTS
+        rule = "-" * width if left else "-" * (width - 1) + ":"
+        cells = [f"{text:{'<' if left else '>'}{width}}" for text in (COLUMNS[name], *texts)]
+        padded.append([cells[0], rule, *cells[1:]])
     return "".join(f"| {' | '.join(line)} |\n" for line in zip(*padded, strict=True))
 
 
@@ -137,20 +145,6 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
     }
 
 
-def _plain(value):
-    """For a file: numbers without digits that mean nothing."""
-    return f"{value:.6g}" if isinstance(value, float) else value
-
-
-def _column(name: str, texts: Sequence[str]) -> list[str]:
-    """The lines of one column, equally wide: its header, a rule that says how it is set, texts."""
-    width = max(3, *map(len, (COLUMNS[name], *texts)))
-    side, rule = str.rjust, "-" * (width - 1) + ":"
-    if name in TEXTS:
-        side, rule = str.ljust, "-" * width
-    return [side(COLUMNS[name], width), rule, *(side(text, width) for text in texts)]
-
-
 def _shown(name: str, row: Row) -> str:
     """For people: `2,100 [1,900, > 5,000]`, `99.34%`, `< 0.001`."""
     value = row[name]
@@ -178,5 +172,5 @@ def _interval(row: Row) -> str:
 
 
 def _never(row: Row) -> str:
-    """What had not come by the last step watched."""
+    """What had not come by the last step."""
     return f"> {row['steps']:,}" if row.get("steps") else "not reached"

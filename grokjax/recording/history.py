@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-S3_THRESHOLD, S3_GAP = 0.95, 1000  # steps
+S3_THRESHOLD = 0.95
+S3_GAP = 1000  # steps
 
 
 class History:
@@ -75,7 +76,9 @@ class Grokking(NamedTuple):
 class GrokkingTracker:
     """The grokking criterion for R runs, one evaluation after the other, at constant cost."""
 
-    def __init__(self, num_runs: int, threshold=0.99, count: int = 3, rule: str = "sustained"):
+    def __init__(
+        self, num_runs: int, threshold: float = 0.99, count: int = 3, rule: str = "sustained"
+    ):
         """Takes the section `grok` of a config."""
         self._needs_gap = rule == "s3"
         self._threshold = S3_THRESHOLD if self._needs_gap else threshold

@@ -75,7 +75,8 @@ def _overall(arrays, grok, seconds):
 
 def summary_text(summary: Mapping[str, Any]) -> str:
     """The summary as lines for people."""
-    overall, runs = summary["overall"], summary["runs"]
+    overall = summary["overall"]
+    runs = summary["runs"]
     lines = [_line(run) for run in runs[:20]]
     if len(runs) > len(lines):
         lines.append(f"... and {len(runs) - len(lines)} more runs, all in summary.json")
@@ -101,7 +102,7 @@ def _line(run):
 
 def _found(run, steps=None):
     if run["train_accuracy"] is None and not run.get("diverged"):
-        return "has no share"
+        return "no training examples"
     memorised = run["memorised_step"]
     found = ["not memorised" if memorised is None else f"memorised at {memorised:,}"]
     if run["grok_step"] is None:

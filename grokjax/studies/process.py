@@ -35,8 +35,10 @@ class ArmProcess:
 
     def __init__(self, config_file: str, config: ConfigDict, folder: Path, flags: Sequence[str]):
         """Takes what `grokjax.train` is to be given: the config, where, and further flags."""
-        self.results, self.config = Results(folder), config
-        self._lock, self.output = Lock(folder / "study.lock"), folder / "output.log"
+        self.results = Results(folder)
+        self.config = config
+        self.output = folder / "output.log"
+        self._lock = Lock(folder / "study.lock")
         self._command = [sys.executable, "-m", "grokjax.train", f"--config={config_file}"]
         self._command += [f"--workdir={folder}", f"--parent={os.getpid()}", *flags]
 
@@ -62,17 +64,18 @@ class ArmProcess:
 
     def progress(self) -> Progress:
         """What the folder shows at this moment; nothing in it is changed."""
-        results, status = self.results, self.results.status() or self._shards() or "waiting"
+        results = self.results
+        status = results.status() or self._shards() or "waiting"
         if status == "running" and not results.lock.is_held():  # its process is gone
             status = "interrupted"
         try:
             history = History.load(results.history)
-            grok = grokking(history, **self.config.grok)
+            has_grokked_R = grokking(history, **self.config.grok).has_grokked_R
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # there is none yet
             return Progress(status, 0, 0, 0, results.seconds())
-        grokked_R = grok.has_grokked_R
         step = int(history["step"][-1])
-        return Progress(status, step, grokked_R.size, int(grokked_R.sum()), results.seconds())
+        grokked = int(has_grokked_R.sum())
+        return Progress(status, step, has_grokked_R.size, grokked, results.seconds())
 
     def _shards(self):
         """Where the runs are trained apart: how many shards of how many are finished."""

@@ -7,9 +7,9 @@ https://arxiv.org/abs/2201.02177, saw it by t-SNE in the weights of the readout;
 https://arxiv.org/abs/2205.10343, in the principal components of the embeddings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.animation import PillowWriter
@@ -30,7 +30,7 @@ class Projection(NamedTuple):
     share_2: np.ndarray | None  # None where axes have no meaning
 
 
-def table(params, num_tokens: int) -> np.ndarray:
+def table(params: Mapping[str, Any], num_tokens: int) -> np.ndarray:
     """[V, D]: the embeddings of the first tokens, which in most tasks are the numbers.
 
     Raises:
@@ -48,7 +48,8 @@ def pca(x_VxD: np.ndarray) -> Projection:
     """The first two principal components, and the share of the variance in each."""
     centred_VxD = x_VxD - x_VxD.mean(axis=0)
     u_VxI, size_I, _ = np.linalg.svd(centred_VxD, full_matrices=False)
-    points_Vx2, share_2 = np.zeros((len(x_VxD), 2)), np.zeros(2)
+    points_Vx2 = np.zeros((len(x_VxD), 2))
+    share_2 = np.zeros(2)
     found = min(2, size_I.size)  # one component is all that one dimension has
     points_Vx2[:, :found] = (u_VxI * size_I)[:, :found]
     share_2[:found] = (size_I**2)[:found] / max((size_I**2).sum(), np.finfo(float).tiny)
@@ -143,7 +144,7 @@ def _draw(axes, points_Vx2, title):
     style.dress(axes, title)
     axes.set_aspect("equal", adjustable="datalim")
     number_V = np.arange(len(points_Vx2))
-    look = dict(s=70, lw=0, cmap=COLOURS, vmin=0, vmax=len(points_Vx2))
-    axes.scatter(*points_Vx2.T, c=number_V, **look)
+    kwargs = dict(s=70, lw=0, cmap=COLOURS, vmin=0, vmax=len(points_Vx2))
+    axes.scatter(*points_Vx2.T, c=number_V, **kwargs)
     for number, place in enumerate(points_Vx2):
         axes.annotate(str(number), place, (0, 7), textcoords="offset points", ha="center", size=7)

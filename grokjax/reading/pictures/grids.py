@@ -42,18 +42,19 @@ def curve(arms: Sequence[Arm], x: str, best: bool = False) -> Figure:
 
     A line per family, and per value of any other entry that varies in it. Steps have their
     95 % interval, accuracies the quartiles over the runs. An open triangle is an arm of
-    which less than half grokked, at the step to which it was watched.
+    which less than half grokked, at the last step.
     """
     figure = Figure(figsize=(10, 5), layout="constrained")
-    axes, entries = figure.subplots(), {}
+    axes = figure.subplots()
+    entries = {}
     lines = _lines(arms, x)
     style.dress(axes, "Best validation accuracy" if best else "Median steps to grok")
     for number, (name, points) in enumerate(lines.items()):
-        # lines stand a little apart, so that their whiskers can be told apart
+        # lines are shifted a little, so that their whiskers do not overlap
         shift = ScaledTranslation((number - (len(lines) - 1) / 2) / 12, 0, figure.dpi_scale_trans)
         draw = _draw_best if best else _draw_medians
-        look = charts.look(number) | {"transform": axes.transData + shift}
-        entries[name] = (draw(axes, points, look),)
+        kwargs = charts.line_kwargs(number) | {"transform": axes.transData + shift}
+        entries[name] = (draw(axes, points, kwargs),)
     style.value_axis(axes, [value for points in lines.values() for value, _ in points], x)
     style.wide_legend(figure, entries | (_finish_best if best else _finish_medians)(axes, arms))
     return figure
@@ -61,7 +62,7 @@ def curve(arms: Sequence[Arm], x: str, best: bool = False) -> Figure:
 
 def _grid(arms, x, y):
     """{(column, row): arm}, and the values of the columns and of the rows in their order."""
-    charts.looks(arms)
+    charts.styled(arms)
     for arm in arms:
         _check_entries(arm, x, y)
     columns, rows = (style.in_order(arm.values[entry] for arm in arms) for entry in (x, y))
@@ -87,7 +88,7 @@ def _check_entries(arm, *entries):
 def _lines(arms, x):
     """{name: [(value of x, arm)] in the order of x}: a line per family and other values."""
     lines = {}
-    for arm, _ in charts.looks(arms):
+    for arm, _ in charts.styled(arms):
         _check_entries(arm, x)
         if isinstance(arm.values[x], str):
             raise ValueError(f"{x} is {arm.values[x]!r} in {arm.name}; choose an entry of numbers")
@@ -96,18 +97,18 @@ def _lines(arms, x):
     return {name: sorted(points, key=lambda p: p[0]) for name, points in lines.items()}
 
 
-def _draw_best(axes, points, look):
+def _draw_best(axes, points, kwargs):
     """The best validation accuracy of each arm's runs, as median and quartiles; the line."""
     best = [np.fmax.reduce(arm.history["val_accuracy"]) for _, arm in points]
     low_P, median_P, high_P = style.quantiles(best)[1:4]
     x_P = np.array([value for value, _ in points])
-    axes.vlines(x_P, low_P, high_P, lw=1.4, color=look["color"], transform=look["transform"])
-    return axes.plot(x_P, median_P, marker="o", markersize=6, lw=1.8, **look)[0]
+    axes.vlines(x_P, low_P, high_P, lw=1.4, color=kwargs["color"], transform=kwargs["transform"])
+    return axes.plot(x_P, median_P, marker="o", markersize=6, lw=1.8, **kwargs)[0]
 
 
-def _draw_medians(axes, points, look):
+def _draw_medians(axes, points, kwargs):
     """Median steps with their interval, open triangles for those not reached; the line."""
-    mark = dict(color=look["color"], transform=look["transform"])
+    mark = dict(color=kwargs["color"], transform=kwargs["transform"])
     for x, arm in points:
         median, low, high = arm.median
         last = arm.history["step"][-1]
@@ -124,7 +125,7 @@ def _draw_medians(axes, points, look):
                 style.arrow(axes, (x, end), (0, 16 * side), **mark)
     x_P = [x for x, _ in points]
     median_P = [arm.median.median for _, arm in points]
-    return axes.plot(x_P, median_P, marker="o", markersize=6, lw=1.8, **look)[0]
+    return axes.plot(x_P, median_P, marker="o", markersize=6, lw=1.8, **kwargs)[0]
 
 
 def _finish_best(axes, arms):
@@ -143,5 +144,5 @@ def _finish_medians(axes, arms):
     axes.set_ylim(top=high * (high / low) ** 0.05)  # room for the arrows
     marks = {"median, 95 % interval": style.key("o", ls="-")}
     if any(np.isnan(arm.median.median) for arm in arms):
-        marks["less than half had grokked when last watched"] = style.key("^", mfc="none")
+        marks["less than half had grokked by the last evaluation"] = style.key("^", mfc="none")
     return marks

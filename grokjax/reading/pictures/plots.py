@@ -21,7 +21,7 @@ __all__ = ["accuracy", "loss", "overview", "save"]
 COLOURS = {"train": style.VERMILION, "val": style.BLUE}
 NAMES = {"train": "training", "val": "validation"}
 TASK_COLOURS = (style.GREEN, style.PURPLE, style.ORANGE, style.SKY, style.BLACK, style.YELLOW)
-# per milestone: colour, and where its rug and its text stand (fractions of the axes' height)
+# per milestone: colour, and where its rug and its text are (fractions of the axes' height)
 MILESTONES = {
     "memorised": (COLOURS["train"], (0.955, 0.99), 0.97),
     "grokked": (COLOURS["val"], (0.91, 0.945), 0.48),
@@ -123,9 +123,9 @@ def _dress(axes, step_E, title):
 def _facts_panel(axes, facts):
     """Two columns of text, as wide as they need to be."""
     axes.axis("off")
-    look = dict(size=10, linespacing=1.6, parse_math=False)
+    kwargs = dict(size=10, linespacing=1.6, parse_math=False)
     columns = [
-        TextArea("\n".join(lines), textprops=look | {"color": colour})
+        TextArea("\n".join(lines), textprops=kwargs | {"color": colour})
         for lines, colour in ((facts.keys(), GREY), (facts.values(), INK))
     ]
     table = HPacker(children=columns, sep=12, align="top")
@@ -138,14 +138,17 @@ def _draw_bands(axes, history, bands_QxE):
     """Draws median, quartiles and range of each split; returns their legend."""
     step_E = np.asarray(history["step"])
     num_runs = np.shape(history["train_accuracy"])[1]
-    entries, ranges, quartiles = {}, [], []
+    entries = {}
+    ranges = []
+    quartiles = []
     for split, (low_E, first_E, median_E, third_E, high_E) in bands_QxE.items():
-        name, look = NAMES[split], dict(color=COLOURS[split], zorder=2)
+        name = NAMES[split]
+        kwargs = dict(color=COLOURS[split], zorder=2)
         if num_runs > 1:
-            band = functools.partial(style.draw_band, axes, step_E, **look)
+            band = functools.partial(style.draw_band, axes, step_E, **kwargs)
             ranges.append(band(low_E, high_E, alpha=0.13, label=f"{name} range"))
             quartiles.append(band(first_E, third_E, alpha=0.3, label=f"{name} quartiles"))
-        line = style.draw_line(axes, step_E, median_E, label=name, **look)
+        line = style.draw_line(axes, step_E, median_E, label=name, **kwargs)
         entries[f"{name}, median" if num_runs > 1 else name] = (line,)
     if num_runs > 1:
         entries[f"quartiles of {num_runs:,} runs"] = tuple(quartiles)
@@ -169,8 +172,8 @@ def _draw_milestones(axes, grok):
     entries = {}
     for name, steps_R in _milestones(grok).items() if grok else ():
         # a median that is NaN has no place on the axis, but its entry says so
-        look = dict(color=MILESTONES[name][0], lw=1.2, ls=(0, (4, 3)), zorder=1.5)
-        line = axes.axvline(_median(steps_R), label=name, **look)
+        kwargs = dict(color=MILESTONES[name][0], lw=1.2, ls=(0, (4, 3)), zorder=1.5)
+        line = axes.axvline(_median(steps_R), label=name, **kwargs)
         entries[_summary(name, steps_R, grok)] = (line,)
     return entries
 
@@ -226,6 +229,6 @@ def _draw_rugs(axes, grok):
     for name, steps_R in _milestones(grok).items():
         colour, (bottom, top), _ = MILESTONES[name]
         alpha = float(np.clip(4 / np.sqrt(len(steps_R)) - 0.1, 0.1, 0.8))
-        look = dict(color=colour, alpha=alpha, lw=1.2, label=f"{name} steps")
+        kwargs = dict(color=colour, alpha=alpha, lw=1.2, label=f"{name} steps")
         there = steps_R[np.isfinite(steps_R)]
-        axes.vlines(there, bottom, top, transform=axes.get_xaxis_transform(), **look)
+        axes.vlines(there, bottom, top, transform=axes.get_xaxis_transform(), **kwargs)

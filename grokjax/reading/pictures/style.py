@@ -5,12 +5,17 @@ display and leaves a program's other pictures alone. Shape letters: E evaluation
 Q quantiles.
 """
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
+from matplotlib.collections import Collection
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
@@ -33,8 +38,12 @@ LINES = ("-", "--", ":", "-.")
 INK, GREY, RULE = "#222222", "#666666", "#E4E4E4"
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
+Value = float | str  # of an entry of `config.runs`
+Cells = Mapping[tuple[int, int], tuple[float, str]]  # (column, row): number, text if it is NaN
+Entries = Mapping[str, tuple[Artist, ...]]  # of a legend
 
-def dress(axes, title: str) -> None:
+
+def dress(axes: Axes, title: str) -> None:
     """Title, ticks, grid and spines. Set here and not in rcParams, which ticks would read later."""
     axes.set_title(title, loc="left", size=12, color=INK, weight="bold")
     axes.tick_params(which="both", labelsize=10, color=RULE, labelcolor=INK)
@@ -44,7 +53,7 @@ def dress(axes, title: str) -> None:
     axes.spines[["left", "bottom"]].set_color("#AAAAAA")
 
 
-def step_axis(axes, step_E, which: str = "x", label: str = "step") -> None:
+def step_axis(axes: Axes, step_E: Sequence[float], which: str = "x", label: str = "step") -> None:
     """A logarithmic `x` or `y` axis from the first step after 0 to the last."""
     low, high = step_limits(step_E)
     axes.set(**{f"{which}lim": (low, high), f"{which}scale": "log"})
@@ -55,25 +64,27 @@ def step_axis(axes, step_E, which: str = "x", label: str = "step") -> None:
     axis.set_minor_formatter("")
 
 
-def step_limits(step_E) -> tuple[float, float]:
+def step_limits(step_E: Sequence[float]) -> tuple[float, float]:
     """From the first step after 0 to the last, and a little room on both sides."""
-    low, high = np.min(step_E, where=np.greater(step_E, 0), initial=np.max(step_E)), np.max(step_E)
+    high = np.max(step_E)
+    low = np.min(step_E, where=np.greater(step_E, 0), initial=high)
     if low == high:
         return max(low, 1) / 2, max(high, 1) * 2
     room = (high / low) ** 0.02
     return low / room, high * room
 
 
-def percent_axis(axes) -> None:
+def percent_axis(axes: Axes) -> None:
     """A y axis from 0 % to 100 % for shares from 0 to 1."""
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.set_yticks(np.linspace(0, 1, 6))
     axes.set_ylim(-0.03, 1.03)
 
 
-def value_axis(axes, values, name):
+def value_axis(axes: Axes, values: Sequence[float], name: str) -> None:
     """A linear axis, or a logarithmic one for values of several magnitudes, with their ticks."""
-    low, high = min(values), max(values)
+    low = min(values)
+    high = max(values)
     logarithmic = low > 0 and high > 20 * low
     if logarithmic:
         axes.set_xscale("log")
@@ -89,7 +100,9 @@ def value_axis(axes, values, name):
     axes.xaxis.set_label_text(name.replace("_", " "), size=11, color=INK)
 
 
-def dress_grid(axes, title, columns, rows, x, y):
+def dress_grid(
+    axes: Axes, title: str, columns: Sequence[Value], rows: Sequence[Value], x: str, y: str
+) -> None:
     """An axis with a place for each value, however far apart they are."""
     dress(axes, title)
     axes.grid(visible=False)
@@ -101,22 +114,22 @@ def dress_grid(axes, title, columns, rows, x, y):
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-0.5, len(rows) - 0.5))
 
 
-def short(value) -> str:
+def short(value: Value) -> str:
     """A value of `config.runs` as an axis shows it."""
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def in_order(values) -> list:
+def in_order(values: Iterable[Value]) -> list[Value]:
     """The distinct ones: numbers by size, then words."""
     return sorted(set(values), key=lambda value: (isinstance(value, str), value))
 
 
-def quantiles(values_ExR) -> np.ndarray:
+def quantiles(values_ExR: np.ndarray) -> np.ndarray:
     """`QUANTILES` over the runs [Q, E], of the finite values; NaN where there are none."""
     return np.stack([finite_quantiles(row_R, QUANTILES) for row_R in values_ExR], axis=1)
 
 
-def loss_axis(axes, bands_QxE, scale: str) -> None:
+def loss_axis(axes: Axes, bands_QxE: Iterable[np.ndarray], scale: str) -> None:
     """A `linear` or `log` y axis for `quantiles` of several losses.
 
     It shows all quartiles, and of the range what does not make them unreadably small.
@@ -128,7 +141,8 @@ def loss_axis(axes, bands_QxE, scale: str) -> None:
 
 def _loss_limits(bands_QxE, scale):
     low_E, first_E, _, third_E, high_E = np.nan_to_num(bands_QxE)
-    largest, tallest = high_E.max(), third_E.max()
+    largest = high_E.max()
+    tallest = third_E.max()
     if scale == "linear":
         top = 1.05 * min(largest, 2 * tallest) or 1.0
         return -0.02 * top, top  # a loss of 0 stays off the edge
@@ -138,35 +152,45 @@ def _loss_limits(bands_QxE, scale):
     return max(smallest, lowest / 10) / 1.5, min(largest, tallest * 10) * 1.5
 
 
-def draw_line(axes, step_E, values_E, **look):
-    """A line, with dots where finite values stand alone; returns it."""
-    (line,) = axes.plot(step_E, values_E, lw=1.8, **look)
+def draw_line(axes: Axes, step_E: np.ndarray, values_E: np.ndarray, **kwargs: Any) -> Line2D:
+    """A line, with dots at finite values without a finite neighbour; returns it."""
+    (line,) = axes.plot(step_E, values_E, lw=1.8, **kwargs)
     if alone := _alone(values_E):
         line.set(marker="o", markersize=5, markevery=alone)
     return line
 
 
-def draw_band(axes, step_E, low_E, high_E, **look):
+def draw_band(
+    axes: Axes, step_E: np.ndarray, low_E: np.ndarray, high_E: np.ndarray, **kwargs: Any
+) -> Collection:
     """The area between two lines; returns it."""
     # a band needs two steps to have an area
     reach_E = step_E if len(step_E) > 1 else step_E * np.array([0.98, 1.02])
-    return axes.fill_between(reach_E, low_E, high_E, lw=0, **look)
+    return axes.fill_between(reach_E, low_E, high_E, lw=0, **kwargs)
 
 
-def draw_marks(axes, x_R, y_R, label, **look):
+def draw_marks(axes: Axes, x_R: np.ndarray, y_R: np.ndarray, label: str, **kwargs: Any) -> None:
     """Marks that an edge does not cut, if there are any: a layout takes none for one at (0, 0)."""
     if len(x_R):
-        axes.plot(x_R, y_R, clip_on=False, ls="none", label=label, **dict(markersize=5) | look)
+        axes.plot(x_R, y_R, clip_on=False, ls="none", label=label, **dict(markersize=5) | kwargs)
 
 
-def arrow(axes, start, offset, color, transform="data"):
-    """From a point of the axes into a direction (points): it goes on, nobody knows how far."""
+def arrow(
+    axes: Axes,
+    start: tuple[float, float],
+    offset: tuple[float, float],
+    color: str,
+    transform: Any = "data",
+) -> None:
+    """From a point of the axes into a direction (points), where an interval has no bound."""
     line = dict(arrowstyle="<-", color=color, shrinkA=0, shrinkB=0, lw=1.4)
     place = dict(xy=start, xycoords=transform, annotation_clip=False)
     axes.annotate("", xytext=offset, textcoords="offset points", arrowprops=line, **place)
 
 
-def draw_cells(axes, cells, norm, colours, write):
+def draw_cells(
+    axes: Axes, cells: Cells, norm: Normalize, colours: str, write: Callable[[float], str]
+) -> None:
     """A coloured cell for every number, with its text; a hatched one for what is none.
 
     Args:
@@ -186,17 +210,18 @@ def draw_cells(axes, cells, norm, colours, write):
             text.set_bbox(dict(fc="#EEEEEE", ec="none", pad=1.5))
     if any(np.isfinite(number) for number, _ in cells.values()):
         ticks = LogLocator(subs=(1, 2, 5)) if isinstance(norm, LogNorm) else None
-        look = dict(ticks=ticks, format=lambda number, _: write(number))
-        bar = axes.figure.colorbar(ScalarMappable(norm, colours), ax=axes, **look)
+        kwargs = dict(ticks=ticks, format=lambda number, _: write(number))
+        bar = axes.figure.colorbar(ScalarMappable(norm, colours), ax=axes, **kwargs)
         bar.ax.tick_params(which="both", labelsize=10, color=RULE, labelcolor=INK)
         bar.ax.yaxis.set_minor_formatter(NullFormatter())
         bar.outline.set_visible(False)
 
 
-def step_norm(cells):
+def step_norm(cells: Cells) -> LogNorm:
     """Logarithmic colours for the steps of `cells`."""
     steps = [step for step, _ in cells.values() if np.isfinite(step) and step > 0]
-    low, high = min(steps, default=1), max(steps, default=1)
+    low = min(steps, default=1)
+    high = max(steps, default=1)
     return LogNorm(low, high) if low < high else LogNorm(low / 2, high * 2)
 
 
@@ -206,7 +231,7 @@ def _alone(values_E):
     return list(np.flatnonzero(finite_E[1:-1] & ~finite_E[:-2] & ~finite_E[2:]))
 
 
-def legend(figure: Figure, entries, columns: int | None = None) -> None:
+def legend(figure: Figure, entries: Entries, columns: int | None = None) -> None:
     """A legend {label: artists} below the panels, where it covers nothing.
 
     Args:
@@ -224,7 +249,7 @@ def legend(figure: Figure, entries, columns: int | None = None) -> None:
     )
 
 
-def wide_legend(figure: Figure, entries) -> None:
+def wide_legend(figure: Figure, entries: Entries) -> None:
     """`legend` of long labels, in a figure that becomes so much taller that panels keep their size.
 
     As many columns as the longest label leaves room for.
@@ -235,12 +260,12 @@ def wide_legend(figure: Figure, entries) -> None:
     legend(figure, entries, columns)
 
 
-def key(marker, ls="none", **look):
+def key(marker: str, ls: str = "none", **kwargs: Any) -> tuple[Artist]:
     """An entry of the legend for a mark that all arms have in their own colours."""
-    return (Line2D([], [], marker=marker, ls=ls, **dict(color=GREY, markersize=6) | look),)
+    return (Line2D([], [], marker=marker, ls=ls, **dict(color=GREY, markersize=6) | kwargs),)
 
 
-def patch_key() -> tuple:
+def patch_key() -> tuple[Artist]:
     """An entry of the legend for the areas that all arms have in their own colours."""
     return (Patch(color=GREY, alpha=0.25, lw=0),)
 
