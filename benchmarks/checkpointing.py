@@ -35,13 +35,9 @@ from grokjax.running import command_line
 from grokjax.running.options import Options
 from grokjax.train import train_from
 
-STEPS = 1000  # with ten evaluations and a checkpoint, by default
-ROUNDS = 3
-RUNS = (1, 8)
-
 
 def measure(
-    config: ConfigDict, *, steps: int = STEPS, rounds: int = ROUNDS, runs: Sequence[int] = RUNS
+    config: ConfigDict, *, steps: int = 1000, rounds: int = 3, runs: Sequence[int] = (1, 8)
 ) -> dict[str, dict]:
     """{name: row of seconds} for each number of runs.
 

@@ -133,12 +133,9 @@ def device() -> str:
     if kind != "cpu":
         return kind
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{cores} cores, {models[0] if models else platform.processor() or platform.machine()}"
+    info = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
+    model = re.search(r"model name\s*: (.*)", info)
+    return f"{cores} cores, {model[1] if model else platform.processor() or platform.machine()}"
 
 
 def _commit():

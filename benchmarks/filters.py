@@ -25,18 +25,15 @@ from benchmarks.problem import Problem, make_problem, setup, state_shapes, trace
 from benchmarks.step_time import grokjax_runs
 from grokjax.running.memory import available
 
-STEPS = 20
-ROUNDS = 7
-WINDOWS = (10, 100, 1000)
 COPIES = 4  # of what a filter keeps must fit into memory: in either framework, and copies
 
 
 def measure(
     config: ConfigDict,
     *,
-    steps: int = STEPS,
-    rounds: int = ROUNDS,
-    windows: Sequence[int] = WINDOWS,
+    steps: int = 20,
+    rounds: int = 7,
+    windows: Sequence[int] = (10, 100, 1000),
 ) -> dict[str, dict]:
     """Times AdamW alone and behind every filter; {name: row} as `harness.compare` gives them.
 

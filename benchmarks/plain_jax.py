@@ -55,7 +55,7 @@ def make_model(problem: Problem) -> nn.Module:
 
 def weights(problem: Problem) -> Mapping:
     """grokjax's weights as the model has them."""
-    return plain_models.rename(problem.model)(problem.params, problem.architecture)
+    return plain_models.rename(problem.model, problem.params, problem.architecture)
 
 
 def adamw(hparams: Mapping[str, float]) -> optax.GradientTransformation:

@@ -6,7 +6,7 @@ weights, norms and the residual stream stay float32, as under PyTorch's autocast
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -130,19 +130,18 @@ def _embedding(*shape):
     return nn.initializers.normal(1.0), shape
 
 
-def rename(model: str) -> Callable[[Mapping, Mapping], Mapping]:
-    """(grokjax's weights, architecture) -> the same weights under the names in `MODELS`."""
-    return {"mlp": number_layers, "lstm": _as_they_are}.get(model, _split_heads)
+def rename(model: str, params: Mapping, architecture: Mapping) -> Mapping:
+    """grokjax's weights under the names and in the shapes that they have in `MODELS`."""
+    if model == "lstm":
+        return params
+    if model == "mlp":
+        return number_layers(params)
+    return _split_heads(params, architecture["num_heads"])
 
 
-def _as_they_are(params, architecture):
-    del architecture
-    return params
-
-
-def _split_heads(params, architecture):
+def _split_heads(params, num_heads):
     """Flax shapes the projections of an attention [D, H, K] and [H, K, D]."""
-    heads = (architecture["num_heads"], -1)
+    heads = (num_heads, -1)
     params = dict(params)
     for name in [name for name in params if name.startswith("block_")]:
         attention = projections(params[name]["attention"])
@@ -167,8 +166,7 @@ def projections(attention: Mapping) -> dict:
     }
 
 
-def number_layers(params: Mapping, architecture: Mapping) -> dict:
+def number_layers(params: Mapping) -> dict:
     """An MLP's weights with its first layer a layer like the others."""
-    del architecture
     layers = {name: layer for name, layer in params.items() if not name.endswith("_0")}
     return {"hidden_0": {"kernel": params["kernel_0"], "bias": params["bias_0"]}, **layers}

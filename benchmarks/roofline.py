@@ -27,20 +27,11 @@ from benchmarks.harness import Implementation, markdown
 from benchmarks.problem import setup, trace_step
 from benchmarks.step_time import grokjax_runs
 
-STEPS = 9  # an epoch of division mod 97
-ROUNDS = 7
-SQUARE = 2048
-MEGABYTES = 256
 BY_HAND = "transformer"  # the model whose arithmetic is known as a formula
 
 
 def measure(
-    config: ConfigDict,
-    *,
-    steps: int = STEPS,
-    rounds: int = ROUNDS,
-    square: int = SQUARE,
-    megabytes: int = MEGABYTES,
+    config: ConfigDict, *, steps: int = 9, rounds: int = 7, square: int = 2048, megabytes: int = 256
 ) -> dict[str, dict]:
     """The step and the ceilings as timed, its arithmetic, and what follows from them.
 

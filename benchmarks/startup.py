@@ -19,14 +19,13 @@ from ml_collections import ConfigDict
 from benchmarks import harness, process
 from benchmarks.command import Benchmark
 
-ROUNDS = 3
 STEPS = 2  # trained, then evaluated
 WATCHED = ("jax", "flax", "optax", "orbax", "matplotlib", "tensorboardX", "scipy")
-MOST = 12  # packages that are shown besides those
+MOST = 12  # other packages that are shown
 IMPORTED = re.compile(r"import time: +(\d+) \| +\d+ \| +([\w.]+)")  # microseconds, module
 
 
-def measure(config: ConfigDict, *, rounds: int = ROUNDS) -> dict[str, dict]:
+def measure(config: ConfigDict, *, rounds: int = 3) -> dict[str, dict]:
     """{name: row of seconds}; every round starts three processes.
 
     Args:

@@ -28,25 +28,18 @@ from benchmarks.harness import Implementation
 from benchmarks.problem import BATCHES, MODELS, Problem, make_problem, setup, without_evaluations
 from grokjax.core import loop
 
-STEPS = 9  # an epoch of division mod 97
-ROUNDS = 7
-RUNS = (1, 4, 16)
 PRECISIONS = ("float32",) if jax.default_backend() == "cpu" else ("float32", "bfloat16")
 
 
 def measure(
-    config: ConfigDict,
-    *,
-    steps: int = STEPS,
-    rounds: int = ROUNDS,
-    runs: Sequence[int] = RUNS,
+    config: ConfigDict, *, steps: int = 9, rounds: int = 7, runs: Sequence[int] = (1, 4, 16)
 ) -> dict[str, dict]:
     """Times every implementation; {name: row} as `harness.compare` gives them.
 
     Args:
         config: one of `MODELS` at any size, otherwise as in `base()`, with one value for every
             entry of `config.runs` but the seed. The seeds are 0..R-1 whatever it says.
-        steps: training steps of one round.
+        steps: training steps of one round; 9 are an epoch of division mod 97.
         rounds: timing rounds, after one that compiles and one that warms up.
         runs: grokjax is timed with each of these numbers of runs.
     """

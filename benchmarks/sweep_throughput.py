@@ -27,16 +27,10 @@ RUNS = tuple(2**n for n in range(11))
 RUNS_ON_CPU = (1, 4, 16, 64)  # a step of 64 takes a second
 AT_A_TIME = (4, 16, 64)  # between `map`, one at a time, and `vmap`, all
 LIFTS = {"vmap": "vmap", "map": "map", **{f"{k} at a time": str(k) for k in AT_A_TIME}}
-RUN_STEPS = 64
-ROUNDS = 3
 
 
 def measure(
-    config: ConfigDict,
-    *,
-    run_steps: int = RUN_STEPS,
-    rounds: int = ROUNDS,
-    most: int = RUNS[-1],
+    config: ConfigDict, *, run_steps: int = 64, rounds: int = 3, most: int = RUNS[-1]
 ) -> dict[str, dict]:
     """Times every number of runs under its lifts; {name: row}.
 

@@ -6,7 +6,7 @@
 Every seed is trained by a process of its own, one after the other, with a full compilation cache:
 one more process before them fills it. A seed has grokked at the first of three evaluations in a
 row with 99 % validation accuracy, and the clock stops when that evaluation is known, although
-only the next two can tell that it was the one.
+only the next two show that it was the one.
 """
 
 import math
@@ -21,18 +21,17 @@ from benchmarks import harness, process
 from benchmarks.command import Benchmark
 from benchmarks.problem import ROOT
 
-SEEDS = 20
 COLUMNS = ("step", "seconds", "exit")
 
 
-def measure(config: ConfigDict, *, seeds: int = SEEDS) -> dict[str, dict]:
+def measure(config: ConfigDict, *, seeds: int = 20) -> dict[str, dict]:
     """{name: row} for every seed, then the `median` and the `maximum` of them all.
 
     A row holds the `step` at which a seed grokked, the `seconds` until that was known, both None if
     it did not, and the seconds to the `exit` of its process.
 
     Args:
-        config: of one run besides its seed.
+        config: with one value for every entry of `config.runs` but the seed.
         seeds: number of seeds, from 0.
     """
     with TemporaryDirectory() as cache:

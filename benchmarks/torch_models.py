@@ -6,7 +6,7 @@ layers are `nn.LSTM`.
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch.nn.functional as F
@@ -138,9 +138,13 @@ class Lstm(nn.Module):
 MODELS = {"transformer": Transformer, "gpt2": Transformer, "mlp": Mlp, "lstm": Lstm}
 
 
-def rename(model: str) -> Callable[[Mapping, Mapping], dict[str, np.ndarray]]:
-    """(grokjax's weights, architecture) -> the same weights under the names in `MODELS`."""
-    return {"mlp": _mlp, "lstm": _lstm}.get(model, _transformer)
+def rename(model: str, params: Mapping, architecture: Mapping) -> dict[str, np.ndarray]:
+    """grokjax's weights under the names that they have in `MODELS`."""
+    if model == "lstm":
+        return _lstm(params, architecture["num_layers"])
+    if model == "mlp":
+        return _mlp(params)
+    return _transformer(params, architecture["num_blocks"])
 
 
 def layer_weights(layers: Mapping[str, Mapping]) -> dict[str, np.ndarray]:
@@ -153,10 +157,10 @@ def layer_weights(layers: Mapping[str, Mapping]) -> dict[str, np.ndarray]:
     return named
 
 
-def _transformer(params, architecture):
+def _transformer(params, num_blocks):
     named = {"token.weight": params["token"], "position.weight": params["position"]}
     layers = {name: params[name] for name in ("norm", "readout") if name in params}
-    for i in range(architecture["num_blocks"]):
+    for i in range(num_blocks):
         layers |= {f"blocks.{i}.{n}": layer for n, layer in _block(params[f"block_{i}"])}
     return named | layer_weights(layers)
 
@@ -172,15 +176,15 @@ def _block(block):
     yield from block["mlp"].items()
 
 
-def _mlp(params, architecture):
-    layers = number_layers(params, architecture)
+def _mlp(params):
+    layers = number_layers(params)
     named = {"token.weight": layers.pop("token")}
     return named | layer_weights({n.replace("_", "."): layer for n, layer in layers.items()})
 
 
-def _lstm(params, architecture):
+def _lstm(params, num_layers):
     named = {"token.weight": params["token"]} | layer_weights({"readout": params["readout"]})
-    for i in range(architecture["num_layers"]):
+    for i in range(num_layers):
         named |= {f"cells.{name}_l{i}": x for name, x in _cell(params[f"cell_{i}"])}
     return named
 

@@ -75,7 +75,7 @@ def make_model(problem: Problem) -> nn.Module:
 
 def weights(problem: Problem) -> dict[str, np.ndarray]:
     """grokjax's weights under the names that they have in the model."""
-    return torch_models.rename(problem.model)(problem.params, problem.architecture)
+    return torch_models.rename(problem.model, problem.params, problem.architecture)
 
 
 def adamw(model: nn.Module, hparams: Mapping[str, float]) -> tuple[torch.optim.AdamW, LambdaLR]:

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import itertools
 import json
 import sys
 
@@ -22,6 +23,7 @@ from benchmarks import (
     sweep_throughput,
     time_to_grok,
 )
+from benchmarks.harness import Implementation
 from benchmarks.problem import BATCHES, MODELS, choose, make_problem
 from grokjax import Examples, make_dataset
 from grokjax.config.experiment import make_network, make_task
@@ -231,14 +233,25 @@ def test_measure_times_every_implementation(toy_config):
     assert rows["grokjax, R = 1"]["ratio"] == 1
 
 
-@pytest.mark.slow
-def test_without_pytorch_its_rows_say_so(toy_config, monkeypatch):
-    hide_torch(monkeypatch)
+def test_what_cannot_be_timed_is_a_note():
+    def not_installed():
+        raise ModuleNotFoundError(name="torch")
 
-    rows = step_time.measure(toy_config, steps=1, rounds=1, runs=(1,))
+    def too_large():
+        raise MemoryError("no memory\nfor this")
 
-    assert rows["PyTorch"] == rows["PyTorch, compiled"] == {"note": "not installed"}
-    assert "not installed" in harness.table(rows)
+    implementations = {
+        "count": Implementation(itertools.count),
+        "PyTorch": Implementation(not_installed),
+        "large": Implementation(too_large, may_fail=True),
+    }
+    rows = harness.compare(implementations, steps=1, rounds=3)
+
+    assert len(rows["count"]["ms"]) == 3
+    assert rows["PyTorch"] == {"note": "not installed"}
+    assert rows["large"] == {"note": "failed: no memory"}
+    with pytest.raises(MemoryError):
+        harness.compare({"large": Implementation(too_large)}, steps=1, rounds=1)
 
 
 @pytest.mark.parametrize(

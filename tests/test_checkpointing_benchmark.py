@@ -22,23 +22,16 @@ def clock(monkeypatch):
     return now
 
 
-def test_what_comes_before_the_first_chunk_is_not_counted(clock):
-    def way(chunks):
-        for _ in chunks():
-            clock[0] += 5
-
-    assert checkpointing.seconds_of_loop(way) == 2 * 3 + 3 * 5
-
-
-def test_what_comes_after_the_loop_is_not_counted(clock):
+@pytest.mark.parametrize(("stop", "seconds"), [(2, 3 + 2 * 5), (3, 2 * 3 + 3 * 5), (None, 21)])
+def test_only_the_loop_after_its_first_chunk_is_timed(stop, seconds, clock):
     def way(chunks):
         for t, _, _ in chunks():
             clock[0] += 5
-            if t == 2:
+            if t == stop:
                 break
         clock[0] += 50  # summary, figures
 
-    assert checkpointing.seconds_of_loop(way) == 3 + 2 * 5
+    assert checkpointing.seconds_of_loop(way) == seconds
 
 
 @pytest.mark.slow

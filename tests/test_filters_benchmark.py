@@ -131,11 +131,3 @@ def test_a_window_that_memory_is_too_small_for_is_a_note(rows):
 
     assert note.startswith("failed: takes")
     assert note in filters.table(rows)
-
-
-@pytest.mark.slow
-def test_without_pytorch_the_filters_rows_say_so(rows):
-    names = [name for name in rows if name.startswith("PyTorch")]
-
-    assert len(names) == 4
-    assert all(rows[name] == {"note": "not installed"} for name in names)

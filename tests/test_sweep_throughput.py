@@ -1,4 +1,4 @@
-"""Throughput is counted, bounded by memory, and compared with PyTorch beside it."""
+"""Throughput is counted, bounded by memory, and compared with PyTorch in the same rounds."""
 
 import pytest
 from conftest import toy_mlp

@@ -75,12 +75,12 @@ def train_here(experiment, run):
     trainer, steps_T = experiment.trainer, jnp.arange(STEPS)
 
     @jax.jit
-    def training(run, table):
+    def training(run, dataset):
         def step(state, t):
-            state = trainer.step(state, t, run, table)
+            state = trainer.step(state, t, run, dataset)
             return state, state.interval.max_loss  # the largest of an interval of one step
 
-        first = trainer.init(run, table)
+        first = trainer.init(run, dataset)
         return first, rows_of_steps(trainer, first, run), jax.lax.scan(step, first, steps_T)[1]
 
     return jax.device_get(training(run, experiment.dataset))
@@ -206,7 +206,7 @@ def test_twenty_steps_have_the_losses_of_pytorch(model, chain):
 
 def test_the_transformer_shares_its_prefixes():
     config = make_config("transformer", "adamw")
-    prefixes = grokjax.setup(config).table.prefixes
+    prefixes = grokjax.setup(config).dataset.prefixes
 
     assert prefixes.tree(jnp.arange(config.batch_size)).num_shared == 2  # of `a / b =`: a, a /
 
