@@ -87,7 +87,7 @@ def moved_problem(config):
 
 def grokjax_logits(config, problem):
     """[N, C] of the training examples, computed with shared prefixes by a model that can."""
-    task = make_task(config)
+    task = make_task(config.task)
     model = make_network(task, config.model)
     examples = Examples(problem.inputs_NxL, problem.labels_N)
     table = make_dataset(task._replace(examples=examples), causal=model.causal)

@@ -64,7 +64,7 @@ def expand(config: ConfigDict, group_sizes: Sequence[int], strata: Strata) -> tu
     read = read_by(config)
     runs = {}
     for name, hparam in known.items():
-        runs[name] = typed(name, hparam, config.runs[name])
+        runs[name] = typed(name, hparam, config.runs.get(name, hparam.values))
         if name not in read and runs[name] != hparam.values:
             raise ValueError(_unread(name, config))
     points = grid_points(runs)
