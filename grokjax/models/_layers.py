@@ -76,7 +76,8 @@ class Linear(nn.Module):
         fan_in = x_MxI.shape[-1]
         y_MxO = self.multiply(x_MxI, self.param("kernel", self._draw, (fan_in, self.features)))
         if self.use_bias:
-            y_MxO += self.param("bias", INITS[self.initializer].bias, (self.features,), fan_in)
+            bias_O = self.param("bias", INITS[self.initializer].bias, (self.features,), fan_in)
+            y_MxO += jnp.expand_dims(bias_O, range(y_MxO.ndim - 1))
         return y_MxO
 
     def multiply(self, x_MxI: jax.Array, kernel_IxO: jax.Array) -> jax.Array:

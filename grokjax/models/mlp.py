@@ -89,7 +89,8 @@ class Model(nn.Module):
         else:
             y_BxF = _sum_of_tables(tokens, code_VxD, kernel_IxF)
         if self.use_bias:
-            y_BxF += self.param("bias_0", init.bias, (features,), fan_in)
+            bias_F = self.param("bias_0", init.bias, (features,), fan_in)
+            y_BxF += bias_F[None]
         return y_BxF
 
     def _code(self, init):
