@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+import optax
+
 from grokjax.core.checks import check_choice
 from grokjax.core.hparams import Hparam
 from grokjax.core.optimizer import Optimizer
@@ -69,7 +71,9 @@ def readers(hparam: str) -> list[str]:
     return [name for name in names("optimizer") if hparam in hparams(name)]
 
 
-def make_optimizer(name: str, options: Mapping[str, Any], values: Mapping[str, Any]) -> Optimizer:
+def make_optimizer(
+    name: str, options: Mapping[str, Any], values: Mapping[str, Any]
+) -> Optimizer | optax.GradientTransformation:
     """One element of a chain.
 
     Args:
