@@ -1,6 +1,6 @@
 """What grokjax uses of ml_collections, whose own annotations say nothing about a section."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml_collections import config_dict as config_dict
