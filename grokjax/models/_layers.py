@@ -26,8 +26,7 @@ def _normal(std):
     return lambda key, shape: jax.random.normal(key, shape, f32) * std
 
 
-def _no_bias(key, shape, fan_in):
-    del key, fan_in
+def _no_bias(_key, shape, _fan_in):
     return jnp.zeros(shape, f32)
 
 

@@ -47,7 +47,6 @@ class Model(nn.Module):
     causal = False
 
     def __post_init__(self):
-        """Raises a ValueError for options that do not fit together."""
         super().__post_init__()
         check_whole("model.hidden", self.hidden)
         check_whole("model.slots", self.slots)
