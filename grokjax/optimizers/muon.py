@@ -39,7 +39,7 @@ def make(
     Orthogonal matrices have small entries, so Muon wants larger rates than AdamW: .02 is
     usual, with `momentum` .95. The transform is optax's, which debiases the momentum as the
     author's code does not: a difference of the first steps alone. Its own Adam looks
-    ahead as well, so here a plain AdamW stands beside it.
+    ahead as well, so here a plain AdamW takes its place.
     """
     muon = optax.contrib.muon(
         learning_rate,

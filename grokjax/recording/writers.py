@@ -1,4 +1,4 @@
-"""Where scalars go while training: TensorBoard event files, and Weights & Biases if asked for.
+"""Metric writers: TensorBoard event files, and Weights & Biases if asked for.
 
 The methods have the names of `clu.metric_writers.MetricWriter`, whose own writers need
 TensorFlow to be imported. Curves of single runs are drawn for a few runs only; of many there

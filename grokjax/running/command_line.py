@@ -1,4 +1,4 @@
-"""What the command line tools share: flags, errors of one line, the compilation cache."""
+"""The common part of all commands: flags, errors of one line, the compilation cache."""
 
 import contextlib
 import functools

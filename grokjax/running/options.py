@@ -1,4 +1,4 @@
-"""What a user asks of `grokjax.train`: its flags, read once."""
+"""The options of `grokjax.train`: its flags, read once."""
 
 import dataclasses
 import shlex
