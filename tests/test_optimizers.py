@@ -348,7 +348,7 @@ def test_muon_sees_a_kernel_of_heads_as_one_matrix():
 @pytest.mark.parametrize("max_dim", [3, 2])
 def test_splus_moves_by_a_sign_in_the_eigenbasis_of_past_gradients(max_dim):
     """P, Q are taken after steps 0 and 1; a side of 3 stays as it is when `max_dim` is 2."""
-    scale = 1 / (2 * (2 + 3)) if max_dim == 3 else 1e-3
+    scale = 2 / (2 + 3) if max_dim == 3 else 1e-3
 
     def equation(t, w, g, memory):
         memory["m"] = m = 0.9 * memory.get("m", 0) + 0.1 * g
@@ -368,6 +368,44 @@ def test_splus_moves_by_a_sign_in_the_eigenbasis_of_past_gradients(max_dim):
 
     mean = np.average(memory["past"], axis=0, weights=[0.75**2, 0.75, 1])
     np.testing.assert_allclose(evaluated, mean, rtol=1e-4)
+
+
+def test_splus_takes_the_steps_of_its_authors_code():
+    """What optax/splus.py of https://github.com/kvfrans/splus computes of these gradients."""
+    params = {"w": jnp.array([[1.0, -2.0, 0.5], [0.25, 1.5, -1.0]]), "b": jnp.array([0.5, -1.0])}
+    gradients = {
+        "w": [
+            [[0.5, -0.25, 1.0], [0.75, 0.125, -0.5]],
+            [[-0.375, 0.5, 0.25], [1.0, -0.75, 0.625]],
+            [[0.25, 0.875, -0.125], [-0.5, 0.375, 1.0]],
+        ],
+        "b": [[0.1, -0.3], [-0.4, 0.2], [0.6, 0.1]],
+    }
+    expected = {
+        "w": [
+            [[0.88, -1.84, 0.4], [0.16, 1.36, -0.88]],
+            [[0.8746700, -1.7924507, 0.2650061], [0.0444772, 1.4092243, -0.8496832]],
+            [[0.7890611, -1.8030469, 0.1866675], [0.0431948, 1.4234573, -0.9553084]],
+        ],
+        "b": [[0.49975, -0.9997], [0.4999000, -0.9994], [0.4996500, -0.9995001]],
+    }
+    averaged = {
+        "w": [[0.9068843, -1.8583572, 0.3659486], [0.1319361, 1.4153403, -0.8960792]],
+        "b": [0.4998757, -0.9996433],
+    }
+    hparams = dict(learning_rate=0.2, weight_decay=0.5, b1=0.9, b2=0.98, ema_rate=0.75)
+    optimizer = registry.find("optimizer", "splus").make(**hparams, inverse_every=2)
+    state = optimizer.init(params)
+    for t in range(3):
+        grads = {name: jnp.array(steps[t]) for name, steps in gradients.items()}
+        updates, state = optimizer.update(grads, state, params, t=t)
+        params = optax.apply_updates(params, updates)
+        chex.assert_trees_all_close(
+            params, {k: jnp.array(v[t]) for k, v in expected.items()}, atol=1e-6
+        )
+
+    averaged = jax.tree.map(jnp.array, averaged, is_leaf=lambda x: isinstance(x, list))
+    chex.assert_trees_all_close(optimizer.eval_params(params, state), averaged, atol=1e-6)
 
 
 def test_splus_moves_vectors_by_a_sign():

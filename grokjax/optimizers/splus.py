@@ -43,7 +43,7 @@ def make(
 
         m = b1 m + (1 - b1) g
         L = b2 L + (1 - b2) g g^T,    R = b2 R + (1 - b2) g^T g
-        W = W - learning_rate s (P sign(P^T m Q) Q^T + weight_decay W),    s = 1 / (2 (I + O))
+        W = W - learning_rate s (P sign(P^T m Q) Q^T + weight_decay W),    s = 2 / (I + O)
 
     P and Q, at first the identity, become the eigenvectors of L and R after the first step
     and after every `inverse_every`-th; in between only products are computed. A side longer
@@ -112,7 +112,7 @@ def _sign(m, left, right):
 
 def _scale(shape, max_dim):
     whitened = len(shape) == 2 and max(shape) <= max_dim
-    return 1 / (2 * sum(shape)) if whitened else VECTOR_SCALE
+    return 2 / sum(shape) if whitened else VECTOR_SCALE
 
 
 def _eigenvectors(moments):
