@@ -12,7 +12,8 @@ from grokjax.config import registry
 from grokjax.config.config import load, plain
 from grokjax.config.experiment import check
 from grokjax.config.grid import entries
-from grokjax.config.rules import hint
+from grokjax.config.rules import check_table, hint
+from grokjax.tasks import modular
 
 CONFIGS = sorted(Path(__file__).parent.parent.glob("configs/*.py"))
 
@@ -221,6 +222,24 @@ def test_a_choice_that_does_not_exist_is_one_clear_error(choice, message):
         grokjax.setup(base(choice))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(num_classes=6), "has labels from 0 to 6; make them 0 to 5"),
+        (dict(num_tokens=8), "has tokens from 0 to 8; make them 0 to 7"),
+        (dict(labels=lambda x: x[:-1]), r"has inputs \(42, 4\) and labels \(41,\); make inputs"),
+        (dict(labels=lambda x: x.astype(np.int64)), "has labels of type int64; make them int32"),
+    ],
+)
+def test_a_table_that_is_not_sound_is_one_clear_error(change, message):
+    task = modular.make(p=7)
+    labels_N = change.pop("labels", lambda x: x)(task.examples.labels_N)
+    task = task._replace(examples=task.examples.replace(labels_N=labels_N), **change)
+
+    with pytest.raises(ValueError, match=f"task mine {message}"):
+        check_table("mine", task)
+
+
 def test_an_entry_that_does_not_exist_gets_a_suggestion():
     config = toy()
     config.model.widht = 3
@@ -276,7 +295,7 @@ def test_every_config_says_what_it_is_and_sets_up(path, tmp_path):
     config = load(str(path))
 
     assert f"--config configs/{path.name}" in text
-    assert "Expected:" in text
+    assert "Expected:" in text, "say what it was measured to do, or 'Expected: not measured yet'"
     assert "RESULT" not in text
     if config.task.name == "images":
         config.task.data_dir = str(tmp_path)

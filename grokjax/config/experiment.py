@@ -65,6 +65,7 @@ def check(config: ConfigDict) -> Parts:
     rules.check_entries(config)
     task = make_task(config.task)
     rules.check_chain(config)
+    rules.check_table(config.task.name, task)
     rules.check_groups(config, task)
     strata = find_strata(task, config.split.held_out, config.split.symmetric)
     runs_R, labels = grid.expand(config, task.group_sizes, strata)

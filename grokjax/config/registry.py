@@ -37,8 +37,16 @@ def find(kind: str, name: str) -> ModuleType:
 
 
 def options(kind: str, name: str) -> dict[str, inspect.Parameter]:
-    """The static options of a part, each with its default and annotation."""
-    return {p.name: p for p in _parameters(kind, name) if p.default is not p.empty}
+    """The static options of a part, each with its default and annotation.
+
+    Raises:
+        ValueError: if an option of a task or a model has no default.
+    """
+    parameters = _parameters(kind, name)
+    open_ = [p.name for p in parameters if p.default is p.empty]
+    if open_ and kind != "optimizer":
+        raise ValueError(f"{kind} {name}: option {open_[0]!r} has no default; give it one")
+    return {p.name: p for p in parameters if p.default is not p.empty}
 
 
 def hparams(name: str) -> dict[str, Hparam]:

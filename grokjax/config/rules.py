@@ -89,6 +89,32 @@ def check_chain(config: ConfigDict) -> None:
     registry.make_chain(config.optimizer, defaults)
 
 
+def check_table(name: str, task: Task) -> None:
+    """A task's table is sound: a label for each example, tokens and labels in their ranges.
+
+    Raises:
+        ValueError: for the first thing that is wrong with it.
+    """
+    inputs_NxL = task.examples.inputs_NxL
+    labels_N = task.examples.labels_N
+    if inputs_NxL.ndim != 2 or labels_N.shape != inputs_NxL.shape[:1]:
+        raise ValueError(
+            f"task {name} has inputs {inputs_NxL.shape} and labels {labels_N.shape}; "
+            "make inputs [N, L] and labels [N]"
+        )
+    for what, array, size in (
+        ("token", inputs_NxL, task.num_tokens),
+        ("label", labels_N, task.num_classes),
+    ):
+        if array.dtype != np.int32:
+            raise ValueError(f"task {name} has {what}s of type {array.dtype}; make them int32")
+        if not 0 <= array.min() <= array.max() < size:
+            raise ValueError(
+                f"task {name} has {what}s from {array.min()} to {array.max()}; make them 0 to "
+                f"{size - 1}, or their number larger"
+            )
+
+
 def check_groups(config: ConfigDict, task: Task) -> None:
     """What is for mixtures is given for mixtures only."""
     entries = {"runs.mix": config.runs.mix, "split.proportional": config.split.proportional}

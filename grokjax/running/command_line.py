@@ -148,6 +148,8 @@ def _help():
     for module, defined in sorted(flags.FLAGS.flags_by_module_dict().items()):
         if module.startswith("grokjax") or module == sys.argv[0]:
             for flag in defined:
+                if flag.name == "chunk":  # the former name of --shard
+                    continue
                 print(f"  --{flag.name}: {flag.help} (default: {flag.default})")
     print("\nEvery entry of a config is a flag too, such as --config.batch_size=256.")
     sys.exit(0)
