@@ -148,7 +148,10 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
 
 def _columns(folder, config, labels):
     """{what varies: columns of the history}; the labels say which runs of the grid there are."""
-    points = _points(folder, config)
+    known = config.get("runs")
+    if not isinstance(known, dict) or not all(isinstance(v, list) for v in known.values()):
+        raise ValueError(f"{folder}: config.json says nothing of its runs; {REMEDY}")
+    points = {label(point): point for point in varying_points(known)}
     if strange := [text for text in labels if text not in points]:
         raise ValueError(f"{folder}: config.json lacks run {strange[0]!r} of history.npz; {SAME}")
     lacking = [text for text in points if text not in labels]
@@ -160,14 +163,6 @@ def _columns(folder, config, labels):
         key = tuple((n, value) for n, value in points[text].items() if n not in SEEDS)
         columns[key].append(r)
     return columns
-
-
-def _points(folder, config):
-    """{label: the entries that vary} for every run of the grid, an older program's too."""
-    known = config.get("runs")
-    if not isinstance(known, dict) or not all(isinstance(v, list) for v in known.values()):
-        raise ValueError(f"{folder}: config.json says nothing of its runs; {REMEDY}")
-    return {label(point): point for point in varying_points(known)}
 
 
 def _arrays(path):

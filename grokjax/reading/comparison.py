@@ -69,11 +69,17 @@ def figures(arms: Sequence[Arm], summary: Sequence[Row]) -> Iterator[tuple[str, 
     for arm in arms:
         families.setdefault(arm.family, []).append(arm)
     varying = {family: _varying(members) for family, members in families.items()}
-    planes = [family for family, values in varying.items() if _is_grid(values)]
+    numeric = {family: values for family, values in varying.items() if _are_numbers(values)}
+    planes = [family for family, values in numeric.items() if len(values) == 2]
     for family in planes:
         yield _name("phase", family, planes), grids.phase(families[family], *varying[family])
 
-    lines = [next(iter(values)) for values in varying.values() if _is_line(values)]
+    lines = [
+        entry
+        for values in numeric.values()
+        for entry, distinct in values.items()
+        if len(values) == 1 and len(distinct) >= 3
+    ]
     for x in dict.fromkeys(lines):
         on_it = [arm for arm in arms if list(varying[arm.family]) == [x]]
         yield _name("curve", x, set(lines)), grids.curve(on_it, x)
@@ -109,18 +115,8 @@ def _varying(arms):
     return {entry: distinct for entry, distinct in values.items() if len(distinct) > 1}
 
 
-def _is_grid(varying):
-    """Two entries of numbers: a picture with an axis for each."""
-    return len(varying) == 2 and all(map(_are_numbers, varying.values()))
-
-
-def _is_line(varying):
-    """One entry of three numbers or more."""
-    return len(varying) == 1 and all(len(v) >= 3 and _are_numbers(v) for v in varying.values())
-
-
-def _are_numbers(values):
-    return all(isinstance(value, int | float) for value in values)
+def _are_numbers(varying):
+    return all(isinstance(value, int | float) for values in varying.values() for value in values)
 
 
 def _name(kind, which, of):

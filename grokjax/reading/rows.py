@@ -65,14 +65,14 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
 
 def _reference(arm, task, known):
     """The arm of the first family with the same values, else the first arm that has the task."""
-    arms = [other for (_, of), (other, _) in known.items() if of == task and _is_alike(other, arm)]
+    arms = [
+        other
+        for (_, of_task), (other, _) in known.items()
+        if of_task == task
+        and (other.config.get("task") == arm.config.get("task") or other.history.groups)
+    ]
     alike = [a for a in arms if a.family == arms[0].family != arm.family and a.values == arm.values]
     return next(iter([*alike, *arms]), None)
-
-
-def _is_alike(a, b):
-    """Have two arms the same task, or is the first a mixture?"""
-    return a.config.get("task") == b.config.get("task") or bool(a.history.groups)
 
 
 def best_of_families(arms: Sequence[Arm]) -> list[Arm]:

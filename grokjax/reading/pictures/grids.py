@@ -56,7 +56,12 @@ def curve(arms: Sequence[Arm], x: str, best: bool = False) -> Figure:
         kwargs = charts.line_kwargs(number) | {"transform": axes.transData + shift}
         entries[name] = (draw(axes, points, kwargs),)
     style.value_axis(axes, [value for points in lines.values() for value, _ in points], x)
-    style.wide_legend(figure, entries | (_finish_best if best else _finish_medians)(axes, arms))
+    if best:
+        style.percent_axis(axes)
+        marks = {"median, quartiles of the runs": style.key("o", ls="-")}
+    else:
+        marks = _finish_medians(axes, arms)
+    style.wide_legend(figure, entries | marks)
     return figure
 
 
@@ -126,13 +131,6 @@ def _draw_medians(axes, points, kwargs):
     x_P = [x for x, _ in points]
     median_P = [arm.median.median for _, arm in points]
     return axes.plot(x_P, median_P, marker="o", markersize=6, lw=1.8, **kwargs)[0]
-
-
-def _finish_best(axes, arms):
-    """The y axis of accuracies, and the legend of their marks."""
-    del arms
-    style.percent_axis(axes)
-    return {"median, quartiles of the runs": style.key("o", ls="-")}
 
 
 def _finish_medians(axes, arms):
