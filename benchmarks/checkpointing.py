@@ -27,6 +27,7 @@ from benchmarks.command import Benchmark
 from benchmarks.problem import setup, without_evaluations
 from grokjax import Experiment
 from grokjax.core import devices, loop
+from grokjax.core.trainer import TrainState
 from grokjax.recording import checkpoints
 from grokjax.recording.history import History
 from grokjax.recording.results import Results
@@ -132,14 +133,14 @@ def checkpoint(config: ConfigDict, experiment: Experiment, rounds: int) -> dict[
     }
 
 
-def trained(config: ConfigDict, experiment: Experiment):
+def trained(config: ConfigDict, experiment: Experiment) -> TrainState:
     """A state after its first steps; before them the optimizer's part is zeros, which pack well."""
     given = (experiment.trainer, experiment.runs_R, experiment.dataset)
     _, state_R, _ = next(loop.chunks(*given, num_steps=config.schedule.num_steps, lift=config.lift))
     return devices.unpad(state_R, len(experiment.labels))
 
 
-def save_and_restore(config: ConfigDict, experiment: Experiment, state_R) -> tuple:
+def save_and_restore(config: ConfigDict, experiment: Experiment, state_R: TrainState) -> tuple:
     """Seconds until `save` returns, until all is written, and of `restore`; bytes on the disk."""
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -71,7 +71,7 @@ class Transformer(nn.Module):
     def __call__(self, inputs_BxL):
         token_VxD = self.param("token", *_embedding(self.num_tokens, self.width))
         position_LxD = self.param("position", *_embedding(self.length, self.width))
-        x_BxLxD = token_VxD[inputs_BxL] + position_LxD
+        x_BxLxD = token_VxD[inputs_BxL] + position_LxD[None]
         for i in range(self.num_blocks):
             sizes = (self.num_heads, self.ff_width, self.activation)
             x_BxLxD = Block(*sizes, self.dtype, name=f"block_{i}")(x_BxLxD)

@@ -7,9 +7,12 @@
 `report --results results` first copies the tables and pictures of the studies in results/.
 """
 
+import functools
 from pathlib import Path
 
+from experiments import report
 from grokjax import run_studies
 
 if __name__ == "__main__":
-    run_studies(Path(__file__).parent)
+    folder = Path(__file__).parent
+    run_studies(folder, report=functools.partial(report.prepare, folder))

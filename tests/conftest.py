@@ -14,10 +14,16 @@ import grokjax
 jax.config.update("jax_compilation_cache_dir", os.path.expanduser("~/.cache/grokjax/tests"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", False)  # workers inherit what is set below
 gc.freeze()  # as in grokjax.command_line
 gc.set_threshold(50_000)
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # in the processes that tests start
+
+
+def pytest_collection_modifyitems(items):
+    """Where bits are compared, nothing may have been compiled with few optimizations before."""
+    items.sort(key=lambda item: item.get_closest_marker("optimized") is None)
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +32,10 @@ def optimizations(request):
     off = request.node.get_closest_marker("optimized") is None
     jax.config.update("jax_disable_most_optimizations", off)
     yield
-    jax.config.update("jax_disable_most_optimizations", False)  # for what modules share
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+jax.config.update("jax_disable_most_optimizations", False)  # for what modules share
 
 
 def toy(optimizer="adamw", **model):

@@ -27,6 +27,7 @@ from benchmarks.harness import Implementation
 from benchmarks.problem import BATCHES, MODELS, choose, make_problem
 from grokjax import Examples, make_dataset
 from grokjax.config.experiment import make_network, make_task
+from grokjax.core.split import find_strata
 
 STEPS = 3
 TOYS = {
@@ -87,11 +88,12 @@ def moved_problem(config):
 
 def grokjax_logits(config, problem):
     """[N, C] of the training examples, computed with shared prefixes by a model that can."""
-    task = make_task(config)
+    task = make_task(config.task)
     model = make_network(task, config.model)
     examples = Examples(problem.inputs_NxL, problem.labels_N)
-    table = make_dataset(task._replace(examples=examples), causal=model.causal)
-    tree = table.tree(model, np.arange(len(problem.labels_N)), train=False)
+    trained = task._replace(examples=examples, groups=())
+    dataset = make_dataset(trained, find_strata(trained), causal=model.causal)
+    tree = dataset.tree(model, np.arange(len(problem.labels_N)), train=False)
     assert (tree.num_shared > 0) == model.causal
     return jax.jit(model.apply)({"params": problem.params}, tree)
 

@@ -44,12 +44,6 @@ def test_every_task_but_images_is_published():
     assert set(_published.SETTINGS) == set(registry.names("task")) - {"images"}
 
 
-def test_every_task_that_is_published_has_a_builder_for_each_of_its_settings():
-    assert set(_published.BUILDERS) == set(_published.SETTINGS)
-    for task, builder in _published.BUILDERS.items():
-        assert list(builder.builder_configs) == list(_published.SETTINGS[task])
-
-
 def test_list_tells_how_many_rows_each_table_has(capsys):
     datasets.command(["datasets", "list"])()
     rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())

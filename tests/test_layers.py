@@ -90,11 +90,12 @@ def test_alibi_costs_each_head_its_slope_times_the_distance(few_keys, monkeypatc
 def layer_norm(x_LxD, params):
     x_LxD = x_LxD - x_LxD.mean(1, keepdims=True)
     x_LxD = x_LxD / jnp.sqrt(x_LxD.var(1, keepdims=True) + 1e-5)
-    return x_LxD * params["scale"] + params["bias"]
+    return x_LxD * params["scale"][None] + params["bias"][None]
 
 
 def linear(x_LxI, params):
-    return x_LxI @ params["kernel"] + params.get("bias", 0)
+    y_LxO = x_LxI @ params["kernel"]
+    return y_LxO + params["bias"][None] if "bias" in params else y_LxO
 
 
 def attention(x_LxD, params, num_heads=2):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from grokjax.config.grid import apportion, largest_subsets, shares
+from grokjax.config.mix import apportion, largest_subsets, shares
 
 
 @pytest.mark.parametrize(

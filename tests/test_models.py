@@ -31,12 +31,12 @@ def test_tables_of_first_layer_matmuls_are_the_layer_on_concatenated_embeddings(
     def concatenated(params):
         code_VxD = params.get("token", jnp.eye(9))
         x = code_VxD[inputs_BxL[:, list(network.slots or range(4))]].reshape(42, -1)
-        x = jax.nn.relu(x @ params["kernel_0"] + params.get("bias_0", 0))
+        x = jax.nn.relu(x @ params["kernel_0"] + params.get("bias_0", jnp.zeros(11))[None])
         if network.layer_norm:
             norm = params["norm"]
             x = (x - x.mean(1, keepdims=True)) / jnp.sqrt(x.var(1, keepdims=True) + 1e-5)
-            x = x * norm["scale"] + norm["bias"]
-        return x @ params["readout"]["kernel"] + params["readout"].get("bias", 0)
+            x = x * norm["scale"][None] + norm["bias"][None]
+        return x @ params["readout"]["kernel"] + params["readout"].get("bias", jnp.zeros(7))[None]
 
     def logits_and_grads(forward):
         def loss(params):
@@ -60,8 +60,8 @@ def test_pixels_are_multiplied_as_numbers_from_0_to_1(slots):
     params = initial(network, plain(inputs_BxL))
 
     x = inputs_BxL[:, list(slots or range(4))] / 8  # tokens are 0 to 8
-    x = jax.nn.relu(x @ params["kernel_0"] + params["bias_0"])
-    expected = x @ params["readout"]["kernel"] + params["readout"]["bias"]
+    x = jax.nn.relu(x @ params["kernel_0"] + params["bias_0"][None])
+    expected = x @ params["readout"]["kernel"] + params["readout"]["bias"][None]
     logits = jax.jit(network.apply)({"params": params}, plain(inputs_BxL))
 
     assert set(params) == {"kernel_0", "bias_0", "readout"}

@@ -10,7 +10,7 @@ PATH = Path(__file__).parent.parent / "experiments" / "playground.ipynb"
 QUESTIONS = """
 import json
 print(json.dumps({
-    "delay": grok.delay_R[0],
+    "delay": trained.grokking.delay_R[0],
     "grokked": {a.values["weight_decay"]: int(a.grokking.has_grokked_R.sum()) for a in arms},
     "best": float(final_R.max()),
     "circle": float(share),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grokjax.studies import report
+from experiments import report
 from grokjax.studies.study import claims
 
 ROOT = Path(__file__).parent.parent

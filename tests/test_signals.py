@@ -27,7 +27,7 @@ def test_a_second_ctrl_c_leaves_at_once():
     """Even from within one long call into C, where Python runs no handler."""
     code = """
 import hashlib
-from grokjax.interrupts import Interrupts
+from grokjax.running.signals import Interrupts
 with Interrupts():
     print("ready", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # minutes away from the interpreter

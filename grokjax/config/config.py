@@ -11,14 +11,23 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict, config_dict
 
 from grokjax.config import registry
 from grokjax.config.grid import entries
 from grokjax.core.checks import did_you_mean
 
+Choice = str | Mapping[str, Any]
 
-def base(choice: str = "", *, task="modular", model="transformer", optimizer="adamw") -> ConfigDict:
+
+def base(
+    choice: str = "",
+    *,
+    task: Choice = "modular",
+    model: Choice = "transformer",
+    optimizer: Choice = "adamw",
+) -> ConfigDict:
     """The config that every config file starts from.
 
     Args:
@@ -28,7 +37,7 @@ def base(choice: str = "", *, task="modular", model="transformer", optimizer="ad
         optimizer: names joined by `+`, or a dict of options by name: a chain, left to right.
     """
     chosen = {"task": task, "model": model, "optimizer": optimizer, **_parse_choice(choice)}
-    chain = _chain(chosen["optimizer"])
+    chain: dict[str, Any] = _chain(chosen["optimizer"])
     return ConfigDict(
         {
             "task": _section("task", chosen["task"]),
@@ -61,17 +70,14 @@ def base(choice: str = "", *, task="modular", model="transformer", optimizer="ad
     )
 
 
-def grid(runs: Mapping, **entries) -> ConfigDict:
+def grid(runs: Mapping | ConfigDict, **entries: Any) -> ConfigDict:
     """`config.runs` with some entries replaced; a single value is a grid of one."""
-    runs = dict(runs)
     for name, values in entries.items():
         if name not in runs:
-            choices = ", ".join(runs)
-            raise ValueError(
-                f"runs.{name} is unknown; choose from {choices}{belongs_to(name, runs)}"
-            )
-        runs[name] = tuple(values) if isinstance(values, tuple | list | range) else (values,)
-    return ConfigDict(runs)
+            hint = belongs_to(name, runs)
+            raise ValueError(f"runs.{name} is unknown; choose from {', '.join(runs)}{hint}")
+        entries[name] = tuple(values) if isinstance(values, tuple | list | range) else (values,)
+    return ConfigDict(dict(runs) | entries)
 
 
 def load(path: str) -> ConfigDict:
@@ -108,6 +114,12 @@ def plain(config: ConfigDict) -> dict[str, Any]:
     return json.loads(config.to_json())
 
 
+def flat(config: Mapping | ConfigDict) -> list[tuple[str, Any]]:
+    """The entries of a config as (dotted path, value)."""
+    nested = config.to_dict() if isinstance(config, ConfigDict) else config
+    return list(flatten_dict(nested, sep=".").items())
+
+
 def _parse_choice(choice):
     pairs = [part.partition("=") for part in choice.split(",") if part]
     for kind, equals, name in pairs:
@@ -126,11 +138,13 @@ def _section(kind, spec):
 
 def _chain(spec):
     """The chain's names in their order, and a section for each that has options."""
-    given = {name: {} for name in spec.split("+")} if isinstance(spec, str) else spec
-    if isinstance(spec, str) and len(given) < len(spec.split("+")):
-        raise ValueError(f"optimizer {spec!r} names an element twice; choose each once")
-    sections = {name: _options("optimizer", name, dict(o)) for name, o in given.items()}
-    return {"chain": tuple(given), **{name: o for name, o in sections.items() if o}}
+    if isinstance(spec, str):
+        names = spec.split("+")
+        if len(set(names)) < len(names):
+            raise ValueError(f"optimizer {spec!r} names an element twice; choose each once")
+        spec = {name: {} for name in names}
+    sections = {name: _options("optimizer", name, given) for name, given in spec.items()}
+    return {"chain": tuple(spec)} | {name: options for name, options in sections.items() if options}
 
 
 def _options(kind, name, given):
@@ -142,22 +156,11 @@ def _options(kind, name, given):
                 f"{kind} {name} has no option {option!r}; "
                 f"choose from {', '.join(known)}{did_you_mean(option, known)}"
             )
-    return {o: given.get(o, _default(parameter)) for o, parameter in known.items()}
+    return {option: given.get(option, _default(known[option])) for option in known}
 
 
 def _default(parameter):
     if parameter.default is not None:
         return parameter.default
-    (type_,) = [t for t in typing.get_args(parameter.annotation) if t is not type(None)]
+    (type_,) = set(typing.get_args(parameter.annotation)) - {type(None)}
     return config_dict.placeholder(type_)
-
-
-def flat(config: Mapping | ConfigDict, prefix: str = "") -> list[tuple[str, Any]]:
-    """The entries of a config as (dotted path, value)."""
-    pairs = []
-    for name, value in config.items():
-        if isinstance(value, Mapping | ConfigDict):
-            pairs += flat(value, f"{prefix}{name}.")
-        else:
-            pairs.append((prefix + name, value))
-    return pairs

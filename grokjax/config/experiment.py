@@ -15,7 +15,6 @@ from grokjax.core.batches import BATCHES
 from grokjax.core.data import Task
 from grokjax.core.dataset import Dataset, checksum, make_dataset
 from grokjax.core.evaluation import make_evaluation
-from grokjax.core.optimizer import chain
 from grokjax.core.run import Run
 from grokjax.core.split import Strata, find_strata
 from grokjax.core.trainer import MATMUL_PRECISIONS, Recipe, Trainer, make_trainer
@@ -61,8 +60,7 @@ class Experiment(NamedTuple):
 def check(config: ConfigDict) -> Parts:
     """Checks a config and builds its parts, without touching a device.
 
-    Raises:
-        ValueError: for the first thing in it that is invalid.
+    A ValueError names the first thing in it that is invalid.
     """
     rules.check_entries(config)
     task = make_task(config.task)
@@ -102,7 +100,7 @@ def make_recipe(config: ConfigDict, task: Task) -> Recipe:
     return Recipe(
         network=make_network(task, config.model),
         matmul_precision=MATMUL_PRECISIONS[config.matmul_precision],
-        make_optimizer=functools.partial(_make_chain, config.optimizer.to_dict()),
+        make_optimizer=functools.partial(registry.make_chain, config.optimizer.to_dict()),
         schedule=functools.partial(schedules.factor, schedule.learning_rate, schedule.num_steps),
         per_example=losses.in_precision(losses.LOSSES[config.loss.name], config.loss.precision),
         penalty=losses.PENALTIES[config.loss.l1],
@@ -127,8 +125,3 @@ def make_network(task: Task, section: Mapping[str, Any]) -> nn.Module:
         length=task.examples.inputs_NxL.shape[1],
         **options,
     )
-
-
-def _make_chain(section, hparams):
-    options = {name: section.get(name, {}) for name in section["chain"]}
-    return chain(*(registry.make_optimizer(name, options[name], hparams) for name in options))

@@ -1,10 +1,10 @@
 """From a name in the config to a part: the folder is the registry.
 
 A part's signature says which options it has. Parameters without a default are the traced
-hyperparameters that it takes from `config.runs`; those with a default are static options, and
-their default lives there and nowhere else. A hyperparameter that no other part reads stands in
-the module's own `HPARAMS`, the others in `optimizers/_hparams.py`. Where the options decide which
-hyperparameters are read, a module has a function `reads(**options)` that lists them.
+hyperparameters that it takes from `config.runs`; those with a default are static options. A
+hyperparameter that no other part reads is declared in the module's own `HPARAMS`, the others in
+`optimizers/_hparams.py`. Where the options decide which hyperparameters are read, a module has
+a function `reads(**options)` that lists them.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from typing import Any
 
 from grokjax.core.checks import check_choice
 from grokjax.core.hparams import Hparam
-from grokjax.core.optimizer import Optimizer
+from grokjax.core.optimizer import Optimizer, chain
 from grokjax.optimizers._hparams import SHARED
 
 KINDS = {"task": "tasks", "model": "models", "optimizer": "optimizers"}
@@ -42,11 +42,7 @@ def options(kind: str, name: str) -> dict[str, inspect.Parameter]:
 
 
 def hparams(name: str) -> dict[str, Hparam]:
-    """The hyperparameters that an optimizer may read.
-
-    Raises:
-        ValueError: if one of them is declared nowhere.
-    """
+    """The hyperparameters that an optimizer may read; one declared nowhere is an error."""
     own = getattr(find("optimizer", name), "HPARAMS", {})
     read = [p.name for p in _parameters("optimizer", name) if p.default is p.empty]
     known = SHARED | own
@@ -69,16 +65,14 @@ def readers(hparam: str) -> list[str]:
     return [name for name in names("optimizer") if hparam in hparams(name)]
 
 
-def make_optimizer(name: str, options: Mapping[str, Any], values: Mapping[str, Any]) -> Optimizer:
-    """One element of a chain.
-
-    Args:
-        name: of its module.
-        options: its static options.
-        values: of its hyperparameters, and maybe of others, by name.
-    """
-    traced = {hparam: values[hparam] for hparam in reads(name, options)}
-    return find("optimizer", name).make(**traced, **options)
+def make_chain(section: Mapping[str, Any], values: Mapping[str, Any]) -> Optimizer:
+    """The chain of a config's `optimizer` section, with the values of hyperparameters by name."""
+    optimizers = []
+    for name in section["chain"]:
+        options = section.get(name, {})
+        traced = {hparam: values[hparam] for hparam in reads(name, options)}
+        optimizers.append(find("optimizer", name).make(**traced, **options))
+    return chain(*optimizers)
 
 
 def _parameters(kind, name):

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from grokjax.config import registry
 from grokjax.config.config import base, belongs_to, flat
+from grokjax.config.grid import entries
 from grokjax.core import batches, losses, schedules
 from grokjax.core.checks import check_at_least, check_choice, did_you_mean
 from grokjax.core.data import Task
@@ -47,12 +48,11 @@ def check_entries(config: ConfigDict) -> None:
     chain = "+".join(config.optimizer.chain)
     usual = base(task=config.task.name, model=config.model.name, optimizer=chain)
     known = dict(flat(usual))
-    for path, value in flat(config):
+    values = dict(flat(config))
+    for path, value in values.items():
         if path not in known:
             raise ValueError(f"unknown config entry {path!r}{hint(path, known)}")
-        _check_type(path, value, known[path])
-
-    values = dict(flat(config))
+        _check_type(path, value, type(known[path]))
     for path, low in LOWEST.items():
         check_at_least(path, values[path], low)
     for path, choices in CHOICES.items():
@@ -74,24 +74,25 @@ def check_chain(config: ConfigDict) -> None:
     Raises:
         ValueError: for another order, or an element whose options are invalid.
     """
-    chain = {name: config.optimizer.get(name, {}) for name in config.optimizer.chain}
-    rated = [name for name in chain if "learning_rate" in registry.reads(name, chain[name])]
-    late = [
-        name for name in chain if getattr(registry.find("optimizer", name), "AFTER_STEP", False)
+    chain = config.optimizer.chain
+    modules = {name: registry.find("optimizer", name) for name in chain}
+    late = [name for name in chain if getattr(modules[name], "AFTER_STEP", False)]
+    last = [name for name in chain if getattr(modules[name], "LAST", False)]
+    steps = [
+        name
+        for name in chain
+        if name not in late
+        and "learning_rate" in registry.reads(name, config.optimizer.get(name, {}))
     ]
-    last = [name for name in chain if getattr(registry.find("optimizer", name), "LAST", False)]
-    _check_order(list(chain), rated, late, last)
-    for name, options in chain.items():
-        defaults = {hparam: entry.default for hparam, entry in registry.hparams(name).items()}
-        registry.make_optimizer(name, options, defaults)
+    _check_order(chain, steps, late, last)
+    defaults = {name: hparam.default for name, hparam in entries(chain).items()}
+    registry.make_chain(config.optimizer, defaults)
 
 
 def check_groups(config: ConfigDict, task: Task) -> None:
     """What is for mixtures is given for mixtures only."""
-    for entry, value in (
-        ("runs.mix", config.runs.mix),
-        ("split.proportional", config.split.proportional),
-    ):
+    entries = {"runs.mix": config.runs.mix, "split.proportional": config.split.proportional}
+    for entry, value in entries.items():
         if value and not task.groups:
             raise ValueError(
                 f"{entry} = {value!r} is for mixtures; task {config.task.name} is one task"
@@ -149,10 +150,9 @@ def hint(path: str, known: Iterable[str]) -> str:
     return did_you_mean(path, known) or "; see --help"
 
 
-def _check_type(path, value, usual):
-    wanted = type(usual)
-    fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
-    if usual is not None and (not fits or (wanted is int and isinstance(value, bool))):
+def _check_type(path, value, wanted):
+    fits = isinstance(value, (int, float) if wanted is float else wanted)
+    if wanted is not type(None) and (not fits or (wanted is int and isinstance(value, bool))):
         raise ValueError(f"{path} = {value!r}; a {wanted.__name__} is needed")
 
 
@@ -171,17 +171,11 @@ def _check_intervals(config):
         )
 
 
-def _check_order(chain, rated, late, last):
-    steps = [name for name in rated if name not in late]
-
-    def rank(name):
-        """0 filters, 1 the step, 2 what acts on it, 3 what has to see it finished."""
-        if name in last:
-            return 3
-        return 2 if name in late else int(name in rated)
-
+def _check_order(chain, steps, late, last):
     def ordered(names):
-        return "+".join(sorted(names, key=rank))
+        """Filters, the step, what acts on it, what has to see it finished."""
+        ranks = {name: (name in last, name in late, name in [*steps, "adamw"]) for name in names}
+        return "+".join(sorted(ranks, key=ranks.__getitem__))
 
     what = f"optimizer {'+'.join(chain)!r}"
     if not steps:  # filters alone would walk uphill

@@ -36,7 +36,7 @@ def shuffled_batch(
     rank_B = q_B % num_train_B
 
     # the slots of a group span at most two epochs, so two keys for each group are enough
-    epoch_Gx2 = first_epoch_G[:, None] + jnp.arange(2, dtype=jnp.uint32)
+    epoch_Gx2 = first_epoch_G[:, None] + jnp.arange(2, dtype=jnp.uint32)[None]
     stream_Gx2 = epoch_Gx2 * share_G.size + jnp.arange(share_G.size, dtype=jnp.uint32)[:, None]
     round_keys_Gx2 = jax.vmap(jax.vmap(lambda n: round_keys(jax.random.fold_in(key, n))))(
         stream_Gx2

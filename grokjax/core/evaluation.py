@@ -23,11 +23,7 @@ class Evaluation(NamedTuple):
     ) -> dict[str, jax.Array]:
         """Loss and accuracy over all groups with a share, and of each group of a mixture.
 
-        Args:
-            score: (rows_B) -> loss_B and whether each example is classified correctly, bool [B].
-            split: the run's.
-            group_N: of every row of the table.
-            share_G: slots of a batch.
+        `score(rows_B)` gives loss_B and whether each example is classified correctly, bool [B].
         """
         scored = jax.lax.map(score, self.rows)
         loss_N, correct_N = jax.tree.map(lambda x: x.ravel()[: self.num_rows], scored)
@@ -44,18 +40,13 @@ class Evaluation(NamedTuple):
 
 def make_evaluation(task: Task, num_examples: int, block_size: int) -> Evaluation:
     """An evaluation of a fixed random subset of this size, or of all examples if that is 0."""
-    rows_N = _subset(task.examples.labels_N.size, num_examples)
+    num_rows = task.examples.labels_N.size
+    rows_N = np.arange(num_rows)
+    if 0 < num_examples < num_rows:
+        rows_N = np.sort(np.random.default_rng(0).permutation(num_rows)[:num_examples])
     block_size = min(block_size, rows_N.size)
-    blocks = np.resize(rows_N, (-(-rows_N.size // block_size), block_size))
+    blocks = np.resize(rows_N.astype(np.int32), (-(-rows_N.size // block_size), block_size))
     return Evaluation(blocks, rows_N.size, tuple(group.name for group in task.groups))
-
-
-def _subset(num_rows, num_examples):
-    """[N]: row numbers in the table's order."""
-    if not 0 < num_examples < num_rows:
-        return np.arange(num_rows, dtype=np.int32)
-    rows_N = np.random.default_rng(0).permutation(num_rows)[:num_examples]
-    return np.sort(rows_N).astype(np.int32)
 
 
 def _means(loss_N, correct_N, train_N, counted_N):

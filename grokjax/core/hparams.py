@@ -7,6 +7,10 @@ They stand with the part that reads them, in a dict `HPARAMS` by name, and becom
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
+
+Scalar = float | jax.Array  # a value of one: a number, or traced
+
 
 class Range(NamedTuple):
     """What a value may be."""

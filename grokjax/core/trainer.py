@@ -156,7 +156,7 @@ def _eval_params(recipe: Recipe, state: TrainState, run: Run) -> Any:
     return optimizer.eval_params(state.params, state.opt_state)
 
 
-def _logits(recipe, params, tree, **options):
+def _logits(recipe, params, tree, **options) -> Any:
     with jax.default_matmul_precision(recipe.matmul_precision):
         return recipe.network.apply({"params": params}, tree, **options)
 

@@ -1,8 +1,10 @@
 """Sparsity and spectral norms of a parameter tree.
 
-All functions take the parameter tree of one run, every array in it: embeddings, biases and norms
-as well as matrices. `jax.vmap` gives them the run axis.
+All functions take the parameter tree of one run, embeddings, biases and norms included; `jax.vmap`
+gives them the run axis.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +16,12 @@ SMALL = 0.01  # weights below it are often counted as zero
 
 def sparsity(params: optax.Params, threshold: ArrayLike = SMALL) -> jax.Array:
     """The fraction of weights with |w| < threshold."""
-    return _total(_is_small(w, threshold) for w in jax.tree.leaves(params)) / count(params)
+    return _num_small(params, threshold) / count(params)
 
 
 def active_weights(params: optax.Params, threshold: ArrayLike = SMALL) -> jax.Array:
     """The number of weights with |w| >= threshold; what is not a number is active."""
-    return _total(~_is_small(w, threshold) for w in jax.tree.leaves(params))
+    return count(params) - _num_small(params, threshold)
 
 
 def count(params: optax.Params) -> int:
@@ -34,7 +36,7 @@ def prune(params: optax.Params, threshold: ArrayLike) -> optax.Params:
     Efficient Neural Networks", https://arxiv.org/abs/1506.02626; without their retraining, since
     the question is what the trained network can do without.
     """
-    return jax.tree.map(lambda w: jnp.where(_is_small(w, threshold), 0.0, w), params)
+    return jax.tree.map(lambda w: jnp.where(jnp.abs(w) < threshold, 0.0, w), params)
 
 
 def spectral_norms(params: optax.Params) -> dict[str, jax.Array]:
@@ -51,9 +53,5 @@ def spectral_norms(params: optax.Params) -> dict[str, jax.Array]:
     return norms
 
 
-def _is_small(w, threshold):
-    return jnp.abs(w) < threshold
-
-
-def _total(masks) -> jax.Array:
-    return sum(mask.sum(dtype=jnp.int32) for mask in masks)  # pyright: ignore[reportReturnType]
+def _num_small(params, threshold) -> Any:
+    return sum((jnp.abs(w) < threshold).sum(dtype=jnp.int32) for w in jax.tree.leaves(params))

@@ -142,8 +142,10 @@ def _by_matmul(q_U, k_S, v_S, dropout, later_UxS, bias_HxUxS):
     q_UxMxHxK, k_SxMxHxK, v_SxMxHxK = (jnp.stack(x) for x in (q_U, k_S, v_S))
     score_MxHxUxS = jnp.einsum("umhk,smhk->mhus", q_UxMxHxK, k_SxMxHxK) * _scale(q_UxMxHxK)
     if bias_HxUxS is not None:
-        score_MxHxUxS += bias_HxUxS
-    weight_MxHxUxS = dropout(jax.nn.softmax(jnp.where(later_UxS, -jnp.inf, score_MxHxUxS)))
+        score_MxHxUxS += bias_HxUxS[None]
+    weight_MxHxUxS = dropout(
+        jax.nn.softmax(jnp.where(later_UxS[None, None], -jnp.inf, score_MxHxUxS))
+    )
     out_UxMxHxK = jnp.einsum("mhus,smhk->umhk", weight_MxHxUxS, v_SxMxHxK)
     return out_UxMxHxK.reshape(-1, *out_UxMxHxK.shape[2:])
 
@@ -152,7 +154,7 @@ def _by_sum(q_MxHxK, k_S, v_S, dropout, bias_HxS):
     """[M, H, K]: each query attends to all of its S keys."""
     score_MxHxS = jnp.stack([(q_MxHxK * k).sum(-1) for k in k_S], axis=-1) * _scale(q_MxHxK)
     if bias_HxS is not None:
-        score_MxHxS += bias_HxS
+        score_MxHxS += bias_HxS[None]
     weight_MxHxS = dropout(jax.nn.softmax(score_MxHxS))
     return sum(weight_MxHxS[..., s, None] * v for s, v in enumerate(v_S))
 
@@ -170,8 +172,8 @@ def rotate(x_MxHxK: jax.Array, position: int) -> jax.Array:
     """
     half = x_MxHxK.shape[-1] // 2
     angle_k = position * 10000.0 ** (-np.arange(half) / half)
-    cos_k = np.cos(angle_k).astype(np.float32)
-    sin_k = np.sin(angle_k).astype(np.float32)
+    cos_k = np.cos(angle_k).astype(np.float32)[None, None]
+    sin_k = np.sin(angle_k).astype(np.float32)[None, None]
     a_MxHxk, b_MxHxk = jnp.split(x_MxHxK, 2, axis=-1)
     rotated = (a_MxHxk * cos_k - b_MxHxk * sin_k, a_MxHxk * sin_k + b_MxHxk * cos_k)
     return jnp.concatenate(rotated, axis=-1)

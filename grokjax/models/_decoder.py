@@ -100,11 +100,8 @@ class Decoder(nn.Module):
     causal = True
 
     def __post_init__(self):
-        """Raises a ValueError for options that do not fit together."""
         super().__post_init__()
-        for size in ("num_blocks", "width", "num_heads", "block_repeats"):
-            check_at_least(f"model.{size}", getattr(self, size), 1)
-        for size in ("head_width", "ff_width"):
+        for size in ("num_blocks", "width", "num_heads", "block_repeats", "head_width", "ff_width"):
             if getattr(self, size) is not None:
                 check_at_least(f"model.{size}", getattr(self, size), 1)
         for option, choices in CHOICES.items():
@@ -148,36 +145,30 @@ class Decoder(nn.Module):
             return x_MxD @ token_VxD[: self.num_classes].T
         return Linear(self.num_classes, self.initializer, use_bias=False, name="readout")(x_MxD)
 
-    def make_carry(self, tree: Tree, position_MxD: jax.Array | None) -> Any:
+    def make_carry(self, _tree: Tree, _position_MxD: jax.Array | None) -> Any:
         """What blocks pass on besides the residual stream; nothing, in a plain decoder."""
-        del tree, position_MxD
 
-    def make_block(self, number: int) -> nn.Module:
-        """Block 0, 1, ..."""
-        return Block(**self.block_arguments(number), name=f"block_{number}")
-
-    def block_arguments(self, number: int) -> dict[str, Any]:
-        """The layers and options of a block."""
-        return dict(
+    def make_block(self, number: int, kind: Callable = Block, **options: Any) -> nn.Module:
+        """Block 0, 1, ... of a kind, which may have options of its own."""
+        return kind(
             make_attention=self.make_attention(number),
             make_mlp=self.make_mlp(),
             make_norm=self.make_norm(),
             norm=self.norm,
             dropout=self.dropout,
+            name=f"block_{number}",
+            **options,
         )
 
-    def make_attention(self, number: int) -> Callable:
+    def make_attention(self, _number: int, kind: Callable = Attention, **options: Any) -> Callable:
         """(name) -> the attention of a block."""
-        del number
-        return functools.partial(Attention, **self.attention_arguments())
-
-    def attention_arguments(self) -> dict[str, Any]:
-        """The options of an attention."""
-        return dict(
-            num_heads=self.num_heads,
-            head_width=self.width_of_head,
-            linear=self.make_linear(),
-            positions=self.positions,
+        return functools.partial(
+            kind,
+            self.num_heads,
+            self.width_of_head,
+            self.make_linear(),
+            self.positions,
+            **options,
         )
 
     def make_mlp(self) -> Callable:

@@ -26,8 +26,7 @@ def _normal(std):
     return lambda key, shape: jax.random.normal(key, shape, f32) * std
 
 
-def _no_bias(key, shape, fan_in):
-    del key, fan_in
+def _no_bias(_key, shape, _fan_in):
     return jnp.zeros(shape, f32)
 
 
@@ -76,7 +75,8 @@ class Linear(nn.Module):
         fan_in = x_MxI.shape[-1]
         y_MxO = self.multiply(x_MxI, self.param("kernel", self._draw, (fan_in, self.features)))
         if self.use_bias:
-            y_MxO += self.param("bias", INITS[self.initializer].bias, (self.features,), fan_in)
+            bias_O = self.param("bias", INITS[self.initializer].bias, (self.features,), fan_in)
+            y_MxO += jnp.expand_dims(bias_O, range(y_MxO.ndim - 1))
         return y_MxO
 
     def multiply(self, x_MxI: jax.Array, kernel_IxO: jax.Array) -> jax.Array:

@@ -7,7 +7,6 @@ are causal, so that a meta token depends on a prefix alone, like the token at it
 published model of this name has the layers for it but never calls them; here they are wired.
 """
 
-import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -30,7 +29,6 @@ class Model(Gpt2):
     frames: int = 4  # G, the number of meta tokens
 
     def __post_init__(self):
-        """Raises a ValueError for options that do not fit together."""
         super().__post_init__()
         check_at_least("model.frames", self.frames, 0)
 
@@ -45,11 +43,10 @@ class Model(Gpt2):
         return meta_MxGxD if position_MxD is None else meta_MxGxD + position_MxD[:, None]
 
     def make_block(self, number: int) -> nn.Module:
-        """Block 0, 1, ..."""
         if self.frames == 0:
             return super().make_block(number)
-        cross = functools.partial(CrossAttention, **self.attention_arguments())
-        return MetaBlock(**self.block_arguments(number), make_cross=cross, name=f"block_{number}")
+        make_cross = self.make_attention(number, CrossAttention)
+        return super().make_block(number, MetaBlock, make_cross=make_cross)
 
 
 class MetaBlock(Block):

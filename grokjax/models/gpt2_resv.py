@@ -3,7 +3,6 @@
 Zhou et al., 2024, "Value Residual Learning", https://arxiv.org/abs/2410.17897.
 """
 
-import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -30,40 +29,31 @@ class Model(Gpt2):
     variant: str = "resformer"  # or svformer
 
     def __post_init__(self):
-        """Raises a ValueError for options that do not fit together."""
         super().__post_init__()
         check_choice("model.variant", self.variant, VARIANTS)
 
     def make_attention(self, number: int) -> Callable:
         """(name) -> the attention of a block."""
-        kind = {"resformer": MixedValues, "svformer": SharedValues}[self.variant]
-        return functools.partial(FirstValues if number == 0 else kind, **self.attention_arguments())
+        return super().make_attention(
+            number, SharedValues, variant=self.variant if number else "first"
+        )
 
 
-class FirstValues(Attention):
-    """Attention with its own values, which it passes on unless some were passed to it."""
+class SharedValues(Attention):
+    """Attention that passes on the first block's values, to which later blocks add their own."""
+
+    variant: str = "first"  # or resformer, svformer
 
     def values(
         self, x_MxD: jax.Array, first_MxHxK: jax.Array | None
     ) -> tuple[jax.Array, jax.Array]:
-        """[M, H, K]: its values, and the first block's."""
+        """[M, H, K]: the values attended with, and the first block's."""
+        if first_MxHxK is not None and self.variant == "svformer":
+            return first_MxHxK, first_MxHxK
         v_MxHxK = self.heads(x_MxD, "value")
-        return v_MxHxK, v_MxHxK if first_MxHxK is None else first_MxHxK
-
-
-class MixedValues(Attention):
-    """Attention with a learned mixture of its own values and the first block's."""
-
-    def values(self, x_MxD: jax.Array, first_MxHxK: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """[M, H, K]: the mixture, and the first block's."""
+        if first_MxHxK is None:
+            return v_MxHxK, v_MxHxK
+        if self.variant == "first":  # applied again
+            return v_MxHxK, first_MxHxK
         own, first = self.param("mixture", nn.initializers.constant(0.5), (2,), jnp.float32)
-        return own * self.heads(x_MxD, "value") + first * first_MxHxK, first_MxHxK
-
-
-class SharedValues(Attention):
-    """Attention with the first block's values."""
-
-    def values(self, x_MxD: jax.Array, first_MxHxK: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """[M, H, K]: the first block's values, twice."""
-        del x_MxD
-        return first_MxHxK, first_MxHxK
+        return own * v_MxHxK + first * first_MxHxK, first_MxHxK

@@ -33,7 +33,6 @@ class Model(nn.Module):
     causal = False  # rows of a tree do not carry a state from one to the next
 
     def __post_init__(self):
-        """Raises a ValueError for invalid options."""
         super().__post_init__()
         check_at_least("model.num_layers", self.num_layers, 1)
         check_at_least("model.width", self.width, 1)

@@ -47,7 +47,6 @@ class Model(nn.Module):
     causal = False
 
     def __post_init__(self):
-        """Raises a ValueError for options that do not fit together."""
         super().__post_init__()
         check_whole("model.hidden", self.hidden)
         check_whole("model.slots", self.slots)
@@ -89,7 +88,8 @@ class Model(nn.Module):
         else:
             y_BxF = _sum_of_tables(tokens, code_VxD, kernel_IxF)
         if self.use_bias:
-            y_BxF += self.param("bias_0", init.bias, (features,), fan_in)
+            bias_F = self.param("bias_0", init.bias, (features,), fan_in)
+            y_BxF += bias_F[None]
         return y_BxF
 
     def _code(self, init):

@@ -27,7 +27,6 @@ class Model(Decoder):
     tokens: int | None = None  # of each layer of an attention; width unless given
 
     def __post_init__(self):
-        """Raises a ValueError for options that do not fit together."""
         super().__post_init__()
         if self.tokens is not None:
             check_at_least("model.tokens", self.tokens, 1)
@@ -38,19 +37,16 @@ class Model(Decoder):
             )
 
     def make_linear(self) -> Callable:
-        """(features, use_bias, name) -> a layer of an attention."""
         return self._pattention(self.width if self.tokens is None else self.tokens)
 
     def make_mlp(self) -> Callable:
-        """(name) -> the feed-forward layer of a block."""
         return functools.partial(self._pattention(self.width_of_mlp), self.width)
 
     def _pattention(self, num_tokens):
         options = (num_tokens, self.activation, self.initializer)
         residual_scale = self.residual_scale
 
-        def pattention(features, use_bias=False, name=None):
-            del use_bias
+        def pattention(features, name, **_):
             scale = residual_scale if name in RESIDUAL else 1.0
             return Pattention(features, *options, scale, name=name)
 

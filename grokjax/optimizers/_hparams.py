@@ -1,4 +1,4 @@
-"""Hyperparameters that several optimizers read; those of one stand beside its `make`."""
+"""Hyperparameters that several optimizers read; those of a single one stand in its own module."""
 
 from grokjax.core.hparams import Hparam, above, at_least, between
 

@@ -5,19 +5,19 @@ Kingma & Ba, 2015, "Adam: A Method for Stochastic Optimization", https://arxiv.o
 
 import optax
 
-from grokjax.core.optimizer import Optimizer, from_transform
+from grokjax.core.hparams import Scalar
 
 
-def make(learning_rate, weight_decay, b1, b2, eps) -> Optimizer:
+def make(
+    learning_rate: Scalar, weight_decay: Scalar, b1: Scalar, b2: Scalar, eps: Scalar
+) -> optax.GradientTransformation:
     """Moves against the debiased mean of g + weight_decay w over its root mean square.
 
     The decay is *coupled*, as in PyTorch's Adam: it is divided by the root mean square like
     the gradient, so it acts on all weights alike whatever its size; see `adamw` for the other.
     """
-    return from_transform(
-        optax.chain(
-            optax.add_decayed_weights(weight_decay),
-            optax.scale_by_adam(b1=b1, b2=b2, eps=eps),
-            optax.scale(-learning_rate),
-        )
+    return optax.chain(
+        optax.add_decayed_weights(weight_decay),
+        optax.scale_by_adam(b1=b1, b2=b2, eps=eps),
+        optax.scale(-learning_rate),
     )

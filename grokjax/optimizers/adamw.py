@@ -6,17 +6,27 @@ Power et al., 2022, "Grokking: Generalization Beyond Overfitting on Small Algori
 https://arxiv.org/abs/2201.02177: the decay towards other places than zero.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from grokjax.core.checks import check_choice
-from grokjax.core.optimizer import Optimizer, from_transform
+from grokjax.core.hparams import Scalar
 
 DECAYS = ("zero", "initial", "jiggle")
 
 
-def make(learning_rate, weight_decay, b1, b2, eps, *, decay: str = "zero") -> Optimizer:
+def make(
+    learning_rate: Scalar,
+    weight_decay: Scalar,
+    b1: Scalar,
+    b2: Scalar,
+    eps: Scalar,
+    *,
+    decay: str = "zero",
+) -> optax.GradientTransformation:
     """Moves against the debiased mean gradient over its root mean square; decays the weights.
 
         m = b1 m + (1 - b1) g,    v = b2 v + (1 - b2) g^2
@@ -32,20 +42,17 @@ def make(learning_rate, weight_decay, b1, b2, eps, *, decay: str = "zero") -> Op
     """
     check_choice("adamw.decay", decay, DECAYS)
     if decay == "zero":
-        return from_transform(
-            optax.adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
-        )
+        return optax.adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
     adam = optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)
     pull = _to_initial if decay == "initial" else _jiggle
-    return from_transform(optax.chain(adam, pull(learning_rate * weight_decay)))
+    return optax.chain(adam, pull(learning_rate * weight_decay))
 
 
 def _to_initial(rate):
     """Adds a step back to the weights that the state has kept from the start."""
 
-    def update(updates, initial, params):
-        pulled = jax.tree.map(lambda u, w0, w: u + rate * (w0 - w), updates, initial, params)
-        return pulled, initial
+    def update(updates, state, params=None):
+        return jax.tree.map(lambda u, w0, w: u + rate * (w0 - w), updates, state, params), state
 
     return optax.GradientTransformation(lambda params: jax.tree.map(jnp.copy, params), update)
 
@@ -53,10 +60,8 @@ def _to_initial(rate):
 def _jiggle(rate):
     """Adds what multiplies every tensor by a number of its own near one."""
 
-    def update(updates, state, params, *, key, **extra_args):
-        del extra_args
-        scalars = jax.tree.map(lambda w: jnp.zeros((), w.dtype), params)
-        z = optax.tree.random_like(key, scalars)
+    def update(updates, state, params=None, *, key: Any = None, **_):
+        z = optax.tree.random_like(key, jax.tree.map(lambda w: jnp.zeros((), w.dtype), params))
         return jax.tree.map(lambda u, w, z: u + jnp.expm1(rate * z) * w, updates, params, z), state
 
     return optax.GradientTransformationExtraArgs(optax.init_empty_state, update)

@@ -7,31 +7,19 @@ import functools
 import inspect
 from collections.abc import Callable
 from types import FunctionType
+from typing import Any
 
 import optax
 import optax.contrib
 
 from grokjax.core.checks import check_choice
-from grokjax.core.optimizer import Optimizer, from_transform
+from grokjax.core.hparams import Scalar
 from grokjax.optimizers._hparams import SHARED
 
 OURS = ("learning_rate", "weight_decay", "momentum")
-BETAS = ("b1", "b2", "eps")  # read where they mean what they mean to Adam and want its sizes
+BETAS = ("b1", "b2", "eps")  # read where optax has them at Adam's sizes, or eps at that of lamb
+SIZES_OF_BETAS = ((0.9, 0.999, 1e-8), (0.9, 0.999, 1e-6))
 HPARAMS = {name: SHARED[name] for name in OURS + BETAS}  # which of them: see `reads`
-ADAMS = (
-    "adam",
-    "adamax",
-    "adamaxw",
-    "adamw",
-    "ademamix",
-    "amsgrad",
-    "lamb",
-    "nadam",
-    "nadamw",
-    "optimistic_adam",
-    "optimistic_adam_v2",
-    "radam",
-)
 
 NEEDS_LOSS = "it asks for the loss as well as for gradients"
 WRAPS = "it wraps another optimizer"
@@ -46,7 +34,7 @@ REFUSED = {
 }
 
 
-def make(name: str = "nadamw", **hparams) -> Optimizer:
+def make(name: str = "nadamw", **hparams: Scalar) -> optax.GradientTransformation:
     """The optimizer `name` of optax or optax.contrib, at our hyperparameters.
 
     It reads `learning_rate`, `weight_decay` and `momentum` from `config.runs`, each where
@@ -63,24 +51,21 @@ def make(name: str = "nadamw", **hparams) -> Optimizer:
 
     Those that find the size of their steps themselves (dadapt_adamw, dog, dowg, prodigy) want
     a learning rate of 1; cocob has no use for one.
-
-    Raises:
-        ValueError: for a name that is unknown, or needs more than gradients.
     """
-    return from_transform(_factory(name)(**hparams))
+    return _factory(name)(**hparams)
 
 
 def reads(name: str = "nadamw") -> list[str]:
     """The traced hyperparameters that optimizer `name` takes."""
-    known = inspect.signature(_factory(name)).parameters
-    ours = (*OURS, *BETAS) if name in ADAMS else OURS
-    return [hparam for hparam in ours if hparam in known]
+    defaults = {p.name: p.default for p in inspect.signature(_factory(name)).parameters.values()}
+    like_adam = tuple(defaults.get(beta) for beta in BETAS) in SIZES_OF_BETAS
+    return [hparam for hparam in OURS + BETAS * like_adam if hparam in defaults]
 
 
 def names() -> list[str]:
     """What can be chosen: all that steps by a learning rate and needs gradients alone."""
-    offered = {*dir(optax), *dir(optax.contrib)}
-    return sorted(name for name in offered - set(REFUSED) if _steps(name))
+    offered = {*dir(optax), *dir(optax.contrib)} - set(REFUSED)
+    return sorted(name for name in offered if _is_whole(name, _attribute(name)))
 
 
 def _factory(name) -> Callable[..., optax.GradientTransformation]:
@@ -92,13 +77,14 @@ def _factory(name) -> Callable[..., optax.GradientTransformation]:
     return _attribute(name)
 
 
-def _attribute(name):
+def _attribute(name) -> Any:
     return getattr(optax.contrib, name, None) or getattr(optax, name)
 
 
-def _steps(name):
-    """Whether a name makes a whole optimizer: `scale_by_...` makes part of one."""
-    factory, part = _attribute(name), name.startswith(("_", "scale_by_"))
-    if part or not isinstance(factory, FunctionType | functools.partial):
-        return False
-    return "learning_rate" in inspect.signature(factory).parameters
+def _is_whole(name, factory):
+    """Whether a factory makes a whole optimizer: `scale_by_...` makes part of one."""
+    return (
+        not name.startswith(("_", "scale_by_"))
+        and isinstance(factory, FunctionType | functools.partial)
+        and "learning_rate" in inspect.signature(factory).parameters
+    )

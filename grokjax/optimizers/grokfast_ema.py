@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from grokjax.core.checks import check_at_least
-from grokjax.core.optimizer import Optimizer, from_transform
+from grokjax.core.hparams import Scalar
 
 
 class GrokfastEmaState(NamedTuple):
@@ -21,7 +21,9 @@ class GrokfastEmaState(NamedTuple):
     slow: optax.Updates  # shaped like params: the running mean h
 
 
-def grokfast_ema(alpha, lamb, *, start=0) -> optax.GradientTransformationExtraArgs:
+def grokfast_ema(
+    alpha: Scalar, lamb: Scalar, *, start: Scalar = 0
+) -> optax.GradientTransformationExtraArgs:
     """Adds `lamb` times the running mean of the gradient to the gradient.
 
         h_t = alpha h_{t-1} + (1 - alpha) g_t,    h_0 = g_0
@@ -31,13 +33,9 @@ def grokfast_ema(alpha, lamb, *, start=0) -> optax.GradientTransformationExtraAr
     no debiasing. Chain it *before* an optimizer.
 
     Args:
-        alpha: decay of the mean, a float or a traced scalar.
+        alpha: decay of the mean.
         lamb: gain of the slow part; 0 leaves the gradient as it is.
-        start: the first step that is filtered, an int or a traced scalar; its gradient takes
-            the place of g_0.
-
-    Raises:
-        ValueError: for a negative start.
+        start: the first step that is filtered; its gradient takes the place of g_0.
     """
     if isinstance(start, int):  # a traced one is what `config.runs` allows
         check_at_least("grokfast_ema.start", start, 0)
@@ -57,6 +55,6 @@ def grokfast_ema(alpha, lamb, *, start=0) -> optax.GradientTransformationExtraAr
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def make(alpha, lamb, filter_start) -> Optimizer:
+def make(alpha: Scalar, lamb: Scalar, filter_start: Scalar) -> optax.GradientTransformation:
     """`grokfast_ema` from step `filter_start` on."""
-    return from_transform(grokfast_ema(alpha, lamb, start=filter_start))
+    return grokfast_ema(alpha, lamb, start=filter_start)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from grokjax.core.checks import check_at_least, check_choice
-from grokjax.core.optimizer import Optimizer, from_transform
+from grokjax.core.hparams import Scalar
 
 
 class GrokfastMaState(NamedTuple):
@@ -25,7 +25,12 @@ class GrokfastMaState(NamedTuple):
 
 
 def grokfast_ma(
-    lamb, *, window: int = 100, average: str = "mean", start=0, warmup: bool = True
+    lamb: Scalar,
+    *,
+    window: int = 100,
+    average: str = "mean",
+    start: Scalar = 0,
+    warmup: bool = True,
 ) -> optax.GradientTransformationExtraArgs:
     """Adds `lamb` times the mean of the last `window` gradients to the gradient.
 
@@ -36,16 +41,12 @@ def grokfast_ma(
     does not pile up. Chain it *before* an optimizer.
 
     Args:
-        lamb: gain of the slow part, a float or a traced scalar; 0 changes nothing.
+        lamb: gain of the slow part; 0 changes nothing.
         window: how many gradients are averaged.
         average: `mean`, or `sum` for a gain `window` times as large.
-        start: the first step that is filtered, an int or a traced scalar (the paper's
-            two-stage variant uses 500; the authors' code ignores it when `warmup` is off,
-            this does not).
+        start: the first step that is filtered. The paper's two-stage variant uses 500; the
+            authors' code ignores it when `warmup` is off, this does not.
         warmup: wait for a full window, or average over what is there so far.
-
-    Raises:
-        ValueError: for a window below 1, a negative start or an unknown average.
     """
     check_at_least("grokfast_ma.window", window, 1)
     check_choice("grokfast_ma.average", average, ("mean", "sum"))
@@ -60,7 +61,8 @@ def grokfast_ma(
     def update_fn(updates, state, params=None, *, t=None, **extra_args):
         del params, extra_args
         step = state.count if t is None else t  # grokjax shares one t among all runs
-        slot, full = step % window, step % window == window - 1
+        slot = step % window
+        full = slot == window - 1
 
         # Write first, then read what leaves next: reading before writing copies the ring.
         ring_W = jax.tree.map(lambda ring, g: ring.at[slot].set(g), state.ring_W, updates)
@@ -82,9 +84,12 @@ def grokfast_ma(
 
 
 def make(
-    lamb, filter_start, *, window: int = 100, average: str = "mean", warmup: bool = True
-) -> Optimizer:
+    lamb: Scalar,
+    filter_start: Scalar,
+    *,
+    window: int = 100,
+    average: str = "mean",
+    warmup: bool = True,
+) -> optax.GradientTransformation:
     """`grokfast_ma` from step `filter_start` on."""
-    return from_transform(
-        grokfast_ma(lamb, window=window, average=average, start=filter_start, warmup=warmup)
-    )
+    return grokfast_ma(lamb, window=window, average=average, start=filter_start, warmup=warmup)

@@ -6,12 +6,12 @@ Gradients", https://arxiv.org/abs/2405.20233
 
 import optax
 
-from grokjax.core.optimizer import Optimizer, from_transform
+from grokjax.core.hparams import Scalar
 
 AFTER_STEP = True
 
 
-def make(lamb) -> Optimizer:
+def make(lamb: Scalar) -> optax.GradientTransformation:
     """Divides each step by 1 + lamb, the gain of a gradient that does not change.
 
     Grokfast multiplies such a gradient by 1 + lamb, so part of its speed may be no more than
@@ -19,4 +19,4 @@ def make(lamb) -> Optimizer:
     gradient's size, so behind it the comparison is harder on Grokfast than it is behind SGD.
     Weight decay shrinks too, being scaled by the learning rate.
     """
-    return from_transform(optax.scale(1 / (1 + lamb)))
+    return optax.scale(1 / (1 + lamb))

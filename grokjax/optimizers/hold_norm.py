@@ -7,8 +7,8 @@ https://arxiv.org/abs/2210.01117
 import jax
 import optax
 
-from grokjax.core.hparams import Hparam, above
-from grokjax.core.optimizer import Optimizer, from_transform
+from grokjax.core.hparams import Hparam, Scalar, above
+from grokjax.core.optimizer import Optimizer
 
 AFTER_STEP = True
 LAST = True  # a step changed after it would leave the sphere
@@ -16,7 +16,7 @@ LAST = True  # a step changed after it would leave the sphere
 HPARAMS = {"norm_factor": Hparam(0.8, float, above(0))}
 
 
-def make(norm_factor) -> Optimizer:
+def make(norm_factor: Scalar) -> Optimizer:
     """Rescales the weights after each step to `norm_factor` times their initial norm.
 
         w = norm_factor ||w_0|| (w + u) / ||w + u||
@@ -27,9 +27,9 @@ def make(norm_factor) -> Optimizer:
     their mean, which is evaluated, lies inside the sphere.
     """
 
-    def update(updates, initial_norm, params):
+    def update(updates, initial_norm, params, **_):
         moved = optax.tree.add(params, updates)
         scale = norm_factor * initial_norm / optax.tree.norm(moved)
         return jax.tree.map(lambda new, w: scale * new - w, moved, params), initial_norm
 
-    return from_transform(optax.GradientTransformation(optax.tree.norm, update))
+    return Optimizer(optax.tree.norm, update)

@@ -6,10 +6,12 @@ https://arxiv.org/abs/2302.06675
 
 import optax
 
-from grokjax.core.optimizer import Optimizer, from_transform
+from grokjax.core.hparams import Scalar
 
 
-def make(learning_rate, weight_decay, b1, b2) -> Optimizer:
+def make(
+    learning_rate: Scalar, weight_decay: Scalar, b1: Scalar, b2: Scalar
+) -> optax.GradientTransformation:
     """Moves every weight by the learning rate, against the sign of a mean gradient.
 
         w = w - learning_rate (sign(b1 m + (1 - b1) g) + weight_decay w)
@@ -17,4 +19,4 @@ def make(learning_rate, weight_decay, b1, b2) -> Optimizer:
 
     The paper takes a learning rate 3 to 10 times smaller than for AdamW.
     """
-    return from_transform(optax.lion(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay))
+    return optax.lion(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay)

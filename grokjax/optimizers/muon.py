@@ -8,15 +8,22 @@ import jax
 import optax
 from optax.contrib import MuonDimensionNumbers
 
-from grokjax.core.hparams import Hparam, above
-from grokjax.core.optimizer import Optimizer, from_transform
+from grokjax.core.hparams import Hparam, Scalar, above
 
 BY_ADAMW = {"token", "position", "frames", "readout"}  # rows are looked up, or are answers
 
 HPARAMS = {"adam_ratio": Hparam(0.05, float, above(0))}
 
 
-def make(learning_rate, adam_ratio, weight_decay, momentum, b1, b2, eps) -> Optimizer:
+def make(
+    learning_rate: Scalar,
+    adam_ratio: Scalar,
+    weight_decay: Scalar,
+    momentum: Scalar,
+    b1: Scalar,
+    b2: Scalar,
+    eps: Scalar,
+) -> optax.GradientTransformation:
     """Moves hidden matrices by the orthogonalised momentum, everything else by AdamW.
 
         m = momentum m + (1 - momentum) g
@@ -32,7 +39,7 @@ def make(learning_rate, adam_ratio, weight_decay, momentum, b1, b2, eps) -> Opti
     Orthogonal matrices have small entries, so Muon wants larger rates than AdamW: .02 is
     usual, with `momentum` .95. The transform is optax's, which debiases the momentum as the
     author's code does not: a difference of the first steps alone. Its own Adam looks
-    ahead as well, so here a plain AdamW stands beside it.
+    ahead as well, so here a plain AdamW takes its place.
     """
     muon = optax.contrib.muon(
         learning_rate,
@@ -43,8 +50,7 @@ def make(learning_rate, adam_ratio, weight_decay, momentum, b1, b2, eps) -> Opti
     )
     rate = adam_ratio * learning_rate
     adamw = optax.adamw(rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
-    parts = {"muon": muon, "adamw": adamw}
-    return from_transform(optax.partition(parts, lambda params: _map(_part, params)))
+    return optax.partition({"muon": muon, "adamw": adamw}, lambda params: _map(_part, params))
 
 
 def _map(function, params):

@@ -8,12 +8,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.core.optimizer import from_factory
-
 EPS = 1e-30  # as in the authors' code
 
 
-def orthograd() -> optax.GradientTransformation:
+def make() -> optax.GradientTransformation:
     """Takes from each tensor's gradient its component along the weights, and keeps its norm.
 
         o = g - (w . g / w . w) w,    out = o ||g|| / ||o||
@@ -25,10 +23,4 @@ def orthograd() -> optax.GradientTransformation:
         o = g - (jnp.vdot(w, g) / (jnp.vdot(w, w) + EPS)) * w
         return o * (jnp.linalg.norm(g.ravel()) / (jnp.linalg.norm(o.ravel()) + EPS))
 
-    def update(updates, state, params):
-        return jax.tree.map(turn, updates, params), state
-
-    return optax.GradientTransformation(optax.init_empty_state, update)
-
-
-make = from_factory(orthograd)
+    return optax.stateless(lambda updates, params: jax.tree.map(turn, updates, params))

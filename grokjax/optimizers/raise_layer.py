@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.core.hparams import Hparam, above, at_least
-from grokjax.core.optimizer import Optimizer, from_transform
+from grokjax.core.hparams import Hparam, Scalar, above, at_least
+from grokjax.core.optimizer import Optimizer
 
 AFTER_STEP = True
 LAST = True  # what came after it would not be raised
@@ -20,7 +20,7 @@ HPARAMS = {
 }
 
 
-def make(raise_step, raise_factor, *, layer: str = "readout") -> Optimizer:
+def make(raise_step: Scalar, raise_factor: Scalar, *, layer: str = "readout") -> Optimizer:
     """Multiplies the weights of a layer by `raise_factor` after step number `raise_step`.
 
     `layer` is the first part of a parameter's path; the layer's bias is raised with its kernel.
@@ -32,14 +32,9 @@ def make(raise_step, raise_factor, *, layer: str = "readout") -> Optimizer:
             raise ValueError(f"raise_layer: no layer {layer!r}; choose from {', '.join(params)}")
         return optax.EmptyState()
 
-    def update(updates, state, params, *, t, **extra_args):
-        del extra_args
+    def update(updates, state, params, *, t, **_):
         factor = jnp.where(t == raise_step, raise_factor, 1.0).astype(jnp.float32)
+        raised = jax.tree.map(lambda u, w: factor * (w + u) - w, updates[layer], params[layer])
+        return {**updates, layer: raised}, state
 
-        def raised(u, w):
-            return factor * (w + u) - w
-
-        of_layer = jax.tree.map(raised, updates[layer], params[layer])
-        return {**updates, layer: of_layer}, state
-
-    return from_transform(optax.GradientTransformationExtraArgs(init, update))
+    return Optimizer(init, update)

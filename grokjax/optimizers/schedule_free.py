@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from grokjax.core.hparams import Scalar
 from grokjax.core.optimizer import Optimizer
 
 LAST = True  # z and x would not follow a step changed after it
@@ -24,7 +25,9 @@ class ScheduleFreeState(NamedTuple):
     inner: optax.OptState  # AdamW's without its first moment
 
 
-def make(learning_rate, weight_decay, b1, b2, eps) -> Optimizer:
+def make(
+    learning_rate: Scalar, weight_decay: Scalar, b1: Scalar, b2: Scalar, eps: Scalar
+) -> Optimizer:
     """Takes gradients at y, between plain steps z and their average x, which is evaluated.
 
         z = z - learning_rate (g / (sqrt(v') + eps) + weight_decay y)
@@ -44,12 +47,12 @@ def make(learning_rate, weight_decay, b1, b2, eps) -> Optimizer:
     )
 
     def init(params):
-        z, x = (jax.tree.map(jnp.copy, params) for _ in range(2))
         zero = jnp.zeros((), jnp.float32)
+        z = jax.tree.map(jnp.copy, params)
+        x = jax.tree.map(jnp.copy, params)
         return ScheduleFreeState(z, x, zero, zero, inner.init(params))
 
-    def update(updates, state, params, *, t, key=None):
-        del t, key
+    def update(updates, state, params, **_):
         steps, inner_state = inner.update(updates, state.inner, params)
         max_rate = jnp.maximum(state.max_rate, learning_rate)
         total = state.total + max_rate**2
@@ -59,8 +62,4 @@ def make(learning_rate, weight_decay, b1, b2, eps) -> Optimizer:
         updates = jax.tree.map(lambda x, z, y: b1 * x + (1 - b1) * z - y, x, z, params)
         return updates, ScheduleFreeState(z, x, total, max_rate, inner_state)
 
-    def eval_params(params, state):
-        del params
-        return state.x
-
-    return Optimizer(init, update, eval_params=eval_params)
+    return Optimizer(init, update, eval_params=lambda _, state: state.x)

@@ -6,14 +6,15 @@ https://doi.org/10.1214/aoms/1177729586
 
 import optax
 
-from grokjax.core.optimizer import Optimizer, decay_matrices, from_transform
+from grokjax.core.hparams import Scalar
+from grokjax.core.optimizer import decay_matrices
 
 
-def make(learning_rate, weight_decay) -> Optimizer:
+def make(learning_rate: Scalar, weight_decay: Scalar) -> optax.GradientTransformation:
     """Moves against the gradient.
 
         w = w - learning_rate (g + weight_decay w)
 
     Biases and norms, the parameters with one axis, do not decay.
     """
-    return from_transform(optax.chain(decay_matrices(weight_decay), optax.scale(-learning_rate)))
+    return optax.chain(decay_matrices(weight_decay), optax.scale(-learning_rate))

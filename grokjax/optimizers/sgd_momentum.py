@@ -6,10 +6,13 @@ https://proceedings.mlr.press/v28/sutskever13.html
 
 import optax
 
-from grokjax.core.optimizer import Optimizer, decay_matrices, from_transform
+from grokjax.core.hparams import Scalar
+from grokjax.core.optimizer import decay_matrices
 
 
-def make(learning_rate, weight_decay, momentum) -> Optimizer:
+def make(
+    learning_rate: Scalar, weight_decay: Scalar, momentum: Scalar
+) -> optax.GradientTransformation:
     """Moves against a decaying sum of gradients.
 
         v = momentum v + g + weight_decay w,    w = w - learning_rate v
@@ -17,10 +20,6 @@ def make(learning_rate, weight_decay, momentum) -> Optimizer:
     As in PyTorch the learning rate stands outside the sum, where the paper has it inside: the
     same while it is constant. Biases and norms, the parameters with one axis, do not decay.
     """
-    return from_transform(
-        optax.chain(
-            decay_matrices(weight_decay),
-            optax.trace(decay=momentum),
-            optax.scale(-learning_rate),
-        )
+    return optax.chain(
+        decay_matrices(weight_decay), optax.trace(decay=momentum), optax.scale(-learning_rate)
     )

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from grokjax.core.checks import check_at_least
-from grokjax.core.hparams import Hparam, between
+from grokjax.core.hparams import Hparam, Scalar, between
 from grokjax.core.optimizer import Optimizer
 
 VECTOR_SCALE = 1e-3  # the authors' for what is not whitened on both sides
@@ -30,11 +30,11 @@ class SplusState(NamedTuple):
 
 
 def make(
-    learning_rate,
-    weight_decay,
-    b1,
-    b2,
-    ema_rate,
+    learning_rate: Scalar,
+    weight_decay: Scalar,
+    b1: Scalar,
+    b2: Scalar,
+    ema_rate: Scalar,
     *,
     inverse_every: int = 100,
     max_dim: int = 10000,
@@ -55,21 +55,21 @@ def make(
     take a learning rate of .1 to .2, and b2 = .999. Their optax code gives embeddings
     s = .001 by name; like their PyTorch code this treats them as any matrix, because ours
     have few rows.
-
-    Raises:
-        ValueError: for an `inverse_every` or `max_dim` below 1.
     """
     check_at_least("splus.inverse_every", inverse_every, 1)
     check_at_least("splus.max_dim", max_dim, 1)
 
     def init(params):
-        sides = [_per_tensor(side, params, max_dim) for side in (_no_moment, jnp.eye)]
-        zeros = optax.tree.zeros_like(params)
-        mean = jax.tree.map(jnp.copy, params)
-        return SplusState(zeros, *sides, mean, jnp.zeros((), jnp.float32))
+        bases = jax.tree.map(lambda w: _identities(w, max_dim), params)
+        return SplusState(
+            momentum=optax.tree.zeros_like(params),
+            moments=optax.tree.zeros_like(bases),
+            bases=bases,
+            mean=jax.tree.map(jnp.copy, params),
+            weight=jnp.zeros((), jnp.float32),
+        )
 
-    def update(updates, state, params, *, t, key=None):
-        del key
+    def update(updates, state, params, *, t, **_):
         momentum = optax.tree.update_moment(updates, state.momentum, b1, order=1)
         moments = jax.tree.map(lambda g, old: _moments(g, old, b2), updates, state.moments)
 
@@ -85,25 +85,13 @@ def make(
         mean = jax.tree.map(lambda e, w: e + share * (w - e), state.mean, params)
         return steps, SplusState(momentum, moments, bases, mean, weight)
 
-    def eval_params(params, state):
-        del params
-        return state.mean
-
-    return Optimizer(init, update, eval_params=eval_params)
+    return Optimizer(init, update, eval_params=lambda _, state: state.mean)
 
 
-def _no_moment(size, dtype):
-    return jnp.zeros((size, size), dtype)
-
-
-def _per_tensor(side, params, max_dim):
-    """Two square matrices for each matrix, None where a side is not whitened."""
-
-    def pair(w):
-        sizes = w.shape if w.ndim == 2 else (max_dim + 1, max_dim + 1)
-        return tuple(side(size, dtype=w.dtype) if size <= max_dim else None for size in sizes)
-
-    return jax.tree.map(pair, params)
+def _identities(w, max_dim):
+    """One for each side of a matrix, None where the side is not whitened."""
+    sizes = w.shape if w.ndim == 2 else (max_dim + 1, max_dim + 1)
+    return tuple(jnp.eye(size, dtype=w.dtype) if size <= max_dim else None for size in sizes)
 
 
 def _moments(g, old, b2):

@@ -7,22 +7,21 @@ https://arxiv.org/abs/2201.02177, figure 2.
 import jax
 import optax
 
-from grokjax.core.hparams import Hparam, at_least
-from grokjax.core.optimizer import Optimizer, from_transform
+from grokjax.core.hparams import Hparam, Scalar, at_least
+from grokjax.core.optimizer import Optimizer, as_optimizer
 
 HPARAMS = {"weight_noise": Hparam(0.01, float, at_least(0))}
 
 
-def make(weight_noise) -> Optimizer:
+def make(weight_noise: Scalar) -> Optimizer:
     """Takes the gradient at w + weight_noise z, z drawn from N(0, 1) for every weight and step.
 
     The step itself is made from the weights without noise, which are also those evaluated.
     The paper has `weight_noise` .01. Chain it before the optimizer.
     """
 
-    def forward_params(params, state, key):
-        del state
+    def forward_params(params, _state, key):
         noise = optax.tree.random_like(key, params, jax.random.normal)
         return optax.tree.add_scale(params, weight_noise, noise)
 
-    return from_transform(optax.identity())._replace(forward_params=forward_params)
+    return as_optimizer(optax.identity())._replace(forward_params=forward_params)

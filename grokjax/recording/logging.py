@@ -115,7 +115,7 @@ class Console(contextlib.AbstractContextManager):
             self._rich.print(text, markup=False)
 
     def describe(self, metrics_R: Mapping[str, np.ndarray]) -> None:
-        """Puts the latest accuracies beside the bar."""
+        """Puts the latest accuracies next to the bar."""
         train, val = (finite_median(metrics_R[f"{name}_accuracy"]) for name in ("train", "val"))
         self._bar.update(self._task, description=f"train {train:.1%} validation {val:.1%}")
 

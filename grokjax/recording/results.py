@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import time
@@ -21,7 +20,6 @@ from grokjax.recording.history import History
 from grokjax.recording.summary import summary_text
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-STEP_OF_LINE = re.compile(r"^\[step ([\d,]+)\]")
 
 
 def check_writable(what: str, folder: Path) -> None:
@@ -163,18 +161,6 @@ class Results:
 
     def read_summary(self) -> dict:
         return _read_json(self.summary)
-
-    def cut_log(self, step: int) -> None:
-        """Removes what the log says of steps after `step`."""
-        if not self.log.exists():
-            return
-        kept = []
-        for line in self.log.read_text().splitlines(keepends=True):
-            said = STEP_OF_LINE.match(line)
-            if said and int(said[1].replace(",", "")) > step:
-                break
-            kept.append(line)
-        self.log.write_text("".join(kept))
 
     def stored_config(self) -> dict:
         """The config of what ran here; empty if nothing did."""

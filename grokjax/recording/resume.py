@@ -98,7 +98,6 @@ def make_room(results: Results, start: Start) -> None:
     """Clears away what training from `start` will write again."""
     if start.step:
         checkpoints.set_aside_after(results.checkpoints, start.step)
-        results.cut_log(start.step)
     elif results.status():
         results.clear()
 

@@ -1,4 +1,4 @@
-"""What came out of R runs: numbers for programs, lines for people."""
+"""The summary of R runs: numbers for programs, lines for people."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -95,7 +95,8 @@ def summary_text(summary: Mapping[str, Any]) -> str:
 def _line(run):
     accuracy = f"{_accuracy(run)} at step {run['steps']:,}"
     tasks = [
-        f"\n  {task}: {_found(of)}; {_accuracy(of)}" for task, of in run.get("tasks", {}).items()
+        f"\n  {task}: {_found(outcome)}; {_accuracy(outcome)}"
+        for task, outcome in run.get("tasks", {}).items()
     ]
     return f"{run['label']}: {_found(run, run['steps'])}; {accuracy}{''.join(tasks)}"
 

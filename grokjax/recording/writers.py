@@ -1,4 +1,4 @@
-"""Where scalars go while training: TensorBoard event files, and Weights & Biases if asked for.
+"""Metric writers: TensorBoard event files, and Weights & Biases if asked for.
 
 The methods have the names of `clu.metric_writers.MetricWriter`, whose own writers need
 TensorFlow to be imported. Curves of single runs are drawn for a few runs only; of many there
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import flags
 from tensorboardX import SummaryWriter
 
 from grokjax.config.experiment import Experiment
@@ -31,9 +30,6 @@ TAGS = {
     "learning_rate": "Learning_rate",
     "l1": "L1",
 }
-
-FOR_ALL = "GROKJAX_WANDB"  # in the environment it is `--wandb` of all that is started there
-WANDB = flags.DEFINE_bool("wandb", FOR_ALL in os.environ, "Send curves to Weights & Biases too.")
 
 
 def tag(name: str) -> str:

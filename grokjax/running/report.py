@@ -1,4 +1,4 @@
-"""What a person reads before and after training: the set-up, the summary, the figures."""
+"""Reports before and after training: the set-up, the summary, the figures."""
 
 import shutil
 from pathlib import Path
@@ -81,7 +81,7 @@ def facts_of(section) -> str:
 
 
 def facts(config, summary) -> dict[str, str]:
-    """The configuration and the grokking figures, for the box beside a figure."""
+    """The configuration and the grokking figures, for the box next to a figure."""
     overall, runs = summary["overall"], config.runs
     model = config.model
     shown = {

@@ -95,7 +95,7 @@ def rendezvous(options: Options) -> None:
             jax.distributed.initialize(address, n, i - 1)
         else:
             jax.distributed.initialize()
-    except (RuntimeError, ValueError) as error:  # nobody answers; no cluster is known
+    except (RuntimeError, ValueError) as error:  # no process answers, or no cluster is known
         raise ValueError(f"--coordinator {address}: {error}") from error
     shard = f"--shard={jax.process_index() + 1}/{jax.process_count()}"
     jax.distributed.shutdown()

@@ -29,7 +29,7 @@ OURS = ("submit", "jobs", "slurm", "status", "shard", "chunk")
 GENERAL = ("timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node")  # of jobs here as well
 FIXED = ("job_name", "nodes", "ntasks_per_node", "time")  # a job is one task; minutes have a name
 DAY = 24 * 60  # minutes
-POLL = 0.1  # seconds between looks at the process
+POLL = 0.1  # seconds between polls of the process
 
 
 class Job:

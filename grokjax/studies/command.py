@@ -4,6 +4,7 @@ import fnmatch
 import functools
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags
@@ -13,7 +14,7 @@ from grokjax.recording import writers
 from grokjax.recording.results import check_writable
 from grokjax.running import command_line
 from grokjax.running.signals import Interrupts
-from grokjax.studies import cluster, report
+from grokjax.studies import cluster
 from grokjax.studies.runner import Runner, show
 from grokjax.studies.study import FORMER, SIZES, Study, claims, read
 
@@ -30,39 +31,38 @@ def run_study(study: Study) -> None:
     command_line.run(lambda _: _prepare([study]))
 
 
-def run_studies(folder: Path) -> None:
-    """`list` shows the claims of a folder's studies, `all` runs them, `report` writes tables."""
-    command_line.run(functools.partial(_command, folder), arguments=True)
+def run_studies(folder: Path, **others: Callable[[Path | None], Callable[[], None]]) -> None:
+    """The command of a folder's studies: `list` shows their claims, `all` runs them.
+
+    Args:
+        folder: of the studies' files.
+        others: further commands by name: from the folder of `--results`, None if it is not given,
+            to the work that there is to do.
+    """
+    command_line.run(functools.partial(_command, folder, others), arguments=True)
 
 
-def _command(folder, argv):
+def _command(folder, others, argv):
     match argv[1:]:
         case ["list"]:
-            return functools.partial(_list, folder)
+            lines = [f"{name:18} {claim}" for name, claim in claims(folder).items()]
+            return lambda: print(*lines, sep="\n")
         case ["all"]:
-            studies = [read(folder / f"{name}.py") for name in claims(folder)]
-            return _prepare(studies)
-        case ["report"]:
-            return report.prepare(folder, Path(RESULTS.value) if RESULTS.present else None)
+            return _prepare([read(folder / f"{name}.py") for name in claims(folder)])
+        case [name] if name in others:
+            return others[name](Path(RESULTS.value) if RESULTS.present else None)
         case _:
-            raise ValueError(f"unknown command; choose from: list, all, report, or {_one(folder)}")
-
-
-def _one(folder):
-    return f"python -m {folder.name}.NAME with one of {', '.join(claims(folder))}"
-
-
-def _list(folder):
-    for name, claim in claims(folder).items():
-        print(f"{name:18} {claim}")
+            choices = ", ".join(["list", "all", *others])
+            one = f"python -m {folder.name}.NAME with one of {', '.join(claims(folder))}"
+            raise ValueError(f"unknown command; choose from: {choices}, or {one}")
 
 
 def _prepare(studies):
     """Checks what was asked for, before anything is written; gives what is to be done."""
     command_line.refuse("config")
-    if writers.WANDB.value:
+    if command_line.WANDB.value:
         writers.check_wandb()
-        os.environ[writers.FOR_ALL] = "1"  # its arms are processes of their own
+        os.environ[command_line.FOR_ALL] = "1"  # its arms are processes of their own
     if cluster.SUBMIT.value and (STATUS.value or command_line.shard() or len(studies) > 1):
         raise ValueError("--submit is for one study without --status and --shard; leave them out")
     if cluster.JOBS.value is not None and not (cluster.SUBMIT.value or STATUS.value):
@@ -109,15 +109,11 @@ def _work(runners):
             failed += [f"{runner.study.name}/{arm}" for arm in runner.run(interrupts)]
             if interrupts.received:
                 break
-            _conclude(runner)
+            text = runner.summarise()
+            print(f"{text}\nresults are in {runner.folder}" if text else "no arm is finished yet")
     if interrupts.received:
         print("stopped by a signal; the same command goes on from here")
         sys.exit(128 + interrupts.received)
     if failed:
         command_line.warn(f"failed: {', '.join(failed)}; the same command tries them again")
         sys.exit(1)
-
-
-def _conclude(runner):
-    text = runner.summarise()
-    print(f"{text}\nresults are in {runner.folder}" if text else "no arm is finished yet")

@@ -17,7 +17,7 @@ from grokjax.recording.history import History, grokking
 from grokjax.recording.results import Results
 from grokjax.running.signals import Interrupts
 
-POLL = 0.1  # seconds between looks at the process
+POLL = 0.1  # seconds between polls of the process
 
 
 class Progress(NamedTuple):
@@ -97,11 +97,11 @@ class ArmProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches it once, through us
             )
-            told = False
+            forwarded = False
             while process.poll() is None:
-                if interrupts.received and not told:
+                if interrupts.received and not forwarded:
                     process.send_signal(interrupts.received)
-                    told = True
+                    forwarded = True
                 time.sleep(POLL)
         return process.returncode
 

@@ -33,14 +33,10 @@ MAX_P = 1000  # a million equations
 
 
 def equations(op: str, p: int, tokens: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Every equation `a o b =` of an operator once: inputs [N, 4] and labels [N], int32.
+    """Every equation `a o b =` mod p once: inputs [N, 4] and labels [N], int32.
 
-    Division leaves out b = 0. Raises a ValueError for a p that the operator cannot have.
-
-    Args:
-        op: a name in `MODULAR`.
-        p: the modulus.
-        tokens: that of the operator and that of the equals sign.
+    Division leaves out b = 0. `tokens` are those of the operator and of the equals sign. Raises a
+    ValueError for a p that the operator cannot have.
     """
     if not 2 <= p <= MAX_P:
         raise ValueError(f"p = {p} is out of range; choose 2 to {MAX_P}, the papers use 97")
@@ -48,10 +44,8 @@ def equations(op: str, p: int, tokens: tuple[int, int]) -> tuple[np.ndarray, np.
         raise ValueError(
             f"p = {p} is not prime, so {op} meets numbers without an inverse; the papers use 97"
         )
-    a_N, b_N = all_pairs(range(p), range(1, p) if op == "div" else range(p))
-    op_N, eq_N = (np.full_like(a_N, token) for token in tokens)
-    inputs_NxL = np.stack([a_N, op_N, b_N, eq_N], axis=1)
-    return inputs_NxL.astype(np.int32), MODULAR[op](a_N, b_N, p).astype(np.int32)
+    a_N, b_N, inputs_NxL = left_sides(range(p), range(1, p) if op == "div" else range(p), tokens)
+    return inputs_NxL, MODULAR[op](a_N, b_N, p).astype(np.int32)
 
 
 def is_prime(n: int) -> bool:
@@ -59,10 +53,13 @@ def is_prime(n: int) -> bool:
     return n > 1 and all(n % d for d in range(2, math.isqrt(n) + 1))
 
 
-def all_pairs(first: range, second: range) -> tuple[np.ndarray, np.ndarray]:
-    """Every pair (a, b), as two columns [N], the second moving fastest."""
-    grid = np.meshgrid(np.array(first), np.array(second), indexing="ij")
-    return grid[0].ravel(), grid[1].ravel()
+def left_sides(
+    first: range, second: range, tokens: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every a [N] and b [N], the second moving fastest, and `a o b =` [N, 4] of them, int32."""
+    a_N, b_N = (x.ravel() for x in np.meshgrid(first, second, indexing="ij"))
+    op_N, eq_N = (np.full_like(a_N, token) for token in tokens)
+    return a_N, b_N, np.stack([a_N, op_N, b_N, eq_N], axis=1).astype(np.int32)
 
 
 def permutations(k: int) -> np.ndarray:
@@ -71,10 +68,10 @@ def permutations(k: int) -> np.ndarray:
 
 
 def numbers(elements_Nxk: np.ndarray) -> np.ndarray:
-    """[N]: the numbers of permutations in the order of `permutations`."""
+    """[N] int32: the numbers of permutations in the order of `permutations`."""
     k = elements_Nxk.shape[1]
     weights_k = k ** np.arange(k)[::-1]  # digits as one number, which sorts in the same order
-    return np.searchsorted(permutations(k) @ weights_k, elements_Nxk @ weights_k)
+    return np.searchsorted(permutations(k) @ weights_k, elements_Nxk @ weights_k).astype(np.int32)
 
 
 def compose(first_Nxk: np.ndarray, then_Nxk: np.ndarray) -> np.ndarray:

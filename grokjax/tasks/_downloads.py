@@ -1,8 +1,10 @@
 """Image data sets from the network, for the task `images`; no TensorFlow needed."""
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -15,22 +17,21 @@ from grokjax.core.checks import check_choice
 from grokjax.tasks.images import FETCHED
 
 
-def _without_tensorflow(original):
+def _without_tensorflow(original: Any):
     """A builder of the MNIST family, whose own code unpacks its files with TensorFlow."""
 
-    class Fetched(original, skip_registration=True):
+    class Fetched(original, skip_registration=True):  # pyright: ignore
         name = original.name
         url_infos = original.url_infos  # checksums
 
         def _split_generators(self, dl_manager):
-            return super()._split_generators(
-                SimpleNamespace(download_and_extract=dl_manager.download)
-            )
+            dl_manager = SimpleNamespace(download_and_extract=dl_manager.download)
+            return super()._split_generators(dl_manager)
 
         def _generate_examples(self, num_examples, data_path, label_path):
             del num_examples  # the files know
-            images, labels = _read_idx(data_path), _read_idx(label_path)
-            for row, (image, label) in enumerate(zip(images, labels, strict=True)):
+            pairs = zip(_read_idx(data_path), _read_idx(label_path), strict=True)
+            for row, (image, label) in enumerate(pairs):
                 yield row, {"image": PIL.Image.fromarray(image), "label": int(label)}
 
     return Fetched
@@ -63,17 +64,13 @@ def fetch(name: str, data_dir: str | Path) -> tfds.core.DatasetBuilder:
         raise OSError(str(error)) from error
 
 
-def prepared(builder_class, data_dir: str | Path, **options) -> tfds.core.DatasetBuilder:
+def prepared(builder_class: Callable, data_dir: str | Path) -> tfds.core.DatasetBuilder:
     """Lets a builder write its array_record files unless they are there; returns it."""
     tfds.disable_progress_bar()  # a table takes a moment
-
-    def open_builder():
-        folder = str(Path(data_dir).expanduser())
-        return builder_class(data_dir=folder, file_format="array_record", **options)
-
-    builder = open_builder()
+    options = {"data_dir": str(Path(data_dir).expanduser()), "file_format": "array_record"}
+    builder = builder_class(**options)
     try:
         builder.download_and_prepare()
     except FileExistsError:  # another process was faster, and its files are whole
-        builder = open_builder()
+        return builder_class(**options)
     return builder

@@ -1,7 +1,9 @@
 """The tables of the tasks as data sets of tensorflow-datasets; no TensorFlow needed."""
 
+import functools
 import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -41,23 +43,22 @@ class TableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """The rows of a task's table, in the table's order, as one split named `table`."""
 
     VERSION = tfds.core.Version("1.0.0")
-    TASK: str
+
+    def __init__(self, task: str, setting: str, **options: Any):
+        self.name = task  # pyright: ignore[reportAttributeAccessIssue]
+        self.BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=setting)]
+        self.task = task_of(f"{task}/{setting}")
+        super().__init__(config=self.BUILDER_CONFIGS[0], **options)
 
     def _info(self):
-        task = self._task()
-        length = task.examples.inputs_NxL.shape[1]
+        inputs = tfds.features.Tensor(shape=self.task.examples.inputs_NxL.shape[1:], dtype=np.int32)
+        label = tfds.features.Scalar(dtype=np.int32)
+        sizes = {"num_tokens": self.task.num_tokens, "num_classes": self.task.num_classes}
         return tfds.core.DatasetInfo(
             builder=self,
-            description=_module(self.TASK).__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    "inputs": tfds.features.Tensor(shape=(length,), dtype=np.int32),
-                    "label": tfds.features.Scalar(dtype=np.int32),
-                }
-            ),
-            metadata=tfds.core.MetadataDict(
-                num_tokens=task.num_tokens, num_classes=task.num_classes
-            ),
+            description=_module(self.name).__doc__,
+            features=tfds.features.FeaturesDict({"inputs": inputs, "label": label}),
+            metadata=tfds.core.MetadataDict(sizes),
             disable_shuffling=True,
         )
 
@@ -66,22 +67,9 @@ class TableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {"table": self._generate_examples()}
 
     def _generate_examples(self):
-        table = self._task().examples
+        table = self.task.examples
         for row, (inputs_L, label) in enumerate(zip(table.inputs_NxL, table.labels_N, strict=True)):
             yield row, {"inputs": inputs_L, "label": label}
-
-    def _task(self):
-        return task_of(f"{self.TASK}/{self.builder_config.name}")
-
-
-BUILDERS = {
-    task: type(
-        task.title(),
-        (TableBuilder,),
-        dict(TASK=task, BUILDER_CONFIGS=[tfds.core.BuilderConfig(name=name) for name in settings]),
-    )
-    for task, settings in SETTINGS.items()
-}
 
 
 def names() -> list[str]:
@@ -101,8 +89,7 @@ def prepare(name: str, data_dir: str | Path) -> tfds.core.DatasetBuilder:
     Rows are read by `prepare(...).as_data_source(split="table")`.
     """
     check_choice("table", name, names())
-    task, setting = name.split("/")
-    return prepared(BUILDERS[task], data_dir, config=setting)
+    return prepared(functools.partial(TableBuilder, *name.split("/")), data_dir)
 
 
 def _module(task):

@@ -102,14 +102,14 @@ def _read(path, assignments, names):
         raise ValueError(f"{path} is no text in UTF-8; give lines such as a=3,b=a,b=3") from None
     numbers = {}  # line -> its number in the file
     for number, text in enumerate(texts, start=1):
+        if not text.strip():
+            continue
         try:
-            line = tuple(_parse(text.split(","), assignments, names)) if text.strip() else None
-            if line in numbers:
+            line = tuple(_parse(text.split(","), assignments, names))
+            if numbers.setdefault(line, number) != number:
                 raise ValueError(f"is line {numbers[line]} again; give every line once")
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
-        if line:
-            numbers[line] = number
     if len(numbers) < 2:
         raise ValueError(f"{path} has {len(numbers)} line(s); give two or more")
     return np.array(list(numbers))
@@ -119,33 +119,23 @@ def _parse(items, assignments, names):
     """The tokens of a line, the label last."""
     if len(items) != assignments:
         raise ValueError(f"has {len(items)} item(s); task.assignments = {assignments} are needed")
-    tokens = []
+    tokens = {name: token for token, name in enumerate(string.digits + names)}
+    line = []
     values = {}
-    for item in items[:-1]:
-        target, source = _sides(item, names)
-        value = values.get(source, NONE) if source in names else int(source)
-        if value == NONE:
-            raise ValueError(f"{item.strip()!r} reads {source} before it has a value")
-        tokens += [_token(target, names), _token(source, names)]
-        values[target] = value
-    queried, stated = _sides(items[-1], names)
-    if stated != str(values.get(queried)):
-        raise ValueError(
-            f"ends in {items[-1].strip()!r}, but {queried} has the value {values.get(queried)}; "
-            "the last item repeats what a variable is worth"
-        )
-    return [*tokens, _token(queried, names), int(stated)]
-
-
-def _sides(item, names):
-    target, equals, source = (part.strip() for part in item.partition("="))
-    if not equals:
-        raise ValueError(f"{item.strip()!r} has no equals sign; write a=3 or a=b")
-    for name, choices in ((target, names), (source, names + string.digits)):
-        if len(name) != 1 or name not in choices:
-            raise ValueError(f"{item.strip()!r} has {name!r}; choose from {', '.join(choices)}")
-    return target, source
-
-
-def _token(name, names):
-    return DIGITS + names.index(name) if name in names else int(name)
+    for number, item in enumerate(map(str.strip, items), start=1):
+        target, equals, source = (part.strip() for part in item.partition("="))
+        if not equals:
+            raise ValueError(f"{item!r} has no equals sign; write a=3 or a=b")
+        for name, choices in ((target, [*names]), (source, [*names, *string.digits])):
+            if name not in choices:
+                raise ValueError(f"{item!r} has {name!r}; choose from {', '.join(choices)}")
+        if number == assignments and source != str(values.get(target)):
+            raise ValueError(
+                f"ends in {item!r}, but {target} has the value {values.get(target)}; "
+                "the last item repeats what a variable is worth"
+            )
+        if source in names and source not in values:
+            raise ValueError(f"{item!r} reads {source} before it has a value")
+        values[target] = values.get(source, tokens[source])
+        line += [tokens[target], tokens[source]]
+    return line

@@ -4,11 +4,9 @@ Power et al., 2022, "Grokking: Generalization Beyond Overfitting on Small
 Algorithmic Datasets", https://arxiv.org/abs/2201.02177, appendix A.1.
 """
 
-import numpy as np
-
 from grokjax.core.checks import check_choice
 from grokjax.core.data import Examples, Task
-from grokjax.tasks._arithmetic import PERMUTING, all_pairs, numbers, permutations
+from grokjax.tasks._arithmetic import PERMUTING, left_sides, numbers, permutations
 
 MAX_K = 6  # 720 elements, 518,400 equations; S_7 would have 25 million
 
@@ -28,10 +26,6 @@ def make(op: str = "compose", k: int = 5) -> Task:
         raise ValueError(f"k = {k} is out of range; choose 2 to {MAX_K}, the papers use 5")
     elements = permutations(k)
     size = len(elements)
-    a_N, b_N = all_pairs(range(size), range(size))
-    op_N = np.full_like(a_N, size)
-    eq_N = np.full_like(a_N, size + 1)
-    inputs_NxL = np.stack([a_N, op_N, b_N, eq_N], axis=1)
+    a_N, b_N, inputs_NxL = left_sides(range(size), range(size), tokens=(size, size + 1))
     labels_N = numbers(PERMUTING[op](elements[a_N], elements[b_N]))
-    examples = Examples(inputs_NxL.astype(np.int32), labels_N.astype(np.int32))
-    return Task(examples, num_tokens=size + 2, num_classes=size, operands=(0, 2))
+    return Task(Examples(inputs_NxL, labels_N), size + 2, num_classes=size, operands=(0, 2))

@@ -1,4 +1,4 @@
-"""What all pictures share: colours, axes, lines with bands, legends and files.
+"""The style of all pictures: colours, axes, lines with bands, legends and files.
 
 Only matplotlib's object API: no pyplot, no backend, no global style, so a picture needs no
 display and leaves a program's other pictures alone. Shape letters: E evaluations, R runs,
@@ -30,7 +30,7 @@ from matplotlib.ticker import (
 
 from grokjax.recording.history import finite_quantiles
 
-# Okabe and Ito's, told apart by colour-blind readers; yellow last, as it is faint on white
+# Okabe and Ito's, distinct to colour-blind readers; yellow last, as it is faint on white
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK, YELLOW = "#E69F00", "#56B4E9", "#000000", "#F0E442"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, YELLOW)
