@@ -122,7 +122,7 @@ def _draw_cells(axes, cells, norm, colours, write):
             dark = np.dot(fill[:3], (0.3, 0.59, 0.11)) < 0.5
             axes.text(column, row, write(number), color="white" if dark else style.INK, **text)
         else:
-            fill = dict(fc="#EEEEEE", ec="#C4C4C4", hatch="///")
+            fill = dict(fc="#EEEEEE", ec="#C4C4C4", hatch="///", lw=0)
             axes.add_patch(Rectangle(corner, 0.98, 0.98, **fill))
             behind = dict(fc="#EEEEEE", ec="none", pad=1.5)
             axes.text(column, row, otherwise, color=style.INK, bbox=behind, **text)

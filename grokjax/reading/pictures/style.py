@@ -153,7 +153,7 @@ def arrow(
 def legend(figure: Figure, *keys: Artist) -> None:
     """A legend below the panels of every label in them, and of `keys`.
 
-    It has as many columns as fit, and makes the figure taller, so that panels keep their size.
+    It has the fewest rows that fit, and makes the figure taller, so that panels keep their size.
     """
     drawn = [artist for axes in figure.axes for artist in axes.get_legend_handles_labels()[0]]
     entries = {artist.get_label(): artist for artist in (*drawn, *keys)}
@@ -162,9 +162,12 @@ def legend(figure: Figure, *keys: Artist) -> None:
         parts = np.array_split(list(entries), columns)
         return sum(0.7 + 0.08 * max(map(len, part)) for part in parts)
 
-    numbers = range(1, len(entries) + 1)
-    columns = max((n for n in numbers if inches(n) <= figure.get_figwidth()), default=1)
-    figure.set_figheight(figure.get_figheight() + 0.22 * -(-len(entries) // columns))
+    def rows(columns):
+        return -(-len(entries) // columns)
+
+    fitting = [n for n in range(1, len(entries) + 1) if inches(n) <= figure.get_figwidth()]
+    columns = min(fitting, key=rows, default=1)
+    figure.set_figheight(figure.get_figheight() + 0.22 * rows(columns))
     outside = dict(loc="outside lower center", ncols=columns, frameon=False)
     figure.legend(entries.values(), entries.keys(), fontsize=10, labelcolor=INK, **outside)
 
