@@ -110,10 +110,10 @@ def _embeddings(folder, method, run):
         raise ValueError(f"run = {run}; there are {len(labels)}, choose 0 to {len(labels) - 1}")
     tables = _tables(rebuilt, places, run)
     projections = [embeddings.METHODS[method](table_VxD) for table_VxD in tables.values()]
+    titles = [f"{labels[run]}, step {step:,}" for step in tables]
+    still, film = rebuilt.results.embeddings_figure, rebuilt.results.embeddings_film
 
     def work():
-        titles = [f"{labels[run]}, step {step:,}" for step in tables]
-        still, film = rebuilt.results.embeddings_figure, rebuilt.results.embeddings_film
         style.save(embeddings.picture(projections[-1], titles[-1]), still)
         print(f"wrote {still}")
         if len(tables) > 1:
@@ -129,7 +129,7 @@ def _embeddings(folder, method, run):
 
 def _tables(rebuilt: Rebuilt, places: Sequence[Place], run: int):
     """{step: [V, D]} of the sound ones of some checkpoints."""
-    tables, reason = {}, None
+    tables = {}
     for place in places:
         try:
             state_R = rebuilt.restore(place.step).state_R

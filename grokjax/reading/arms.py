@@ -43,7 +43,7 @@ class Arm:
         return self.grokking_of("")
 
     def grokking_of(self, task: str) -> Grokking:
-        """When its runs memorised and grokked one task of a mixture."""
+        """When its runs memorised and grokked one task of a mixture; "" is all examples."""
         return grokking(self.history, task, **self.config.get("grok", {}))
 
     @functools.cached_property

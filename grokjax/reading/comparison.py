@@ -59,7 +59,7 @@ def figures(arms: Sequence[Arm]) -> Iterator[tuple[str, Figure]]:
     few = _few(arms) if len(arms) > MANY else list(arms)
     yield "comparison.png", charts.comparison(few)
     yield "survival.png", charts.survival(few)
-    if all(charts.WEIGHTS.keys() & arm.history.arrays().keys() for arm in few):
+    if charts.WEIGHTS.keys() & set.intersection(*(set(arm.history.arrays()) for arm in few)):
         yield "weights.png", charts.weights(few)
 
     families = {}

@@ -6,7 +6,7 @@ of the steps to grok are Kaplan-Meier estimates, which count it too. Shape lette
 E evaluations, R runs, Q quantiles.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -124,16 +124,13 @@ def draw_interval(axes: Axes, arm: Arm, place: float, which: str, **kwargs: Any)
             style.arrow(axes, (at, place)[turn], (side, 0)[turn], **kwargs)
 
 
-def _panels(panels: Mapping[str, tuple[str, list]]) -> Figure:
+def _panels(panels):
     """A panel for each {metric: (title, styled arms)}, in rows of up to three."""
     width = min(3, len(panels))
     height = -(-len(panels) // width)
     figure = Figure(figsize=(max(8, 5.5 * width), 4.2 * height), layout="constrained")
-    axes = figure.subplots(height, width, squeeze=False).ravel()
-    for panel, (metric, (title, pairs)) in zip(axes, panels.items(), strict=False):
-        _draw_curves(panel, pairs, metric, title)
-    for empty in axes[len(panels) :]:
-        empty.remove()
+    for number, (metric, (title, pairs)) in enumerate(panels.items(), start=1):
+        _draw_curves(figure.add_subplot(height, width, number), pairs, metric, title)
     style.legend(figure, *_quartile_key(arm for _, pairs in panels.values() for arm, _ in pairs))
     return figure
 
@@ -153,7 +150,7 @@ def _draw_curves(axes, pairs, metric, title):
         style.percent_axis(axes)
 
 
-def _steps(arms: Iterable[Arm]):
+def _steps(arms):
     return np.concatenate([arm.history["step"] for arm in arms])
 
 

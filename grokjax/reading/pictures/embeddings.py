@@ -68,8 +68,8 @@ def tsne(x_VxD: np.ndarray) -> Projection:
     neighbours = min(30.0, (len(x_VxD) - 1) / 3)
     start_Vx2 = pca(x_VxD).points_Vx2
     start_Vx2 *= 1e-4 / max(start_Vx2[:, 0].std(), np.finfo(float).tiny)  # as small as is usual
-    projection = TSNE(perplexity=neighbours, init=start_Vx2, random_state=0)
-    return Projection(projection.fit_transform(x_VxD).astype(float), None)
+    method = TSNE(perplexity=neighbours, init=start_Vx2, random_state=0)
+    return Projection(method.fit_transform(x_VxD).astype(float), None)
 
 
 METHODS = {"pca": pca, "tsne": tsne}

@@ -12,10 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 
 from grokjax.reading.pictures import style
-from grokjax.reading.pictures.style import save
+from grokjax.reading.pictures.style import save as save
 from grokjax.recording.history import Grokking, groups_of
-
-__all__ = ["accuracy", "loss", "overview", "save"]
 
 SPLITS = {"train": ("training", style.VERMILION), "val": ("validation", style.BLUE)}
 ALPHAS = {"range": 0.13, "quartiles": 0.3}

@@ -7,7 +7,7 @@ its gid says what it shows. Shape letters: E evaluations, R runs, Q quantiles.
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -28,10 +28,8 @@ INK, GREY, RULE = "#222222", "#666666", "#E4E4E4"
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 BANDS = {"range": [0, 4], "quartiles": [1, 3]}  # places in QUANTILES
 
-T = TypeVar("T")
 
-
-def styled(arms: Iterable[T]) -> list[tuple[T, dict[str, str]]]:
+def styled(arms: Iterable[Any]) -> list[tuple[Any, dict[str, str]]]:
     """(arm, colour and kind of its lines) for every arm, or whatever has a line of its own."""
     pairs = []
     for number, arm in enumerate(arms):
