@@ -8,7 +8,7 @@ seeds are one arm; p values compare with the first. Prints the table of arms, an
 the figures as summary.md, summary.csv and *.png.
 """
 
-import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import flags
@@ -21,8 +21,8 @@ from grokjax.running import command_line
 OUTPUT = flags.DEFINE_string("output", "analysis", "Folder for the table and the figures.")
 
 
-def prepare(argv):
-    """Reads what is to be compared, before anything is written."""
+def prepare(argv: Sequence[str]) -> Callable[[], None]:
+    """Reads what is to be compared; returns the work, which writes and prints it."""
     command_line.refuse("config", "seeds", "shard", "chunk")
     folders, output = argv[1:], Path(OUTPUT.value)
     if not folders:
@@ -31,13 +31,12 @@ def prepare(argv):
     arms = read_all(folders)
     for folder in dict.fromkeys(f for path in folders for f in without_history(Path(path))):
         command_line.warn(f"left out {folder}: it has no evaluation yet")
-    return functools.partial(analyze, arms, output)
 
+    def work():
+        print(write(arms, output))
+        print(f"the table and the figures are in {output}")
 
-def analyze(arms, output):
-    """Writes and says what the arms show."""
-    print(write(arms, output))
-    print(f"the table and the figures are in {output}")
+    return work
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from grokjax.running import command_line
 THRESHOLD = flags.DEFINE_list(
     "threshold", [str(SMALL)], "Weights smaller than this are set to 0; or several."
 )
-METHOD = flags.DEFINE_enum("method", "pca", embeddings.METHODS, "Projection of the embeddings.")
+METHOD = flags.DEFINE_enum("method", "pca", [*embeddings.METHODS], "Projection of the embeddings.")
 RUN = flags.DEFINE_integer("run", 0, "Number of the run whose embeddings are shown, from 0.")
 WIDTH = 10_000  # of a table, which a file or another program gets without line breaks
 
@@ -103,18 +103,17 @@ def _thresholds(words):
 
 
 def _embeddings(folder, method, run):
-    embeddings.check_method(method)
     places = find_of_one_training(Path(folder))
     rebuilt = rebuild(places[0].results)
     labels = rebuilt.experiment.labels
     if not 0 <= run < len(labels):
         raise ValueError(f"run = {run}; there are {len(labels)}, choose 0 to {len(labels) - 1}")
     tables = _tables(rebuilt, places, run)
+    projections = [embeddings.METHODS[method](table_VxD) for table_VxD in tables.values()]
+    titles = [f"{labels[run]}, step {step:,}" for step in tables]
+    still, film = rebuilt.results.embeddings_figure, rebuilt.results.embeddings_film
 
     def work():
-        projections = [embeddings.project(table_VxD, method) for table_VxD in tables.values()]
-        titles = [f"{labels[run]}, step {step:,}" for step in tables]
-        still, film = rebuilt.results.embeddings_figure, rebuilt.results.embeddings_film
         style.save(embeddings.picture(projections[-1], titles[-1]), still)
         print(f"wrote {still}")
         if len(tables) > 1:
@@ -130,7 +129,7 @@ def _embeddings(folder, method, run):
 
 def _tables(rebuilt: Rebuilt, places: Sequence[Place], run: int):
     """{step: [V, D]} of the sound ones of some checkpoints."""
-    tables, reason = {}, None
+    tables = {}
     for place in places:
         try:
             state_R = rebuilt.restore(place.step).state_R

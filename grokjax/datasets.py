@@ -13,8 +13,7 @@ in every batch of a config.
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +24,6 @@ from ml_collections import ConfigDict
 from grokjax.config.experiment import Experiment, setup
 from grokjax.core.batches import BATCHES
 from grokjax.core.checks import check_choice
-from grokjax.core.data import Task
 from grokjax.core.run import streams
 from grokjax.core.split import draw_split
 from grokjax.running import command_line
@@ -79,23 +77,26 @@ def _print_rows(builder):
 
 
 def _print_batches(config, experiment):
+    task = experiment.task
+    names = [group.name for group in task.groups] or ["all"]
     for r, label in enumerate(experiment.labels):
-        counts = count_batches(config, experiment, r)
-        print(f"{label}: {len(counts.in_batch_TxG):,} batches")
-        for line in _of_groups(counts, experiment.task):
-            print(f"  {line}")
+        in_batch_TxG, reads_N, num_train_G = _count_batches(config, experiment, r)
+        print(f"{label}: {len(in_batch_TxG):,} batches")
+        reads = np.split(reads_N, np.cumsum(task.group_sizes)[:-1])
+        columns = zip(names, in_batch_TxG.T, reads, num_train_G, strict=True)
+        for name, in_batch_T, of_group_N, num_train in columns:
+            read_N = of_group_N[of_group_N > 0]
+            times = f" (each {_range(read_N)} x)" if read_N.size else ""
+            seen = f"{read_N.size:,} of {num_train:,} training examples read{times}"
+            print(f"  {name}: {_range(in_batch_T)} in each batch, {seen}")
 
 
-class BatchCounts(NamedTuple):
-    """The first T batches of a run."""
+def _count_batches(config: ConfigDict, experiment: Experiment, r: int) -> tuple[np.ndarray, ...]:
+    """Draws the first T batches of run r as training does; only rows that have a weight count.
 
-    in_batch_TxG: np.ndarray  # examples of each group
-    reads_N: np.ndarray  # how often each row of the table was read
-    num_train_G: np.ndarray
-
-
-def count_batches(config: ConfigDict, experiment: Experiment, r: int) -> BatchCounts:
-    """Draws the batches of run r as training does, and counts the rows that have a weight."""
+    Returns the examples of each group in each batch [T, G], how often each row of the table was
+    read [N], and the training rows of each group [G].
+    """
     run = jax.tree.map(lambda x_R: jnp.asarray(x_R[r]), experiment.runs_R)
     draw = BATCHES[config.batches]
 
@@ -112,20 +113,9 @@ def count_batches(config: ConfigDict, experiment: Experiment, r: int) -> BatchCo
 
         steps_T = jnp.arange(min(config.schedule.num_steps, MOST))
         reads_N, in_batch_TxG = jax.lax.scan(one_batch, jnp.zeros_like(split.order_N), steps_T)
-        return BatchCounts(in_batch_TxG, reads_N, split.num_train_G)
+        return in_batch_TxG, reads_N, split.num_train_G
 
     return jax.tree.map(np.asarray, count(run, experiment.dataset))
-
-
-def _of_groups(counts: BatchCounts, task: Task) -> Iterator[str]:
-    names = [group.name for group in task.groups] or ["all"]
-    reads = np.split(counts.reads_N, np.cumsum(task.group_sizes)[:-1])
-    columns = zip(names, counts.in_batch_TxG.T, reads, counts.num_train_G, strict=True)
-    for name, in_batch_T, reads_N, num_train in columns:
-        reads_N = reads_N[reads_N > 0]
-        times = f" (each {_range(reads_N)} x)" if reads_N.size else ""
-        seen = f"{reads_N.size:,} of {num_train:,} training examples read{times}"
-        yield f"{name}: {_range(in_batch_T)} in each batch, {seen}"
 
 
 def _range(numbers):

@@ -27,7 +27,7 @@ def grid(folder, **values):
 def pictures(*folders):
     """The names of the pictures of some folders."""
     arms = read_all(folders)
-    found = dict(comparison.figures(arms, comparison.rows(arms)))
+    found = dict(comparison.figures(arms))
     assert all(isinstance(figure, Figure) for figure in found.values())
     return set(found)
 

@@ -217,7 +217,7 @@ def test_folders_of_the_same_name_are_told_apart_by_their_path(tmp_path):
         leave(tmp_path / place, [300])
     found = names([tmp_path / place for place in ("a/x/run", "b/x/run", "b/y/other")])
 
-    assert list(found.values()) == ["other", "a/x/run", "b/x/run"]
+    assert list(found.values()) == ["a/x/run", "b/x/run", "other"]
     assert [arm.family for arm in read_all([tmp_path])] == ["a/x/run", "b/x/run", "other"]
 
 

@@ -30,25 +30,25 @@ def knowing(arm, **known):
     return arm
 
 
-def find(axes, label):
-    """The artist with this label, or None."""
-    return next((one for one in axes.get_children() if one.get_label() == label), None)
+def find(axes, gid):
+    """The artist of that gid, or None."""
+    return next((one for one in axes.get_children() if one.get_gid() == gid), None)
 
 
-def points(axes, label):
-    """[[x, y], ...] of the line with this label."""
-    return find(axes, label).get_xydata().tolist()
+def points(axes, gid):
+    """[[x, y], ...] of the line of that gid."""
+    return find(axes, gid).get_xydata().tolist()
 
 
-def steps(axes, label):
+def steps(axes, gid):
     """Where its marks stand, or [] if it has none."""
-    line = find(axes, label)
+    line = find(axes, gid)
     return [] if line is None else line.get_xdata().tolist()
 
 
-def edges(axes, label, step):
+def edges(axes, gid, step):
     """(lower, upper) edge of a band."""
-    x, y = find(axes, label).get_paths()[0].vertices.T
+    x, y = find(axes, gid).get_paths()[0].vertices.T
     return min(y[x == step]), max(y[x == step])
 
 
@@ -323,9 +323,10 @@ def test_a_curve_is_a_line_per_family_in_the_order_of_its_values():
 
     figure = grids.curve(arms, "train_fraction")
 
-    drawn = [line.get_xydata().tolist() for line in figure.axes[0].lines]
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}
     assert legend_texts(figure)[:2] == ["div", "add"]
-    assert drawn == [[[0.2, 500], [0.5, 100]], [[0.3, 700]]]
+    assert drawn["div"] == [[0.2, 500], [0.5, 100]]
+    assert drawn["add"] == [[0.3, 700]]
 
 
 def test_a_point_that_was_not_reached_is_an_open_triangle_with_an_arrow_and_breaks_the_line():
@@ -350,7 +351,7 @@ def test_a_curve_shows_the_interval_of_each_median():
     ).axes[0]
 
     whisker = find(axes, "div train_fraction=0.3 interval")
-    assert whisker.get_segments()[0].tolist() == [[0.3, 300], [0.3, 600]]
+    assert whisker.get_xydata().tolist() == [[0.3, 300], [0.3, 600]]
     assert not arrows(axes)
 
 

@@ -34,7 +34,7 @@ def test_pca_recovers_a_circle_in_a_random_plane_up_to_a_rotation():
     projection = embeddings.pca(in_a_plane(circle()))
 
     np.testing.assert_allclose(np.linalg.norm(projection.points_Vx2, axis=1), 1, atol=1e-12)
-    found = embeddings.aligned(projection.points_Vx2, circle())
+    found, _ = embeddings.in_step([projection, Projection(circle(), None)])
     np.testing.assert_allclose(found, circle(), atol=1e-12)
     np.testing.assert_allclose(projection.share_2, [0.5, 0.5], atol=1e-12)
 
@@ -74,7 +74,8 @@ def test_frames_neither_turn_nor_flip_and_the_last_stays_as_it_is():
 
 def test_alignment_keeps_distances():
     points_Vx2 = np.random.default_rng(1).normal(size=(V, 2))
-    found = embeddings.aligned(points_Vx2, circle())
+    pair = [Projection(points_Vx2, None), Projection(circle(), None)]
+    found, _ = embeddings.in_step(pair)
 
     np.testing.assert_allclose(found @ found.T, points_Vx2 @ points_Vx2.T, atol=1e-12)
 
@@ -131,13 +132,13 @@ def test_tsne_without_scikit_learn_is_one_clear_line(monkeypatch):
         ValueError,
         match="needs scikit-learn; install it with pip install .* or choose --method=pca",
     ) as e:
-        embeddings.project(in_a_plane(circle()), "tsne")
+        embeddings.tsne(in_a_plane(circle()))
     assert "\n" not in str(e.value)
 
 
 def test_tsne_keeps_neighbours_on_a_circle_together():
     pytest.importorskip("sklearn")
-    points_Vx2 = embeddings.project(in_a_plane(circle()), "tsne").points_Vx2
+    points_Vx2 = embeddings.tsne(in_a_plane(circle())).points_Vx2
     distance_VxV = np.linalg.norm(points_Vx2[:, None] - points_Vx2, axis=-1)
     beside = [distance_VxV[v, (v + 1) % V] for v in range(V)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from grokjax.reading.pictures import plots
+from grokjax.reading.pictures import plots, style
 from grokjax.recording.history import Grokking
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -29,14 +29,14 @@ def make_history(step_E, num_runs, seed=0):
     return {"step": np.array(step_E)} | {name: rng.uniform(0.1, 0.9, shape) for name in names}
 
 
-def line(axes, label):
-    """(x, y) of the line with this label."""
-    return next(one for one in axes.lines if one.get_label() == label).get_data()
+def line(axes, gid):
+    """(x, y) of the line of that gid."""
+    return next(one for one in axes.lines if one.get_gid() == gid).get_data()
 
 
-def band(axes, label, step_E):
-    """(lower, upper) edge of the band with this label, at each step."""
-    area = next(one for one in axes.collections if one.get_label() == label)
+def band(axes, gid, step_E):
+    """(lower, upper) edge of the band of that gid, at each step."""
+    area = next(one for one in axes.collections if one.get_gid() == gid)
     x, y = area.get_paths()[0].vertices.T
     return [[edge(y[x == step]) for step in step_E] for edge in (np.min, np.max)]
 
@@ -80,9 +80,9 @@ def test_a_split_has_one_colour_in_all_panels():
     )
 
     for axes in figure.axes[:2]:
-        colours = {one.get_label(): one.get_color() for one in axes.lines}
-        assert colours["training"] == plots.COLOURS["train"]
-        assert colours["validation"] == plots.COLOURS["val"]
+        colours = {one.get_gid(): one.get_color() for one in axes.lines}
+        assert colours["training"] == colours["memorised"] == style.VERMILION
+        assert colours["validation"] == colours["grokked"] == style.BLUE
 
 
 def test_accuracies_are_percentages_and_steps_have_separators():
@@ -99,13 +99,13 @@ def test_one_run_is_marked_where_it_memorised_and_where_it_grokked():
     axes = figure.axes[0]
     assert line(axes, "memorised")[0] == [300, 300]
     assert line(axes, "grokked")[0] == [2600, 2600]
-    assert {"memorised at 300", "grokked at 2,600\n(delay 2,300)"} < set(texts(figure))
+    assert {"memorised at 300", "grokked at 2,600 (delay 2,300)"} < set(legend_texts(figure))
 
 
 def test_a_run_that_never_grokked_says_until_when_we_looked():
     figure = plots.accuracy(make_history([100, 10_000], num_runs=1), grokking_of([300], [NEVER]))
 
-    assert "not grokked by 10,000" in texts(figure)
+    assert "not grokked by 10,000" in legend_texts(figure)
 
 
 def test_the_median_counts_runs_that_never_grokked_as_later_than_all_others():
@@ -139,7 +139,7 @@ def test_each_run_that_grokked_has_its_tick():
 
     axes = plots.accuracy(make_history([100, 1000], num_runs=3), grok).axes[0]
 
-    ticks = next(one for one in axes.collections if one.get_label() == "grokked steps")
+    ticks = next(one for one in axes.collections if one.get_gid() == "grokked steps")
     assert [segment[0][0] for segment in ticks.get_segments()] == [900, 400]
 
 

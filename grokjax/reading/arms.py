@@ -43,7 +43,7 @@ class Arm:
         return self.grokking_of("")
 
     def grokking_of(self, task: str) -> Grokking:
-        """When its runs memorised and grokked one task of a mixture."""
+        """When its runs memorised and grokked one task of a mixture; "" is all examples."""
         return grokking(self.history, task, **self.config.get("grok", {}))
 
     @functools.cached_property
@@ -86,38 +86,35 @@ def find(path: Path) -> list[Path]:
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
         raise ValueError(f"{path} {what}; choose a folder that grokjax.train has written")
-    history = Results(path).history.name
-    found = sorted(folder for folder, files in _walk(path) if history in files)
+    found = [results.folder for results in _walk(path) if results.history.is_file()]
     if not found:
         raise ValueError(_no_history(path))
-    return found
+    return sorted(found)
 
 
 def without_history(path: Path) -> list[Path]:
     """The folders that `find` leaves out because their training has not been evaluated yet."""
-    metadata = Results(path).metadata.name
-    history = Results(path).history.name
-    files_of = dict(_walk(path))
-    return sorted(f for f, files in files_of.items() if metadata in files and history not in files)
+    waiting = [results for results in _walk(path) if not results.history.is_file()]
+    return sorted(results.folder for results in waiting if results.metadata.is_file())
 
 
 def _walk(path):
-    """Every folder beneath, with its files, but nothing beneath a folder with a history."""
+    """Every folder but those beneath a folder with a history."""
     for folder, below, files in os.walk(path):
-        yield Path(folder), files
-        if Results(path).history.name in files:
+        results = Results(Path(folder))
+        yield results
+        if results.history.name in files:
             below.clear()
 
 
 def names(folders: Sequence[Path]) -> dict[Path, str]:
     """The last name of each folder; where several share it, as much of the path as tells them."""
-    own = {}
-    for length in itertools.count(1):
-        ends = {folder: str(Path(*folder.parts[-length:])) for folder in folders}
-        count = collections.Counter(ends.values())
-        own |= {f: end for f, end in ends.items() if f not in own and count[end] == 1}
-        if len(own) == len(ends):
-            return own
+    ends = {
+        folder: [str(Path(*folder.parts[-length:])) for length in range(1, len(folder.parts) + 1)]
+        for folder in folders
+    }
+    count = collections.Counter(itertools.chain(*ends.values()))
+    return {f: next(end for end in ends_of if count[end] == 1) for f, ends_of in ends.items()}
 
 
 def read(folder: Path, name: str | None = None) -> list[Arm]:
@@ -138,8 +135,7 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
     config = _json(results.config)
     columns = _columns(results.folder, config, arrays.pop("label").tolist())
     arms = []
-    for key, runs in columns.items():
-        values = dict(key)
+    for values, runs in columns:
         own = {n: array if n == "step" else array[:, runs] for n, array in arrays.items()}
         own_name = f"{family} {label(values)}".strip()
         arms.append(Arm(own_name, family, values, config, History(own)))
@@ -147,7 +143,7 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
 
 
 def _columns(folder, config, labels):
-    """{what varies: columns of the history}; the labels say which runs of the grid there are."""
+    """(what varies, columns of the history); the labels say which runs of the grid there are."""
     known = config.get("runs")
     if not isinstance(known, dict) or not all(isinstance(v, list) for v in known.values()):
         raise ValueError(f"{folder}: config.json says nothing of its runs; {REMEDY}")
@@ -162,16 +158,16 @@ def _columns(folder, config, labels):
     for r, text in enumerate(labels):
         key = tuple((n, value) for n, value in points[text].items() if n not in SEEDS)
         columns[key].append(r)
-    return columns
+    return [(dict(key), runs) for key, runs in columns.items()]
 
 
 def _arrays(path):
-    """What history.npz holds, checked to be [E, R] throughout."""
+    """What history.npz holds: [E, R] throughout."""
     try:
         with path.open("rb") as file, np.load(file) as stored:  # NumPy leaves damaged files open
             arrays = dict(stored)
     except DAMAGED as error:
-        raise ValueError(f"{path} is damaged ({_line(error)}); {REMEDY}") from error
+        raise ValueError(f"{path} is damaged ({error!r}); {REMEDY}") from error
     if lacking := [name for name in ("step", "label", *METRICS) if name not in arrays]:
         raise ValueError(f"{path} lacks {', '.join(lacking)}; {REMEDY}")
     shape = (arrays["step"].size, arrays["label"].size)
@@ -184,20 +180,18 @@ def _arrays(path):
 
 
 def _json(path):
-    """The object that a JSON file holds."""
     if not path.is_file():
         raise ValueError(f"{path.parent} has no {path.name}; {REMEDY}")
     try:
         value = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({_line(error)}); {REMEDY}") from error
+        raise ValueError(f"{path} is damaged ({error!r}); {REMEDY}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} is damaged (it holds no object); {REMEDY}")
     return value
 
 
 def _no_history(folder):
-    """Why there is nothing to read."""
     metadata = Results(folder).metadata
     if metadata.is_file():
         status = _json(metadata).get("status", "unknown")
@@ -205,7 +199,3 @@ def _no_history(folder):
             return f"{folder} is finished and has no history.npz; {REMEDY}"
         return f"{folder} has no evaluation yet (status {status}); wait or choose another folder"
     return f"{folder} holds no results; choose a folder that grokjax.train has written"
-
-
-def _line(error):
-    return " ".join(str(error).split()) or type(error).__name__

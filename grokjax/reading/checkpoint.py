@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -68,8 +67,10 @@ class Checkpoint:
         return Arm(name, name, {}, self.config, self.history)
 
     @property
-    def num_grokked(self) -> int:
-        return int(self.arm.grokking.has_grokked_R.sum()) if len(self.history) else 0
+    def num_grokked(self) -> str:
+        """Such as `2 of 3 grokked`."""
+        grokked = self.arm.grokking.has_grokked_R.sum() if len(self.history) else 0
+        return f"{grokked} of {self.num_runs} grokked"
 
     def latest(self, metric: str) -> np.ndarray:
         """[R]: a metric at the last evaluation; NaN while there is none."""
@@ -128,7 +129,7 @@ def read(place: Place) -> Checkpoint:
 
 def newest(places: Sequence[Place], reader: Callable[[Place], T] = read) -> T:
     """Reads the newest sound one of some checkpoints; a ValueError if none is sound."""
-    for place in places[::-1]:
+    for place in reversed(places):
         try:
             return reader(place)
         except Damaged as damage:
@@ -148,11 +149,3 @@ def read_merged(results: Results) -> Checkpoint | None:
     history = History.load(results.history)
     place = Place(results, int(history["step"][-1]))
     return Checkpoint(place, results.stored_config(), history, None)
-
-
-def metadata(results: Results) -> dict:
-    """Status, device and versions of the training that a checkpoint is of; {} if unknown."""
-    try:
-        return json.loads(results.metadata.read_text())
-    except (OSError, ValueError):
-        return {}

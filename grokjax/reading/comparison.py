@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from grokjax.reading.arms import Arm
 from grokjax.reading.pictures import charts, grids, plots
-from grokjax.reading.rows import Row, best_of_families, markdown, rows, write_csv
+from grokjax.reading.rows import best_of_families, markdown, rows, write_csv
 from grokjax.recording.files import replacing
 
 MANY = 10  # more arms than this are a muddle; then each family is shown at one setting
@@ -25,17 +25,23 @@ after grokking, a run keeps its last metrics and does not collapse any more.
 
 
 def write(arms: Sequence[Arm], output: Path, title: str = "", note: str = "") -> str:
-    """Writes summary.csv, summary.md and the figures; returns the table for people."""
+    """Writes summary.csv, summary.md and the figures; returns the table for people.
+
+    Where a family is a choice of settings, it has a second table of each at its best.
+    """
     if not arms:
         raise ValueError("there are no arms to compare; choose one folder of results or more")
     output.mkdir(parents=True, exist_ok=True)
     summary = rows(arms)
     text = output / "summary.md"
     before = PICTURE.findall(text.read_text(encoding="utf-8")) if text.exists() else []
-    table = tables(arms)
+    table = markdown(summary)
+    best = best_of_families(arms)
+    if 1 < len(best) < len(arms) and not _by_fraction(arms):
+        table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
     pictures = []
     write_csv(summary, output / "summary.csv")
-    for name, figure in figures(arms, summary):
+    for name, figure in figures(arms):
         with replacing(output / name) as path:
             plots.save(figure, path)
         pictures.append(name)
@@ -48,46 +54,36 @@ def write(arms: Sequence[Arm], output: Path, title: str = "", note: str = "") ->
     return table
 
 
-def tables(arms: Sequence[Arm]) -> str:
-    """All arms for people, and where a family is a choice of settings, each at its best."""
-    table = markdown(rows(arms))
-    best = best_of_families(arms)
-    if 1 < len(best) < len(arms) and not _by_fraction(arms):
-        table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
-    return table
-
-
-def figures(arms: Sequence[Arm], summary: Sequence[Row]) -> Iterator[tuple[str, Figure]]:
-    """(file name, picture) of everything that arms and the rows of their table have to show."""
+def figures(arms: Sequence[Arm]) -> Iterator[tuple[str, Figure]]:
+    """(file name, picture) of everything that arms have to show."""
     few = _few(arms) if len(arms) > MANY else list(arms)
     yield "comparison.png", charts.comparison(few)
     yield "survival.png", charts.survival(few)
-    if all(charts.WEIGHTS.keys() & arm.history.arrays().keys() for arm in few):
+    if charts.WEIGHTS.keys() & set.intersection(*(set(arm.history.arrays()) for arm in few)):
         yield "weights.png", charts.weights(few)
 
     families = {}
     for arm in arms:
         families.setdefault(arm.family, []).append(arm)
     varying = {family: _varying(members) for family, members in families.items()}
-    numeric = {family: values for family, values in varying.items() if _are_numbers(values)}
+    numeric = {
+        family: values
+        for family, values in varying.items()
+        if not any(isinstance(value, str) for distinct in values.values() for value in distinct)
+    }
     planes = [family for family, values in numeric.items() if len(values) == 2]
     for family in planes:
         yield _name("phase", family, planes), grids.phase(families[family], *varying[family])
 
-    lines = [
-        entry
-        for values in numeric.values()
-        for entry, distinct in values.items()
-        if len(values) == 1 and len(distinct) >= 3
-    ]
-    for x in dict.fromkeys(lines):
+    alone = [next(iter(values.items())) for values in numeric.values() if len(values) == 1]
+    lines = dict.fromkeys(entry for entry, distinct in alone if len(distinct) >= 3)
+    for x in lines:
         on_it = [arm for arm in arms if list(varying[arm.family]) == [x]]
-        yield _name("curve", x, set(lines)), grids.curve(on_it, x)
-        yield _name("best", x, set(lines)), grids.curve(on_it, x, best=True)
+        yield _name("curve", x, lines), grids.curve(on_it, x)
+        yield _name("best", x, lines), grids.curve(on_it, x, best=True)
 
-    mixtures = {row["arm"] for row in summary if row["task"]}
-    if mixtures:
-        yield "tasks.png", charts.tasks([arm for arm in arms if arm.name in mixtures])
+    if mixtures := [arm for arm in arms if arm.trained_tasks]:
+        yield "tasks.png", charts.tasks(mixtures)
 
 
 def _few(arms):
@@ -113,10 +109,6 @@ def _varying(arms):
     """{entry: its distinct values} for what differs between the arms of one folder."""
     values = {entry: {arm.values[entry] for arm in arms} for entry in arms[0].values}
     return {entry: distinct for entry, distinct in values.items() if len(distinct) > 1}
-
-
-def _are_numbers(varying):
-    return all(isinstance(value, int | float) for values in varying.values() for value in values)
 
 
 def _name(kind, which, of):

@@ -1,5 +1,6 @@
 """An experiment built again from its record, to evaluate the weights that it left."""
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,20 +21,21 @@ from grokjax.recording.checkpoints import Restored
 from grokjax.recording.files import replacing
 from grokjax.recording.history import finite_median
 from grokjax.recording.results import Results
+from grokjax.recording.summary import number_or_none
 
 NOT_CONFIG = ("table_checksum", "shard")  # what a record holds besides the config
 
 
 class Rebuilt(NamedTuple):
-    """What training was given, and where it left its checkpoints."""
+    """An experiment, and the run directory it was built from."""
 
     experiment: Experiment
     results: Results
 
     def restore(self, step: int) -> Restored:
         """A checkpoint with the state as training knows it; `Damaged` if it is not sound."""
-        experiment = self.experiment
-        like_state_R = loop.state_shapes(experiment.trainer, experiment.runs_R, experiment.dataset)
+        given = self.experiment
+        like_state_R = loop.state_shapes(given.trainer, given.runs_R, given.dataset)
         return checkpoints.restore(self.results.checkpoints, step, like_state_R)
 
 
@@ -52,11 +54,11 @@ def rebuild(results: Results) -> Rebuilt:
         what = f"{str(results.config)!r} is not what training wrote"
         raise ValueError(f"{what} ({error!r}); choose another folder") from error
     experiment = setup(config)
-    stored = record.get("table_checksum")
+    then = record.get("table_checksum")
     now = experiment.record["table_checksum"]
-    if stored != now:
+    if then != now:
         raise ValueError(
-            f"the table of task {record['task']['name']} has checksum {now}, but {stored} when "
+            f"the table of task {record['task']['name']} has checksum {now}, but {then} when "
             "these weights were trained; choose the version of grokjax, or the data, of then"
         )
     if "shard" in record:
@@ -109,10 +111,8 @@ def pruned(rebuilt: Rebuilt, state_R: Any, thresholds: Sequence[float]) -> Prune
             return sparsity, metrics["train_accuracy"], metrics["val_accuracy"]
 
         def all_runs(threshold):
-            lifted = loop.over_runs(
-                lambda state, run: one_run(threshold, state, run), experiment.config.lift
-            )
-            return lifted(state_R, runs_R)
+            lift = experiment.config.lift
+            return loop.over_runs(functools.partial(one_run, threshold), lift)(state_R, runs_R)
 
         return jax.lax.map(all_runs, threshold_S)
 
@@ -126,19 +126,11 @@ def write_pruned(rebuilt: Rebuilt, step: int, pruned: Pruned) -> Path:
     names = ("sparsity", "train_accuracy", "val_accuracy")
     rows = []
     for threshold, *values in zip(*pruned, strict=True):
-        row = {"threshold": float(threshold)}
-        medians = {}
-        for name, value_R in zip(names, values, strict=True):
-            row[name] = [_or_none(value) for value in value_R]
-            medians[name] = _or_none(finite_median(value_R))
-        rows.append(row | {"median": medians})
+        columns = dict(zip(names, values, strict=True))
+        each = {name: list(map(number_or_none, value_R)) for name, value_R in columns.items()}
+        median = {n: number_or_none(finite_median(value_R)) for n, value_R in columns.items()}
+        rows.append({"threshold": float(threshold), **each, "median": median})
     facts = {"step": step, "labels": list(rebuilt.experiment.labels), "pruned": rows}
-    path = rebuilt.results.pruned
-    with replacing(path) as scratch:
-        scratch.write_text(json.dumps(facts, indent=2) + "\n")
-    return path
-
-
-def _or_none(value):
-    """A float, or None for what JSON cannot say."""
-    return float(value) if np.isfinite(value) else None
+    with replacing(rebuilt.results.pruned) as path:
+        path.write_text(json.dumps(facts, indent=2) + "\n")
+    return rebuilt.results.pruned

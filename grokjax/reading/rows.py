@@ -48,29 +48,25 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
     their number. Arms of other tasks are not compared.
     """
     table = []
-    known = {}  # {(name, task): (arm, durations)} of the rows before
+    durations = {}  # of the rows before: {task: {arm's name: (arm, durations)}}
     for arm in arms:
         for task in ["", *arm.trained_tasks]:
-            grok = arm.grokking_of(task) if task else arm.grokking
-            durations = times_until(grok.grok_R, arm.observed_until_R)
-            row = _row(arm, task, grok, durations)
-            reference = _reference(arm, task, known)
-            if reference:
-                p = log_rank(known[reference.name, task][1], durations)
+            grok = arm.grokking_of(task)
+            own = times_until(grok.grok_R, arm.observed_until_R)
+            row = _row(arm, task, grok, own)
+            before = durations.setdefault(task, {})
+            if reference := _reference(arm, [other for other, _ in before.values()]):
+                p = log_rank(before[reference.name][1], own)
                 row |= {"compared_with": reference.name, "log_rank_p": number_or_none(p)}
-            known[arm.name, task] = (arm, durations)
+            before[arm.name] = (arm, own)
             table.append(row)
     return table
 
 
-def _reference(arm, task, known):
+def _reference(arm, before):
     """The arm of the first family with the same values, else the first arm that has the task."""
-    arms = [
-        other
-        for (_, of_task), (other, _) in known.items()
-        if of_task == task
-        and (other.config.get("task") == arm.config.get("task") or other.history.groups)
-    ]
+    task = arm.config.get("task")
+    arms = [other for other in before if other.config.get("task") == task or other.history.groups]
     alike = [a for a in arms if a.family == arms[0].family != arm.family and a.values == arm.values]
     return next(iter([*alike, *arms]), None)
 
@@ -123,7 +119,7 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
     grok_step = median_time(durations)
     memorised_step = median_time(times_until(grok.memorised_R, arm.observed_until_R))
     delay = median_time(delay_times(grok, arm.observed_until_R))
-    return {
+    return dict.fromkeys(COLUMNS) | {
         "arm": arm.name,
         "task": task,
         "runs": grok.grok_R.size,
@@ -139,38 +135,22 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
         "best_val_accuracy": number_or_none(finite_median(np.fmax.reduce(val_ExR))),
         "diverged": int(arm.diverged_R.sum()),
         "collapses": int((grok.collapses_R > 0).sum()),
-        "log_rank_p": None,
-        "compared_with": None,
         "steps": int(arm.observed_until_R.max()),
     }
 
 
 def _shown(name: str, row: Row) -> str:
-    """For people: `2,100 [1,900, > 5,000]`, `99.34%`, `< 0.001`."""
+    """For people: `2,100 [1,900, none]`, `> 5,000`, `99.34%`, `< 0.001`."""
     value = row[name]
-    if name == "median_grok_step":
-        return _interval(row)
-    if name == "memorised_step" and value is None:
-        return _never(row)
+    if name in ("median_grok_step", "memorised_step") and value is None:
+        return f"> {row['steps']:,}"
     if value in (None, ""):
         return ""
+    if name == "median_grok_step" and row["low"] is not None:
+        high = "none" if row["high"] is None else f"{row['high']:,}"
+        return f"{value:,} [{row['low']:,}, {high}]"
     if name == "log_rank_p":
         return "< 0.001" if value < 0.001 else f"{value:.3f}"
     if name in PERCENT:
         return f"{value:.2%}"
     return str(value).replace("|", r"\|") if name in TEXTS else f"{value:,}"
-
-
-def _interval(row: Row) -> str:
-    """The median step and its interval; one run has a step but no interval."""
-    median, low, high = (row[name] for name in ("median_grok_step", "low", "high"))
-    if median is None:
-        return _never(row)
-    if low is None:
-        return f"{median:,}"
-    return f"{median:,} [{low:,}, {'none' if high is None else format(high, ',')}]"
-
-
-def _never(row: Row) -> str:
-    """What had not come by the last step."""
-    return f"> {row['steps']:,}" if row.get("steps") else "not reached"

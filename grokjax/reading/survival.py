@@ -1,15 +1,15 @@
 """Durations up to an event, of which some are censored, and what is estimated from them.
 
-A run that has not grokked when we stop looking is *right-censored*: its step is unknown but
-later than the last one. Leaving such runs out, or taking their last step for the event, makes
-an arm look faster than it is; the estimates below do neither. Shape letters: R runs,
-E distinct steps.
+A run that has not grokked by its last step is *right-censored*: leaving it out, or taking that
+step for the event, would make an arm look faster than it is. Shape letters: R runs, E distinct
+steps.
 """
 
 import warnings
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from grokjax.recording.history import Grokking
 
@@ -48,10 +48,7 @@ def times_until(step_R: np.ndarray, last_R: np.ndarray | int) -> Durations:
 
 
 def delay_times(grok: Grokking, last_R: np.ndarray | int) -> Durations:
-    """Delays from memorising to grokking of the runs that memorised; of the others there is none.
-
-    A run that has not grokked was followed from memorising to the last step at which it was seen.
-    """
+    """Delays from memorising to grokking, or to the last step, of the runs that memorised."""
     delays = times_until(grok.delay_R, last_R - grok.memorised_R)
     has_memorised_R = np.isfinite(grok.memorised_R)
     return Durations(*(column_R[has_memorised_R] for column_R in delays))
@@ -64,35 +61,32 @@ def kaplan_meier(durations: Durations) -> Incidence:
 
     Kaplan & Meier, 1958, "Nonparametric Estimation from Incomplete Observations",
     https://doi.org/10.1080/01621459.1958.10501452. The interval is Greenwood's on the scale of
-    log(-log S), which stays between 0 and 1. Where S is 1 that formula says nothing and the
-    interval is empty of width, as is usual. Where S is 0 it says nothing either: the upper limit
-    is 1 and the lower one stays where it was or, if no run is censored, rises to the exact
-    0.025^(1/R) of Clopper and Pearson, 1934, "The Use of Confidence or Fiducial Limits",
-    https://doi.org/10.1093/biomet/26.4.404.
+    log(-log S), which stays between 0 and 1 but says nothing where S is 1 (the interval has no
+    width there) or 0: then the upper limit is 1 and the lower one stays where it was or, if no run
+    is censored, rises to the exact 0.025^(1/R) of Clopper and Pearson, 1934, "The Use of
+    Confidence or Fiducial Limits", https://doi.org/10.1093/biomet/26.4.404.
 
         steps 2, 3+, 5 (+: censored)  ->  0 from 0, 1/3 from 2, 1 from 5
     """
     duration_R, event_observed_R = durations
-    survival = _scipy().ecdf(_censored(durations)).sf
+    survival = stats.ecdf(_censored(durations)).sf
     with warnings.catch_warnings():  # of the limits where S is 0 or 1
         warnings.simplefilter("ignore", RuntimeWarning)
         limits = survival.confidence_interval(CONFIDENCE, method="log-log")
     is_event_E = np.isin(survival.quantiles, duration_R[event_observed_R])
     step_E = survival.quantiles[is_event_E]
-    incidence_E = 1 - survival.probabilities[is_event_E]
-    low_E = 1 - limits.high.probabilities[is_event_E]
-    high_E = 1 - limits.low.probabilities[is_event_E]
+    curves = (survival, limits.high, limits.low)
+    incidence_E, low_E, high_E = (1 - curve.probabilities[is_event_E] for curve in curves)
     if incidence_E.size and incidence_E[-1] == 1:
         exact = ((1 - CONFIDENCE) / 2) ** (1 / duration_R.size) if event_observed_R.all() else 0.0
         low_E[-1] = max(exact, *low_E[:-1], 0.0)
         high_E[-1] = 1.0
 
-    step_E = np.r_[0.0, step_E]
-    curves = [np.r_[0.0, curve_E] for curve_E in (incidence_E, low_E, high_E)]
-    if duration_R.max() > step_E[-1]:
-        step_E = np.r_[step_E, duration_R.max()]
-        curves = [np.r_[curve_E, curve_E[-1]] for curve_E in curves]
-    return Incidence(step_E, *curves)
+    columns = [np.r_[0.0, column_E] for column_E in (step_E, incidence_E, low_E, high_E)]
+    if duration_R.max() > columns[0][-1]:
+        columns = [np.r_[column_E, column_E[-1]] for column_E in columns]
+        columns[0][-1] = duration_R.max()
+    return Incidence(*columns)
 
 
 def median_time(durations: Durations) -> Median:
@@ -122,16 +116,9 @@ def log_rank(a: Durations, b: Durations) -> float:
     if not a.event_observed_R.any() and not b.event_observed_R.any():
         return np.nan
     with np.errstate(invalid="ignore"):  # 0 / 0
-        p = _scipy().logrank(_censored(a), _censored(b)).pvalue
+        p = stats.logrank(_censored(a), _censored(b)).pvalue
     return float(p) if np.isfinite(p) else 1.0
 
 
 def _censored(durations):
-    return _scipy().CensoredData.right_censored(durations.duration_R, ~durations.event_observed_R)
-
-
-def _scipy():
-    """SciPy's statistics, which take a while to import: not when training starts."""
-    from scipy import stats
-
-    return stats
+    return stats.CensoredData.right_censored(durations.duration_R, ~durations.event_observed_R)

@@ -1,5 +1,7 @@
 """Checkpoints as tables and lines on a terminal."""
 
+import contextlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 
 import jax
@@ -9,7 +11,7 @@ from rich.table import Table
 
 from grokjax.config.config import flat
 from grokjax.core import weight_stats
-from grokjax.reading.checkpoint import Checkpoint, Place, metadata, read
+from grokjax.reading.checkpoint import Checkpoint, Place, read
 from grokjax.reading.rebuild import Pruned
 from grokjax.reading.rows import COLUMNS, columns, rows
 from grokjax.recording.checkpoints import Damaged
@@ -28,7 +30,7 @@ def listed(places: Iterable[Place]) -> Table:
             cells = ("", "", f"damaged: {damage}")
         else:
             sides = (_percent(checkpoint.median(f"{side}_accuracy")) for side in ("train", "val"))
-            cells = (*sides, _num_grokked(checkpoint))
+            cells = (*sides, checkpoint.num_grokked)
         table.add_row(f"{place.step:,}", naturalsize(place.size), *cells)
     return table
 
@@ -37,14 +39,16 @@ def inspected(checkpoint: Checkpoint) -> Iterator[str]:
     """How far a checkpoint is, how each run does, how large it is, and its config."""
     place = checkpoint.place
     num_steps = checkpoint.config["schedule"]["num_steps"]
-    facts = metadata(place.results)
+    facts = {}
+    with contextlib.suppress(OSError, ValueError):
+        facts = json.loads(place.results.metadata.read_text())
     versions = ", ".join(f"{name} {v}" for name, v in facts.get("versions", {}).items())
     yield f"checkpoint: {place.folder}, {naturalsize(place.size)} on disk"
     yield f"progress: step {place.step:,} of {num_steps:,} ({place.step / num_steps:.0%})"
     yield f"status of training: {facts.get('status', 'unknown')}"
     yield f"device: {facts.get('device', 'unknown')}"
     yield f"versions: {versions or 'unknown'}"
-    yield f"runs: {checkpoint.num_runs}, {_num_grokked(checkpoint)}"
+    yield f"runs: {checkpoint.num_runs}, {checkpoint.num_grokked}"
     for r, label in enumerate(checkpoint.labels[:MOST_RUNS]):
         yield f"  {label}: {_run(checkpoint, r)}"
     if checkpoint.num_runs > MOST_RUNS:
@@ -98,17 +102,16 @@ def _table(*headers):
 
 
 def _run(checkpoint, r):
-    """How well a run does, and when it memorised and grokked."""
     if not len(checkpoint.history):
         return "not evaluated yet"
     parts = []
     for name, side in {"training": "train", "validation": "val"}.items():
-        accuracy = _percent(checkpoint.latest(f"{side}_accuracy")[r])
-        parts.append(f"{name} {accuracy} (loss {checkpoint.latest(f'{side}_loss')[r]:.4g})")
+        accuracy, loss = (checkpoint.latest(f"{side}_{m}")[r] for m in ("accuracy", "loss"))
+        parts.append(f"{name} {_percent(accuracy)} (loss {loss:.4g})")
     memorised, grokked, delay = (column_R[r] for column_R in checkpoint.arm.grokking[:3])
     steps = [
-        f"memorised at {memorised:,.0f}" if np.isfinite(memorised) else "not memorised",
-        f"grokked at {grokked:,.0f}" if np.isfinite(grokked) else "not grokked",
+        f"{name} at {step:,.0f}" if np.isfinite(step) else f"not {name}"
+        for name, step in {"memorised": memorised, "grokked": grokked}.items()
     ]
     if np.isfinite(delay):
         steps.append(f"delay {delay:,.0f}")
@@ -118,20 +121,14 @@ def _run(checkpoint, r):
 def _weights(checkpoint):
     """Number and size of the weights, and medians of their sparsity and norms over some runs."""
     one_run = jax.tree.map(lambda w_R: w_R[0], checkpoint.params_R)
-    total = sum(w.nbytes for w in jax.tree.leaves(one_run))
+    size = naturalsize(sum(w.nbytes for w in jax.tree.leaves(one_run)))
     some_R = jax.tree.map(lambda w_R: w_R[:MOST_RUNS], checkpoint.params_R)  # norms take long
     sparsity = finite_median(jax.vmap(weight_stats.sparsity)(some_R))
-    yield (
-        f"parameters: {weight_stats.count(one_run):,} a run, {naturalsize(total)}; "
-        f"{_percent(sparsity)} of them smaller than {weight_stats.SMALL}"
-    )
+    small = f"{_percent(sparsity)} of them smaller than {weight_stats.SMALL}"
+    yield f"parameters: {weight_stats.count(one_run):,} a run, {size}; {small}"
     yield "spectral norms:"
     for name, norm_R in jax.vmap(weight_stats.spectral_norms)(some_R).items():
         yield f"  {name} = {finite_median(norm_R):.3g}"
-
-
-def _num_grokked(checkpoint):
-    return f"{checkpoint.num_grokked} of {checkpoint.num_runs} grokked"
 
 
 def _percent(fraction):

@@ -7,29 +7,48 @@ E evaluations, R runs, Q quantiles.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grokjax.reading.arms import Arm
 from grokjax.reading.pictures import style
-from grokjax.reading.pictures.style import INK, RULE
 from grokjax.reading.survival import kaplan_meier
+
+CURVES = {  # metric -> title of its panel
+    "val_accuracy": "Validation accuracy",
+    "train_loss": "Training loss",
+    "val_loss": "Validation loss",
+}
+WEIGHTS = {
+    "weight_norm": "Norm of all weights",
+    "last_layer_norm": "Spectral norm of the last layer",
+    "update_size": "Size of a step, relative to the weights",
+    "grad_norm": "Norm of the gradient",
+    "sparsity": "Share of weights below .01",
+    "max_train_loss": "Largest loss of a batch",
+}
+LOGARITHMIC = ("train_loss", "val_loss", "update_size", "grad_norm", "max_train_loss")
 
 
 def comparison(arms: Sequence[Arm]) -> Figure:
     """Accuracy, both losses and the steps to grok of every arm, in four panels."""
+    pairs = style.styled(arms)
     figure = Figure(figsize=(13, max(8, len(arms))), layout="constrained")
-    axes = figure.subplots(2, 2).ravel()
-    pairs = styled(arms)
-    entries, _ = _draw_curves(axes[0], pairs, "val_accuracy", "Validation accuracy")
-    style.percent_axis(axes[0])
-    for panel, side in zip(axes[1:3], ("Training", "Validation"), strict=True):
-        metric = {"Training": "train_loss", "Validation": "val_loss"}[side]
-        _, bands_QxE = _draw_curves(panel, pairs, metric, f"{side} loss, log scale")
-        style.loss_axis(panel, bands_QxE, "log")
-    marks = _steps_panel(axes[3], pairs)
-    style.wide_legend(figure, entries | _quartile_key(arms) | marks)
+    *panels, last = figure.subplots(2, 2).ravel()
+    for panel, (metric, title) in zip(panels, CURVES.items(), strict=True):
+        _draw_curves(panel, pairs, metric, title)
+    _draw_steps(last, pairs)
+    keys = []
+    has_grokked_R = np.concatenate([arm.durations.event_observed_R for arm in arms])
+    if has_grokked_R.any():
+        keys.append(style.mark_key("a run that grokked", "o"))
+        keys.append(style.mark_key("median, 95 % interval", "D", ls="-"))
+    if not has_grokked_R.all():
+        keys.append(style.mark_key("not grokked by the last evaluation", ">", mfc="none"))
+    style.legend(figure, *_quartile_key(arms), *keys)
     return figure
 
 
@@ -40,86 +59,44 @@ def survival(arms: Sequence[Arm]) -> Figure:
     """
     figure = Figure(figsize=(10, 5), layout="constrained")
     axes = figure.subplots()
-    entries = {}
-    pairs = styled(arms)
-    _dress_steps(axes, arms, "Runs that grokked (cumulative incidence)")
+    pairs = style.styled(arms)
+    style.dress(axes, "Runs that grokked (cumulative incidence)", _steps(arms))
     style.percent_axis(axes)
-    for arm, kwargs in pairs:
-        line = _draw_stairs(axes, arm, kwargs)
-        entries[f"{arm.name}: {count(arm)}"] = (line,)
-    if not all(arm.durations.event_observed_R.all() for arm in arms):
-        entries["not grokked by the last evaluation"] = style.key("|", markersize=9)
-    style.wide_legend(figure, entries | {"95 % interval": style.patch_key()})
+    keys = [style.band_key("95 % interval")]
+    for arm, line in pairs:
+        step_E, incidence_E, low_E, high_E = kaplan_meier(arm.durations)
+        seen_E = np.maximum(step_E, axes.get_xlim()[0])  # step 0 has no place on the axis
+        area = dict(color=line["color"], alpha=0.12, lw=0)
+        axes.fill_between(seen_E, low_E, high_E, step="post", **area)
+        label = f"{arm.name}: {count(arm)}"
+        axes.step(seen_E, incidence_E, where="post", lw=1.8, label=label, gid=arm.name, **line)
+        censored = np.unique(arm.durations.duration_R[~arm.durations.event_observed_R])
+        share = incidence_E[np.searchsorted(step_E, censored, side="right") - 1]
+        ticks = dict(marker="|", markersize=10, mew=1.6, color=line["color"], zorder=3)
+        _draw_marks(axes, censored, share, gid=f"{arm.name} censored", **ticks)
+        if censored.size and len(keys) == 1:
+            keys.append(style.mark_key("not grokked by the last evaluation", "|", markersize=9))
+    style.legend(figure, *keys)
     return figure
 
 
 def tasks(arms: Sequence[Arm]) -> Figure:
     """Validation accuracy on each task of a mixture, of the arms that train on it."""
-    names = dict.fromkeys(task for arm in arms for task in arm.history.groups)
-    panels = {
-        task: [(arm, kwargs) for arm, kwargs in styled(arms) if task in arm.trained_tasks]
-        for task in names
-    }
-    panels = {task: pairs for task, pairs in panels.items() if pairs}
+    pairs = style.styled(arms)
+    panels = {}
+    for task in dict.fromkeys(task for arm in arms for task in arm.history.groups):
+        if trained := [(arm, line) for arm, line in pairs if task in arm.trained_tasks]:
+            panels[f"val_accuracy/{task}"] = (f"Validation accuracy, {task}", trained)
     if not panels:
         raise ValueError("none of these arms trains on a mixture; choose arms of mixtures")
-    figure, axes = _panels(len(panels))
-    drawn = {}
-    for panel, (task, pairs) in zip(axes, panels.items(), strict=True):
-        title = f"Validation accuracy, {task}"
-        drawn |= _draw_curves(panel, pairs, f"val_accuracy/{task}", title)[0]
-        style.percent_axis(panel)
-    entries = {arm.name: drawn[arm.name] for arm in arms if arm.name in drawn}
-    style.wide_legend(figure, entries | _quartile_key(arms))
-    return figure
-
-
-WEIGHTS = {  # metric -> title of its panel
-    "weight_norm": "Norm of all weights",
-    "last_layer_norm": "Spectral norm of the last layer",
-    "update_size": "Size of a step, relative to the weights",
-    "grad_norm": "Norm of the gradient",
-    "sparsity": "Share of weights below .01",
-    "max_train_loss": "Largest loss of a batch",
-}
+    return _panels(panels)
 
 
 def weights(arms: Sequence[Arm]) -> Figure:
     """What the weights do meanwhile: their norms, their steps, how many are small."""
-    known = {m: title for m, title in WEIGHTS.items() if all(m in a.history.arrays() for a in arms)}
-    figure, axes = _panels(len(known))
-    for panel, (metric, title) in zip(axes, known.items(), strict=True):
-        logarithmic = metric in ("update_size", "grad_norm", "max_train_loss")
-        scale = ", log scale" if logarithmic else ""
-        entries, bands_QxE = _draw_curves(panel, styled(arms), metric, title + scale)
-        if logarithmic:
-            style.loss_axis(panel, bands_QxE, "log")
-    style.wide_legend(figure, entries | _quartile_key(arms))
-    return figure
-
-
-def _panels(number):
-    """A figure, and its panels in rows of up to three."""
-    width = min(3, number)
-    height = -(-number // width)
-    figure = Figure(figsize=(max(8, 5.5 * width), 4.2 * height), layout="constrained")
-    axes = figure.subplots(height, width, squeeze=False).ravel()
-    for empty in axes[number:]:
-        empty.remove()
-    return figure, axes[:number]
-
-
-def styled(arms: Sequence[Arm]) -> list[tuple[Arm, dict[str, str]]]:
-    """(arm, the keyword arguments of its lines) for every arm."""
-    if not arms:
-        raise ValueError("there is no arm to draw; choose one or more")
-    return [(arm, line_kwargs(number)) for number, arm in enumerate(arms)]
-
-
-def line_kwargs(number: int) -> dict[str, str]:
-    """Colour and kind of the lines of an arm, or of a family, by its number."""
-    kind, colour = divmod(number, len(style.COLOURS))
-    return {"color": style.COLOURS[colour], "ls": style.LINES[kind % len(style.LINES)]}
+    pairs = style.styled(arms)
+    known = set.intersection(*(set(arm.history.arrays()) for arm in arms))
+    return _panels({m: (title, pairs) for m, title in WEIGHTS.items() if m in known})
 
 
 def count(arm: Arm) -> str:
@@ -128,104 +105,90 @@ def count(arm: Arm) -> str:
     return f"{has_grokked_R.sum():,} of {has_grokked_R.size:,}"
 
 
-def _dress_steps(axes, arms, title):
-    style.dress(axes, title)
-    style.step_axis(axes, np.concatenate([arm.history["step"] for arm in arms]))
+def draw_interval(axes: Axes, arm: Arm, place: float, which: str, **kwargs: Any) -> None:
+    """The 95 % interval of an arm's median along the `x` or `y` axis, if it has one.
 
-
-def _draw_curves(axes, pairs, metric, title):
-    """Median and quartiles of each arm's runs; returns their legend and quantiles [Q, E]."""
-    entries = {}
-    bands = []
-    for arm, kwargs in pairs:
-        step_E = arm.history["step"]
-        values_ExR = arm.history[metric]
-        bands.append(style.quantiles(values_ExR))
-        _, first_E, median_E, third_E, _ = bands[-1]
-        if values_ExR.shape[1] > 1:
-            area = dict(color=kwargs["color"], alpha=0.16, label=f"{arm.name} quartiles")
-            style.draw_band(axes, step_E, first_E, third_E, **area)
-        entries[arm.name] = (style.draw_line(axes, step_E, median_E, label=arm.name, **kwargs),)
-    _dress_steps(axes, [arm for arm, _ in pairs], title)
-    return entries, bands
-
-
-def _quartile_key(arms):
-    several = any(len(arm.durations.duration_R) > 1 for arm in arms)
-    return {"quartiles of the runs": style.patch_key()} if several else {}
-
-
-def _steps_panel(axes, pairs):
-    """A row per arm: its name and share, a mark per run, and the median with its interval."""
-    _dress_steps(axes, [arm for arm, _ in pairs], "Steps to grok")
-    axes.grid(visible=False, axis="y")
-    axes.set(ylim=(len(pairs), 0), yticks=[])
-    for row, (arm, kwargs) in enumerate(pairs):
-        text = dict(transform=axes.get_yaxis_transform(), va="center", size=9, color=INK)
-        axes.text(0.01, row + 0.17, arm.name, **text, parse_math=False)
-        axes.text(0.99, row + 0.17, count(arm), **text, ha="right")
-        axes.axhline(row, color=RULE, lw=0.8)
-        _draw_runs(axes, row + 0.57, arm, kwargs["color"])
-        _draw_interval(axes, row + 0.87, arm, kwargs)
-    has_grokked_R = np.concatenate([arm.durations.event_observed_R for arm, _ in pairs])
-    marks = {}
-    if has_grokked_R.any():
-        marks["a run that grokked"] = style.key("o")
-    if not has_grokked_R.all():
-        marks["not grokked by the last evaluation"] = style.key(">", mfc="none")
-    if has_grokked_R.any():
-        marks["median, 95 % interval"] = style.key("D", ls="-")
-    return marks
-
-
-def _draw_runs(axes, height, arm, colour):
-    """A dot where a run grokked; where it was last evaluated without that, an open triangle."""
-    step_R, has_grokked_R = arm.durations
-    # multiples of the golden ratio spread evenly, however many there are
-    height_R = height + 0.26 * ((0.5 + 0.618034 * np.arange(len(step_R))) % 1 - 0.5)
-    alpha = float(np.clip(6 / np.sqrt(len(step_R)), 0.2, 0.8))
-    kwargs = dict(color=colour, alpha=alpha)
-    for here_R, what, mark in (
-        (has_grokked_R, "grokked", dict(marker="o")),
-        (~has_grokked_R, "censored", dict(marker=">", mfc="none")),
-    ):
-        label = f"{arm.name} {what}"
-        style.draw_marks(axes, step_R[here_R], height_R[here_R], label=label, **mark, **kwargs)
-
-
-def _draw_interval(axes, height, arm, kwargs):
-    """The median's mark and whiskers, with an arrow where the interval has no bound."""
+    Without an upper bound it goes to the last evaluation, without both it is the median; an arrow
+    is where a bound is missing.
+    """
     median, low, high = arm.median
     if np.isnan(median) and np.isnan(low):
         return
-    left_and_right = ends(arm)
-    for bound, end, side in zip((low, high), left_and_right, (-1, 1), strict=True):
+    turn = slice(None, None, 1 if which == "x" else -1)
+    start = np.nan_to_num(low, nan=median)
+    end = np.nan_to_num(high, nan=median if np.isnan(low) else arm.history["step"][-1])
+    line = dict(gid=f"{arm.name} interval", solid_capstyle="butt")
+    axes.plot(*((start, end), (place, place))[turn], **line | kwargs)
+    for bound, at, side in ((low, start, -16), (high, end, 16)):
         if np.isnan(bound):
-            style.arrow(axes, (end, height), (16 * side, 0), kwargs["color"])
-    axes.plot(left_and_right, [height] * 2, lw=1.8, label=f"{arm.name} interval", **kwargs)
-    if np.isfinite(median):
-        mark = dict(marker="D", markersize=6, color=kwargs["color"], mec="white", mew=0.6)
-        axes.plot([median], [height], ls="none", label=f"{arm.name} median", **mark)
+            style.arrow(axes, (at, place)[turn], (side, 0)[turn], **kwargs)
 
 
-def ends(arm: Arm) -> tuple[float, float]:
-    """Where the whiskers of its median end; without an upper bound at the last evaluation.
+def _panels(panels):
+    """A panel for each {metric: (title, styled arms)}, in rows of up to three."""
+    width = min(3, len(panels))
+    height = -(-len(panels) // width)
+    figure = Figure(figsize=(max(8, 5.5 * width), 4.2 * height), layout="constrained")
+    for number, (metric, (title, pairs)) in enumerate(panels.items(), start=1):
+        _draw_curves(figure.add_subplot(height, width, number), pairs, metric, title)
+    style.legend(figure, *_quartile_key(arm for _, pairs in panels.values() for arm, _ in pairs))
+    return figure
 
-    Without both bounds there are no whiskers, only arrows from the median.
-    """
-    median, low, high = arm.median
-    open_end = median if np.isnan(low) else arm.history["step"][-1]
-    return np.nan_to_num(low, nan=median), np.nan_to_num(high, nan=open_end)
+
+def _draw_curves(axes, pairs, metric, title):
+    """Median and quartiles of each arm's runs."""
+    bands = []
+    for arm, line in pairs:
+        kwargs = dict(label=arm.name, gid=arm.name)
+        curves = (arm.history["step"], arm.history[metric], {"quartiles": 0.16})
+        bands.append(style.draw_runs(axes, *curves, **kwargs, **line))
+    logarithmic = metric in LOGARITHMIC
+    style.dress(axes, title + ", log scale" * logarithmic, _steps(arm for arm, _ in pairs))
+    if logarithmic:
+        style.loss_axis(axes, np.concatenate(bands, axis=1), "log")
+    elif metric.startswith("val_accuracy"):
+        style.percent_axis(axes)
 
 
-def _draw_stairs(axes, arm, kwargs):
-    """The Kaplan-Meier curve with its band and a tick per censored run; returns the curve."""
-    step_E, incidence_E, low_E, high_E = kaplan_meier(arm.durations)
-    seen_E = np.maximum(step_E, axes.get_xlim()[0])  # step 0 has no place on the axis
-    axes.fill_between(seen_E, low_E, high_E, step="post", color=kwargs["color"], alpha=0.12, lw=0)
-    (line,) = axes.step(seen_E, incidence_E, where="post", lw=1.8, label=arm.name, **kwargs)
-    censored = np.unique(arm.durations.duration_R[~arm.durations.event_observed_R])
-    share = incidence_E[np.searchsorted(step_E, censored, side="right") - 1]
-    ticks = dict(marker="|", markersize=10, mew=1.6, color=kwargs["color"], zorder=3)
-    style.draw_marks(axes, censored, share, f"{arm.name} censored", **ticks)
-    return line
+def _steps(arms):
+    return np.concatenate([arm.history["step"] for arm in arms])
+
+
+def _quartile_key(arms):
+    if all(len(arm.durations.duration_R) == 1 for arm in arms):
+        return []
+    return [style.band_key("quartiles of the runs")]
+
+
+def _draw_steps(axes, pairs):
+    """A row per arm: its name and share, a mark per run, and the median with its interval."""
+    style.dress(axes, "Steps to grok", _steps(arm for arm, _ in pairs))
+    axes.grid(visible=False, axis="y")
+    axes.set(ylim=(len(pairs), 0), yticks=[])
+    for row, (arm, line) in enumerate(pairs):
+        text = dict(transform=axes.get_yaxis_transform(), va="center", size=9, color=style.INK)
+        axes.text(0.01, row + 0.17, arm.name, **text, parse_math=False)
+        axes.text(0.99, row + 0.17, count(arm), **text, ha="right")
+        axes.axhline(row, color=style.RULE, lw=0.8)
+        draw_interval(axes, arm, row + 0.87, "x", lw=1.8, **line)
+        median = dict(marker="D", markersize=6, color=line["color"], mec="white", mew=0.6)
+        if np.isfinite(arm.median.median):
+            _draw_marks(axes, [arm.median.median], [row + 0.87], f"{arm.name} median", **median)
+
+        # a dot where a run grokked; where it was last evaluated without that, an open triangle
+        step_R, has_grokked_R = arm.durations
+        # multiples of the golden ratio spread evenly, however many there are
+        height_R = row + 0.57 + 0.26 * ((0.5 + 0.618034 * np.arange(len(step_R))) % 1 - 0.5)
+        alpha = float(np.clip(6 / np.sqrt(len(step_R)), 0.2, 0.8))
+        for name, here_R, mark in (
+            ("grokked", has_grokked_R, dict(marker="o")),
+            ("censored", ~has_grokked_R, dict(marker=">", mfc="none")),
+        ):
+            mark |= dict(color=line["color"], alpha=alpha)
+            _draw_marks(axes, step_R[here_R], height_R[here_R], f"{arm.name} {name}", **mark)
+
+
+def _draw_marks(axes, x_R, y_R, gid, **kwargs):
+    """Marks that an edge does not cut, if there are any: a layout takes none for one at (0, 0)."""
+    if len(x_R):
+        axes.plot(x_R, y_R, clip_on=False, ls="none", gid=gid, **dict(markersize=5) | kwargs)

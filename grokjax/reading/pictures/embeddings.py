@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.animation import PillowWriter
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from scipy.linalg import orthogonal_procrustes
 
 from grokjax.reading.pictures import style
 
-METHODS = ("pca", "tsne")
 COLOURS = "hsv"  # cyclic: on a circle of numbers mod p, 0 follows p - 1
 FRAMES_PER_SECOND = 3
 
@@ -47,13 +46,10 @@ def table(params: Mapping[str, Any], num_tokens: int) -> np.ndarray:
 def pca(x_VxD: np.ndarray) -> Projection:
     """The first two principal components, and the share of the variance in each."""
     centred_VxD = x_VxD - x_VxD.mean(axis=0)
-    u_VxI, size_I, _ = np.linalg.svd(centred_VxD, full_matrices=False)
-    points_Vx2 = np.zeros((len(x_VxD), 2))
-    share_2 = np.zeros(2)
-    found = min(2, size_I.size)  # one component is all that one dimension has
-    points_Vx2[:, :found] = (u_VxI * size_I)[:, :found]
-    share_2[:found] = (size_I**2)[:found] / max((size_I**2).sum(), np.finfo(float).tiny)
-    return Projection(points_Vx2, share_2)
+    padded_VxI = np.pad(centred_VxD, ((0, 0), (0, 2)))  # one dimension has two components too
+    u_VxI, size_I, _ = np.linalg.svd(padded_VxI, full_matrices=False)
+    share_I = size_I**2 / max((size_I**2).sum(), np.finfo(float).tiny)
+    return Projection((u_VxI * size_I)[:, :2], share_I[:2])
 
 
 def tsne(x_VxD: np.ndarray) -> Projection:
@@ -62,89 +58,69 @@ def tsne(x_VxD: np.ndarray) -> Projection:
     van der Maaten & Hinton, 2008, "Visualizing Data using t-SNE",
     https://www.jmlr.org/papers/v9/vandermaaten08a.html, as scikit-learn has it.
     """
-    check_method("tsne")
-    from sklearn.manifold import TSNE
-
+    try:
+        from sklearn.manifold import TSNE
+    except ImportError as error:
+        raise ValueError(
+            "t-SNE needs scikit-learn; install it with pip install 'grokjax[tsne]', "
+            "or choose --method=pca"
+        ) from error
     neighbours = min(30.0, (len(x_VxD) - 1) / 3)
     start_Vx2 = pca(x_VxD).points_Vx2
     start_Vx2 *= 1e-4 / max(start_Vx2[:, 0].std(), np.finfo(float).tiny)  # as small as is usual
-    projection = TSNE(perplexity=neighbours, init=start_Vx2, random_state=0)
-    return Projection(projection.fit_transform(x_VxD).astype(float), None)
+    method = TSNE(perplexity=neighbours, init=start_Vx2, random_state=0)
+    return Projection(method.fit_transform(x_VxD).astype(float), None)
 
 
-def check_method(method: str) -> None:
-    """Raises a ValueError if a method needs a package that is not there."""
-    if method == "tsne":
-        try:
-            import sklearn.manifold  # noqa: F401
-        except ImportError as error:
-            raise ValueError(
-                "t-SNE needs scikit-learn; install it with pip install 'grokjax[tsne]', "
-                "or choose --method=pca"
-            ) from error
-
-
-def project(x_VxD: np.ndarray, method: str) -> Projection:
-    """The plane of one of `METHODS`."""
-    return {"pca": pca, "tsne": tsne}[method](x_VxD)
-
-
-def aligned(points_Vx2: np.ndarray, target_Vx2: np.ndarray) -> np.ndarray:
-    """Points turned, mirrored if need be, so that they lie as near to others as they can.
-
-        P R,   R = U V',   P' T = U S V'
-
-    Orthogonal Procrustes: Schönemann, 1966, "A generalized solution of the orthogonal Procrustes
-    problem", https://doi.org/10.1007/BF02289451. The sign of a component is arbitrary, and two
-    that are alike change places at a whim; neither is to show in an animation.
-    """
-    u, _, v = np.linalg.svd(points_Vx2.T @ target_Vx2)
-    return points_Vx2 @ (u @ v)
+METHODS = {"pca": pca, "tsne": tsne}
 
 
 def in_step(projections: Sequence[Projection]) -> list[np.ndarray]:
-    """The points of every projection, each aligned to the next; the last stays as it is."""
+    """The points of every projection, turned or mirrored to lie as near to the next as they can.
+
+    The last stays as it is. The sign of a component is arbitrary, and two that are alike change
+    places at a whim; neither is to show in an animation. Orthogonal Procrustes: Schönemann, 1966,
+    "A generalized solution of the orthogonal Procrustes problem",
+    https://doi.org/10.1007/BF02289451.
+    """
     frames = [projections[-1].points_Vx2]
     for projection in projections[-2::-1]:
-        frames.append(aligned(projection.points_Vx2, frames[-1]))
-    return frames[::-1]
+        rotation_2x2, _ = orthogonal_procrustes(projection.points_Vx2, frames[0])
+        frames.insert(0, projection.points_Vx2 @ rotation_2x2)
+    return frames
 
 
 def picture(projection: Projection, title: str) -> Figure:
     """The numbered points; colours go once around from the first token to the last."""
-    figure, axes = _blank()
-    _draw(axes, projection.points_Vx2, title)
-    for i, set_label in enumerate((axes.set_xlabel, axes.set_ylabel)):
-        share = projection.share_2
-        known = "" if share is None else f": {share[i]:.1%} of the variance"
-        set_label(("t-SNE " if share is None else "component ") + f"{i + 1}{known}")
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    axes = figure.subplots()
+    points_Vx2, share_2 = projection
+    _draw(axes, points_Vx2, title, points_Vx2)
+    labels = ["t-SNE 1", "t-SNE 2"]
+    if share_2 is not None:
+        labels = [f"component {i + 1}: {share_2[i]:.1%} of the variance" for i in range(2)]
+    axes.set(xlabel=labels[0], ylabel=labels[1])
     return figure
 
 
 def animate(frames: Sequence[np.ndarray], titles: Sequence[str], path: Path) -> None:
     """Writes a GIF of the frames, all to one scale."""
-    figure, axes = _blank()
-    FigureCanvasAgg(figure)
-    reach = 1.1 * max(np.abs(points_Vx2).max() for points_Vx2 in frames) or 1.0
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    axes = figure.subplots()
     writer = PillowWriter(FRAMES_PER_SECOND)
     with writer.saving(figure, path, dpi=100):
         for points_Vx2, title in zip(frames, titles, strict=True):
             axes.clear()
-            _draw(axes, points_Vx2, title)
-            axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
+            _draw(axes, points_Vx2, title, frames)
             writer.grab_frame()
 
 
-def _blank():
-    figure = Figure(figsize=(7, 7), layout="constrained")
-    return figure, figure.subplots()
-
-
-def _draw(axes, points_Vx2, title):
+def _draw(axes, points_Vx2, title, shown):
+    """The points, in a square around all that is shown at one scale."""
     style.dress(axes, title)
-    axes.set_aspect("equal", adjustable="datalim")
-    number_V = np.arange(len(points_Vx2))
-    kwargs = dict(s=70, lw=0, cmap=COLOURS, vmin=0, vmax=len(points_Vx2))
-    axes.scatter(*points_Vx2.T, c=number_V, **kwargs)
+    reach = 1.1 * np.abs(shown).max() or 1.0
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    colours = dict(c=np.arange(len(points_Vx2)), cmap=COLOURS, vmin=0, vmax=len(points_Vx2))
+    axes.scatter(*points_Vx2.T, s=70, lw=0, **colours)
     for number, place in enumerate(points_Vx2):
         axes.annotate(str(number), place, (0, 7), textcoords="offset points", ha="center", size=7)

@@ -6,10 +6,15 @@ Shape letters: P points of a line, X and Y columns and rows of a grid.
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.colors import Normalize
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
+from grokjax.config.grid import label
 from grokjax.reading.arms import Arm
 from grokjax.reading.pictures import charts, style
 from grokjax.recording.history import finite_median
@@ -21,19 +26,37 @@ def phase(arms: Sequence[Arm], x: str, y: str) -> Figure:
     A cell is hatched where less than half of the runs grokked, and says how many did. A
     cell without an arm stays blank.
     """
-    cells, columns, rows = _grid(arms, x, y)
+    columns, rows = (_values(arms, entry) for entry in (x, y))
+    cells = {}
+    for arm in arms:
+        cell = columns.index(arm.values[x]), rows.index(arm.values[y])
+        if cell in cells:
+            raise ValueError(
+                f"{cells[cell].name} and {arm.name} have the same {x} and {y}; choose arms of "
+                "one family that differ in nothing else"
+            )
+        cells[cell] = arm
     size = max(4.8, 1.8 + 0.75 * len(columns)), max(3.8, 1.3 + 0.5 * len(rows))
     figure = Figure(figsize=(2 * size[0], size[1]), layout="constrained")
     left, right = figure.subplots(1, 2)
+    for axes, title in ((left, "Median steps to grok"), (right, "Final validation accuracy")):
+        style.dress(axes, title)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-0.5, len(rows) - 0.5))
+        axes.set_xticks(range(len(columns)), map(_short, columns))
+        axes.set_yticks(range(len(rows)), map(_short, rows))
+        axes.set(xlabel=x.replace("_", " "), ylabel=y.replace("_", " "))
+
     steps = {cell: (arm.median.median, charts.count(arm)) for cell, arm in cells.items()}
-    final = {
+    accuracy = {
         cell: (finite_median(arm.history["val_accuracy"][-1]), "none")
         for cell, arm in cells.items()
     }
-    style.dress_grid(left, "Median steps to grok", columns, rows, x, y)
-    style.draw_cells(left, steps, style.step_norm(steps), "viridis_r", "{:,.0f}".format)
-    style.dress_grid(right, "Final validation accuracy", columns, rows, x, y)
-    style.draw_cells(right, final, Normalize(0, 1), "viridis", lambda share: f"{100 * share:.3g}%")
+    known = [median for median, _ in steps.values() if np.isfinite(median)]
+    norm = LogNorm(*style.log_limits(known or [1], margin=0))
+    _draw_cells(left, steps, norm, "viridis_r", "{:,.0f}".format)
+    _draw_cells(right, accuracy, Normalize(0, 1), "viridis", lambda share: f"{100 * share:.3g}%")
     return figure
 
 
@@ -46,101 +69,124 @@ def curve(arms: Sequence[Arm], x: str, best: bool = False) -> Figure:
     """
     figure = Figure(figsize=(10, 5), layout="constrained")
     axes = figure.subplots()
-    entries = {}
     lines = _lines(arms, x)
     style.dress(axes, "Best validation accuracy" if best else "Median steps to grok")
-    for number, (name, points) in enumerate(lines.items()):
+    for number, ((name, of_line), look) in enumerate(style.styled(lines.items())):
         # lines are shifted a little, so that their whiskers do not overlap
         shift = ScaledTranslation((number - (len(lines) - 1) / 2) / 12, 0, figure.dpi_scale_trans)
-        draw = _draw_best if best else _draw_medians
-        kwargs = charts.line_kwargs(number) | {"transform": axes.transData + shift}
-        entries[name] = (draw(axes, points, kwargs),)
-    style.value_axis(axes, [value for points in lines.values() for value, _ in points], x)
+        mark = {"color": look["color"], "transform": axes.transData + shift}
+        values_P = [arm.values[x] for arm in of_line]
+        middle_P = (_draw_accuracies if best else _draw_medians)(axes, of_line, values_P, mark)
+        line = dict(marker="o", markersize=6, lw=1.8, label=name, ls=look["ls"])
+        axes.plot(values_P, middle_P, **line, **mark)
+    _value_axis(axes, _values(arms, x), x)
     if best:
         style.percent_axis(axes)
-        marks = {"median, quartiles of the runs": style.key("o", ls="-")}
+        keys = [style.mark_key("median, quartiles of the runs", "o", ls="-")]
     else:
-        marks = _finish_medians(axes, arms)
-    style.wide_legend(figure, entries | marks)
+        _median_axis(axes, arms)
+        keys = [style.mark_key("median, 95 % interval", "o", ls="-")]
+        if any(np.isnan(arm.median.median) for arm in arms):
+            text = "less than half had grokked by the last evaluation"
+            keys.append(style.mark_key(text, "^", mfc="none"))
+    style.legend(figure, *keys)
     return figure
 
 
-def _grid(arms, x, y):
-    """{(column, row): arm}, and the values of the columns and of the rows in their order."""
-    charts.styled(arms)
-    for arm in arms:
-        _check_entries(arm, x, y)
-    columns, rows = (style.in_order(arm.values[entry] for arm in arms) for entry in (x, y))
-    cells = {}
-    for arm in arms:
-        cell = columns.index(arm.values[x]), rows.index(arm.values[y])
-        if cell in cells:
-            raise ValueError(
-                f"{cells[cell].name} and {arm.name} have the same {x} and {y}; choose arms of "
-                "one family that differ in nothing else"
-            )
-        cells[cell] = arm
-    return cells, columns, rows
-
-
-def _check_entries(arm, *entries):
-    for entry in entries:
+def _values(arms, entry):
+    """The values of an entry in the arms, each once, in their order."""
+    for arm, _ in style.styled(arms):
         if entry not in arm.values:
             given = ", ".join(arm.values) or "nothing"
             raise ValueError(f"{entry} does not vary in {arm.name}; what varies there: {given}")
+    return sorted({arm.values[entry] for arm in arms})
+
+
+def _short(value):
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _draw_cells(axes, cells, norm, colours, write):
+    """A coloured cell for every number, with its text; a hatched one for what is none.
+
+    Args:
+        cells: {(column, row): (number or NaN, text for NaN)}.
+    """
+    colours = colormaps[colours]
+    for (column, row), (number, otherwise) in cells.items():
+        corner = (column - 0.49, row - 0.49)
+        text = dict(ha="center", va="center", size=10)
+        if np.isfinite(number):
+            fill = colours(norm(number))
+            axes.add_patch(Rectangle(corner, 0.98, 0.98, fc=fill, lw=0))
+            dark = np.dot(fill[:3], (0.3, 0.59, 0.11)) < 0.5
+            axes.text(column, row, write(number), color="white" if dark else style.INK, **text)
+        else:
+            fill = dict(fc="#EEEEEE", ec="#C4C4C4", hatch="///", lw=0)
+            axes.add_patch(Rectangle(corner, 0.98, 0.98, **fill))
+            behind = dict(fc="#EEEEEE", ec="none", pad=1.5)
+            axes.text(column, row, otherwise, color=style.INK, bbox=behind, **text)
+    if any(np.isfinite(number) for number, _ in cells.values()):
+        ticks = LogLocator(subs=(1, 2, 5)) if isinstance(norm, LogNorm) else None
+        kwargs = dict(ticks=ticks, format=lambda number, _: write(number))
+        bar = axes.figure.colorbar(ScalarMappable(norm, colours), ax=axes, **kwargs)
+        bar.ax.tick_params(which="both", labelsize=10, color=style.RULE, labelcolor=style.INK)
+        bar.ax.yaxis.set_minor_formatter("")
+        bar.outline.set_visible(False)
 
 
 def _lines(arms, x):
-    """{name: [(value of x, arm)] in the order of x}: a line per family and other values."""
+    """{name: arms in the order of x}: a line per family and other values."""
+    _values(arms, x)
     lines = {}
-    for arm, _ in charts.styled(arms):
-        _check_entries(arm, x)
+    for arm in arms:
         if isinstance(arm.values[x], str):
             raise ValueError(f"{x} is {arm.values[x]!r} in {arm.name}; choose an entry of numbers")
-        others = [f"{name}={style.short(v)}" for name, v in arm.values.items() if name != x]
-        lines.setdefault(" ".join([arm.family, *others]), []).append((arm.values[x], arm))
-    return {name: sorted(points, key=lambda p: p[0]) for name, points in lines.items()}
+        others = label({name: value for name, value in arm.values.items() if name != x})
+        lines.setdefault(f"{arm.family} {others}".strip(), []).append(arm)
+    return {name: sorted(of_line, key=lambda arm: arm.values[x]) for name, of_line in lines.items()}
 
 
-def _draw_best(axes, points, kwargs):
-    """The best validation accuracy of each arm's runs, as median and quartiles; the line."""
-    best = [np.fmax.reduce(arm.history["val_accuracy"]) for _, arm in points]
+def _draw_accuracies(axes, arms, values_P, mark):
+    """Quartiles of each arm's best validation accuracies; returns their medians."""
+    best = [np.fmax.reduce(arm.history["val_accuracy"]) for arm in arms]
     low_P, median_P, high_P = style.quantiles(best)[1:4]
-    x_P = np.array([value for value, _ in points])
-    axes.vlines(x_P, low_P, high_P, lw=1.4, color=kwargs["color"], transform=kwargs["transform"])
-    return axes.plot(x_P, median_P, marker="o", markersize=6, lw=1.8, **kwargs)[0]
+    axes.vlines(values_P, low_P, high_P, lw=1.4, **mark)
+    return median_P
 
 
-def _draw_medians(axes, points, kwargs):
-    """Median steps with their interval, open triangles for those not reached; the line."""
-    mark = dict(color=kwargs["color"], transform=kwargs["transform"])
-    for x, arm in points:
-        median, low, high = arm.median
+def _draw_medians(axes, arms, values_P, mark):
+    """The interval of each arm's median, open triangles where it was not reached; the medians."""
+    for value, arm in zip(values_P, arms, strict=True):
         last = arm.history["step"][-1]
-        if np.isnan(median):
-            label = f"{arm.name} censored"
-            axes.plot([x], [last], "^", mfc="white", markersize=8, zorder=3, label=label, **mark)
-        if np.isnan(median) and np.isnan(low):
-            style.arrow(axes, (x, last), (0, 16), **mark)
-            continue
-        low_and_high = charts.ends(arm)
-        axes.vlines(x, *low_and_high, lw=1.4, label=f"{arm.name} interval", **mark)
-        for bound, end, side in zip((low, high), low_and_high, (-1, 1), strict=True):
-            if np.isnan(bound):
-                style.arrow(axes, (x, end), (0, 16 * side), **mark)
-    x_P = [x for x, _ in points]
-    median_P = [arm.median.median for _, arm in points]
-    return axes.plot(x_P, median_P, marker="o", markersize=6, lw=1.8, **kwargs)[0]
+        charts.draw_interval(axes, arm, value, "y", lw=1.4, **mark)
+        if np.isnan(arm.median.median):
+            triangle = dict(mfc="white", markersize=8, zorder=3, gid=f"{arm.name} censored")
+            axes.plot([value], [last], "^", **triangle, **mark)
+            if np.isnan(arm.median.low):
+                style.arrow(axes, (value, last), (0, 16), **mark)
+    return [arm.median.median for arm in arms]
 
 
-def _finish_medians(axes, arms):
-    """The y axis of steps, and the legend of their marks."""
+def _value_axis(axes, values, name):
+    """A linear x axis, or a logarithmic one for values of several magnitudes, with their ticks."""
+    low = min(values)
+    high = max(values)
+    if low > 0 and high > 20 * low:
+        axes.set(xscale="log", xlim=style.log_limits(values, 0.04))
+    else:
+        room = 0.06 * (high - low) or 0.5 * abs(low) or 1
+        axes.set_xlim(low - room, high + room)
+    if len(values) <= 12:
+        axes.set_xticks(values, map(_short, values))
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel(name.replace("_", " "))
+
+
+def _median_axis(axes, arms):
+    """A y axis of steps, with room for the arrows."""
     steps = [step for arm in arms for step in arm.median if np.isfinite(step)]
     steps += [arm.history["step"][-1] for arm in arms if np.isnan(arm.median.high)]
-    style.step_axis(axes, steps, "y")
+    style.step_axis(axes, "y", steps)
     low, high = axes.get_ylim()
-    axes.set_ylim(top=high * (high / low) ** 0.05)  # room for the arrows
-    marks = {"median, 95 % interval": style.key("o", ls="-")}
-    if any(np.isnan(arm.median.median) for arm in arms):
-        marks["less than half had grokked by the last evaluation"] = style.key("^", mfc="none")
-    return marks
+    axes.set_ylim(top=high * (high / low) ** 0.05)
