@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import gc
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ CACHE = flags.DEFINE_string(
 SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
 SHARD = flags.DEFINE_string("shard", None, "I/N: only the I-th of N shards of the runs, from 1.")
 flags.DEFINE_alias("chunk", "shard")
+FOR_ALL = "GROKJAX_WANDB"  # in the environment it is `--wandb` of all that is started there
+WANDB = flags.DEFINE_bool("wandb", FOR_ALL in os.environ, "Send curves to Weights & Biases too.")
 
 
 def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = False) -> None:

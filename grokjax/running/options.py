@@ -62,7 +62,7 @@ class Options:
             join=JOIN.value,
             memory=MEMORY.value,
             coordinator=COORDINATOR.value,
-            wandb=writers.WANDB.value,
+            wandb=command_line.WANDB.value,
         )
         options._check()
         return options

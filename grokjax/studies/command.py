@@ -60,9 +60,9 @@ def _list(folder):
 def _prepare(studies):
     """Checks what was asked for, before anything is written; gives what is to be done."""
     command_line.refuse("config")
-    if writers.WANDB.value:
+    if command_line.WANDB.value:
         writers.check_wandb()
-        os.environ[writers.FOR_ALL] = "1"  # its arms are processes of their own
+        os.environ[command_line.FOR_ALL] = "1"  # its arms are processes of their own
     if cluster.SUBMIT.value and (STATUS.value or command_line.shard() or len(studies) > 1):
         raise ValueError("--submit is for one study without --status and --shard; leave them out")
     if cluster.JOBS.value is not None and not (cluster.SUBMIT.value or STATUS.value):
