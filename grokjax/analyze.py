@@ -23,7 +23,7 @@ OUTPUT = flags.DEFINE_string("output", "analysis", "Folder for the table and the
 
 def prepare(argv: Sequence[str]) -> Callable[[], None]:
     """Reads what is to be compared; returns the work, which writes and prints it."""
-    command_line.refuse("config", "seeds", "shard", "chunk")
+    command_line.refuse("config", "seeds", "shard", "chunk", "wandb")
     folders, output = argv[1:], Path(OUTPUT.value)
     if not folders:
         raise ValueError("no folder given; choose one or more, such as results/moddiv")

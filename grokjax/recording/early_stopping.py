@@ -1,15 +1,16 @@
 """Early stopping: which of R runs train on, up to which step each was trained or followed."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from grokjax.recording.history import Grokking, GrokkingTracker, History, groups_of
+from grokjax.recording.history import Grokking, GrokkingTracker, History, accuracies, groups_of
 
 
 class RunTracker:
-    """Who of R runs has grokked, and who is to stop; every evaluation costs the same.
+    """Which of R runs have grokked and which stop; every evaluation costs the same.
 
     By early stopping a run stops when it has diverged, or `stop_after_grok` evaluations after it
     grokked, each task of a mixture included. Both are seen one evaluation late, because that is
@@ -18,11 +19,11 @@ class RunTracker:
 
     def __init__(self, num_runs: int, schedule: Mapping[str, Any], rule: Mapping[str, Any]):
         """Takes the sections `schedule` and `grok` of a config."""
-        self._rule = dict(rule)
         self._eval_every = schedule.get("eval_every", 1)
         self._stop_after_grok = schedule.get("stop_after_grok", 0)
         self._num_evaluations = 0
-        self._trackers = {"": GrokkingTracker(num_runs, **rule)}  # all examples, and each task
+        self._overall = GrokkingTracker(num_runs, **rule)
+        self._of_task = defaultdict(lambda: GrokkingTracker(num_runs, **rule))
         # [R]: number of the last evaluation, from 0, that each run trains to; infinite: not known
         self.last_evaluation_R = np.full(num_runs, np.inf)
 
@@ -38,19 +39,15 @@ class RunTracker:
 
     def update(self, step: int, metrics_R: Mapping[str, np.ndarray]) -> None:
         """Takes the metrics of the next evaluation."""
-        is_done_R = np.ones_like(self.last_evaluation_R, bool)
-        for group in ["", *groups_of(metrics_R)]:
-            of_group = f"/{group}" if group else ""
-            if group not in self._trackers:
-                num_runs = self.last_evaluation_R.size
-                self._trackers[group] = GrokkingTracker(num_runs, **self._rule)
-            sides_R = [metrics_R[f"{side}_accuracy{of_group}"] for side in ("train", "val")]
-            self._trackers[group].update(step, *sides_R)
-            is_done_R &= self._trackers[group].is_done_R
+        self._overall.update(step, *accuracies(metrics_R))
+        is_done_R = self._overall.is_done_R
+        for task in groups_of(metrics_R):
+            self._of_task[task].update(step, *accuracies(metrics_R, task))
+            is_done_R &= self._of_task[task].is_done_R
 
         if self._stop_after_grok:
             # a run has grokked at the first of `count` evaluations, and this is the last of them
-            patience = max(self._stop_after_grok - self._trackers[""].count + 1, 0)
+            patience = max(self._stop_after_grok - self._overall.count + 1, 0)
             last_R = np.where(is_done_R, self._num_evaluations + patience + 1, np.inf)
             is_lost_R = np.isnan(metrics_R["train_loss"])  # an infinite loss may come back
             last_R = np.where(is_lost_R, self._num_evaluations + 1, last_R)
@@ -67,14 +64,13 @@ class RunTracker:
         return step // self._eval_every - 1 < self.last_evaluation_R
 
     def all_stopped(self, step: int) -> bool:
-        """Does no run train on from a step?"""
         active_R = self.active(step)
         return active_R is not None and not active_R.any()
 
     @property
     def grokking(self) -> Grokking:
         """Over all examples."""
-        return self._trackers[""].grokking
+        return self._overall.grokking
 
 
 def last_steps(
@@ -93,13 +89,10 @@ def observed_until(
 
     That is its own last step, or of a run that has diverged, and so will never grok, the last of
     the schedule: to count it as censored earlier would flatter it.
-
-    Args:
-        schedule, rule: the sections `schedule` and `grok` of a config.
     """
-    step_E = history["step"]
+    last_step = history["step"][-1]
     if not schedule.get("stop_after_grok", 0):
-        return np.full(history["val_accuracy"].shape[1], step_E[-1])
+        return np.full(history["val_accuracy"].shape[1], last_step)
     is_lost_R = np.isnan(history["train_loss"][-1])
-    end = max(schedule["num_steps"], step_E[-1])
+    end = max(schedule["num_steps"], last_step)
     return np.where(is_lost_R, end, last_steps(history, schedule, rule))

@@ -15,7 +15,7 @@ class History:
 
     def __init__(self, arrays: Mapping[str, np.ndarray] | None = None):
         """Starts empty, or from the arrays of another history."""
-        self._columns: dict[str, list] = {n: list(rows) for n, rows in (arrays or {}).items()}
+        self._columns = {name: list(rows) for name, rows in (arrays or {}).items()}
 
     @classmethod
     def load(cls, path: Path) -> "History":
@@ -25,11 +25,8 @@ class History:
 
     def append(self, step: int, metrics_R: Mapping[str, np.ndarray]) -> None:
         """Adds an evaluation: {name: [R]}."""
-        row = {"step": np.int64(step)} | {
-            n: np.asarray(value_R) for n, value_R in metrics_R.items()
-        }
-        for name, value in row.items():
-            self._columns.setdefault(name, []).append(value)
+        for name, value in {"step": np.int64(step), **metrics_R}.items():
+            self._columns.setdefault(name, []).append(np.asarray(value))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """{name: [E, R]}, and `step` [E]; no entries while there is no evaluation."""
@@ -59,6 +56,12 @@ def groups_of(metrics: Iterable[str]) -> list[str]:
     return [name.removeprefix(prefix) for name in metrics if name.startswith(prefix)]
 
 
+def accuracies(metrics: Mapping[str, np.ndarray], group: str = "") -> list[np.ndarray]:
+    """Training and validation accuracy of all examples (`""`) or of one task of a mixture."""
+    of_group = f"/{group}" if group else ""
+    return [metrics[f"{side}_accuracy{of_group}"] for side in ("train", "val")]
+
+
 class Grokking(NamedTuple):
     """When each of R runs memorised and generalised; NaN is never (right-censored)."""
 
@@ -69,7 +72,6 @@ class Grokking(NamedTuple):
 
     @property
     def has_grokked_R(self) -> np.ndarray:
-        """Bool."""
         return np.isfinite(self.grok_R)
 
 
@@ -141,9 +143,7 @@ def grokking(
         train    .9   1.   1.   1.   1.        memorised at 200, grokked at 400,
         val      .1   .99  .2   .99  1.        delay 200
     """
-    of_group = f"/{group}" if group else ""
-    train_ExR = history[f"train_accuracy{of_group}"]
-    val_ExR = history[f"val_accuracy{of_group}"]
+    train_ExR, val_ExR = accuracies(history, group)
     tracker = GrokkingTracker(val_ExR.shape[1], threshold, count, rule)
     for evaluation in zip(history["step"], train_ExR, val_ExR, strict=True):
         tracker.update(*evaluation)
@@ -154,9 +154,7 @@ def finite_quantiles(values_R: Sequence[float], quantiles: Sequence[float]) -> n
     """[Q]: quantiles of the finite values; NaN if there are none, without a warning."""
     values_R = np.asarray(values_R, float)
     finite = values_R[np.isfinite(values_R)]
-    if not finite.size:
-        return np.full(len(quantiles), np.nan)
-    return np.quantile(finite, quantiles)
+    return np.quantile(finite, quantiles) if finite.size else np.full(len(quantiles), np.nan)
 
 
 def finite_median(values_R: Sequence[float]) -> float:

@@ -1,8 +1,7 @@
 """Metric writers: TensorBoard event files, and Weights & Biases if asked for.
 
 The methods have the names of `clu.metric_writers.MetricWriter`, whose own writers need
-TensorFlow to be imported. Curves of single runs are drawn for a few runs only; of many there
-are the lowest, the median and the highest value.
+TensorFlow to be imported.
 """
 
 import contextlib
@@ -21,7 +20,6 @@ from grokjax.recording.results import Results
 
 MANY = 16  # above this, curves of single runs would fill a disk and a screen
 QUANTILES = {"lowest": 0, "median": 0.5, "highest": 1}
-
 TAGS = {
     "train_loss": "Loss/train",
     "val_loss": "Loss/val",
@@ -32,30 +30,20 @@ TAGS = {
 }
 
 
-def tag(name: str) -> str:
-    """`val_loss` -> `Loss/val`; of one task of a mixture, `val_loss/add` -> `Loss/val/add`."""
-    metric, slash, task = name.partition("/")
-    return TAGS.get(metric, metric) + slash + task
-
-
-def curves(labels: Sequence[str]) -> list[str]:
-    """The names of the curves of a metric: the runs, or what is drawn of many."""
-    return list(QUANTILES) if len(labels) > MANY else list(labels)
-
-
-def values_of_curves(value_R: np.ndarray) -> np.ndarray:
-    """A value for each of `curves`; of many runs only the finite values count."""
-    if len(value_R) > MANY:
-        return finite_quantiles(value_R, list(QUANTILES.values()))
-    return value_R
+def curves(labels: Sequence[str], value_R: np.ndarray) -> dict[str, float]:
+    """{curve: value} of a metric: each run, or of many runs quantiles of the finite values."""
+    if len(labels) > MANY:
+        values = finite_quantiles(value_R, list(QUANTILES.values()))
+        return dict(zip(QUANTILES, values.tolist(), strict=True))
+    return dict(zip(labels, value_R.tolist(), strict=True))
 
 
 class Writer:
-    """What a writer may do, and does not unless it says how; scalars are [R], one value a run."""
+    """What a writer may do; scalars are [R], the summary is that of `summary.json`."""
 
     def write_scalars(self, step: int, scalars_R: Mapping[str, np.ndarray]) -> None: ...
     def write_texts(self, step: int, texts: Mapping[str, str]) -> None: ...
-    def write_summary(self, summary: Mapping[str, Any]) -> None: ...  # of `summary.json`
+    def write_summary(self, summary: Mapping[str, Any]) -> None: ...
     def flush(self) -> None: ...
     def close(self) -> None: ...
 
@@ -64,13 +52,11 @@ class Writer:
 def open_writers(
     results: Results, experiment: Experiment, step: int, wandb: bool
 ) -> Iterator[list[Writer]]:
-    """Where the curves go of a training that starts or goes on at a step."""
+    """The writers of a training that starts at a step, or is resumed from it."""
     labels = experiment.labels
-    resumed_from = step or None
-    writers: list[Writer] = [TensorBoard(results.tensorboard, labels, resumed_from)]
+    writers: list[Writer] = [TensorBoard(results.tensorboard, labels, step)]
     if wandb:
-        record = experiment.record
-        writers.append(WeightsAndBiases(results.folder, labels, record, resumed_from))
+        writers.append(WeightsAndBiases(results.folder, labels, experiment.record, step))
     try:
         yield writers
     finally:
@@ -84,61 +70,65 @@ class TensorBoard(Writer):
     After a resume, events past the step `resumed_from` are marked as superseded.
     """
 
-    def __init__(self, folder: Path, labels: Sequence[str], resumed_from: int | None = None):
-        names = curves(labels)
-        folders = [folder] if len(names) == 1 else [folder / name for name in names]
-        purge = None if resumed_from is None else resumed_from + 1
-        self._writers = [SummaryWriter(str(f), purge_step=purge, flush_secs=30) for f in folders]
+    def __init__(self, folder: Path, labels: Sequence[str], resumed_from: int = 0):
+        self._labels = labels
+        self._writers = {}
+        for name in curves(labels, np.zeros(len(labels))):
+            self._writers[name] = SummaryWriter(
+                str(folder / name if len(labels) > 1 else folder),
+                purge_step=resumed_from + 1 if resumed_from else None,
+                flush_secs=30,
+            )
 
     def write_scalars(self, step: int, scalars_R: Mapping[str, np.ndarray]) -> None:
         for name, value_R in scalars_R.items():
-            for writer, value in zip(self._writers, values_of_curves(value_R), strict=True):
-                writer.add_scalar(tag(name), value, step)
+            metric, slash, task = name.partition("/")
+            tag = TAGS.get(metric, metric) + slash + task
+            for curve, value in curves(self._labels, value_R).items():
+                self._writers[curve].add_scalar(tag, value, step)
 
     def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
+        first = next(iter(self._writers.values()))
         for name, text in texts.items():
-            self._writers[0].add_text(name, text, step)
+            first.add_text(name, text, step)
 
     def flush(self) -> None:
-        for writer in self._writers:
+        for writer in self._writers.values():
             writer.flush()
 
     def close(self) -> None:
-        for writer in self._writers:
+        for writer in self._writers.values():
             writer.close()
 
 
 class WeightsAndBiases(Writer):
-    """One W&B run for a training command, however many runs of ours train in it.
+    """One W&B run for a training command: a thousand seeds would be a thousand uploads.
 
-    They share a program, a config and a checkpoint, and are stopped and resumed as one; a W&B
-    run for each would be a thousand processes' worth of uploads for a thousand seeds. Curves
-    are `val_accuracy/seed=0`, so that W&B shows those of a metric together. What is trained in
-    `results/l1_grokfast/s5/ema` is called `ema` in the group `l1_grokfast/s5`; the project is
-    `grokjax`, or what WANDB_PROJECT names.
+    Curves are `val_accuracy/seed=0`, so that W&B shows those of a metric together; what is trained
+    in `results/l1_grokfast/s5/ema` is called `ema` in the group `l1_grokfast/s5`. (The event files
+    that `sync_tensorboard` would send have neither these names nor one row for each step.)
 
-    An id in the folder lets a resumed training go on in the same W&B run. W&B takes no step
+    A resumed training goes on in the same W&B run, whose id is in the folder. W&B takes no step
     twice: evaluations that are repeated after a crash are ignored, being the same bit for bit.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        labels: Sequence[str],
-        config: Mapping[str, Any],
-        resumed_from: int | None = None,
+        self, folder: Path, labels: Sequence[str], config: Mapping[str, Any], resumed_from: int = 0
     ):
-        """Starts or resumes a run as the environment says (WANDB_MODE=offline, WANDB_ENTITY)."""
+        """Starts or resumes a run as the environment says (WANDB_MODE=offline, WANDB_PROJECT)."""
         import wandb  # takes a second, and is an optional package
 
-        (folder / "wandb").mkdir(parents=True, exist_ok=True)
-        self._names = curves(labels)
-        self._summarised = False
+        known = folder / "wandb" / "id"
+        known.parent.mkdir(parents=True, exist_ok=True)
+        if not (resumed_from and known.exists()):
+            known.write_text(secrets.token_hex(4))
+        self._labels = labels
+        self._exit_code = 1  # what has no summary has not finished, and W&B is to show that
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "grokjax"),
             group="/".join(folder.parent.parts[-2:]).lstrip("/") or None,
             name=folder.name,
-            id=_id(folder / "wandb" / "id", new=resumed_from is None),
+            id=known.read_text(),
             resume="allow",
             config=dict(config),
             allow_val_change=True,  # a resume may have other schedule.keep, log_every
@@ -149,29 +139,23 @@ class WeightsAndBiases(Writer):
     def write_scalars(self, step: int, scalars_R: Mapping[str, np.ndarray]) -> None:
         row = {}
         for metric, value_R in scalars_R.items():
-            values = map(float, values_of_curves(value_R))
-            if len(self._names) == 1:
-                (row[metric],) = values
-            else:
-                keys = (f"{metric}/{name}" for name in self._names)
-                row |= zip(keys, values, strict=True)
+            for name, value in curves(self._labels, value_R).items():
+                row[metric if len(self._labels) == 1 else f"{metric}/{name}"] = value
         self._run.log(row, step=step)
 
     def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
-        """They become the notes of the run, which keeps those of its beginning."""
         if step == 0:
-            self._run.notes = "\n\n".join(texts.values())
+            self._run.notes = "\n\n".join(texts.values())  # a resumed run keeps its own
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         self._run.summary.update(summary["overall"])
-        if len(summary["runs"]) <= MANY:
+        if len(self._labels) <= MANY:
             steps = {f"grok_step/{run['label']}": run["grok_step"] for run in summary["runs"]}
             self._run.summary.update(steps)
-        self._summarised = True
+        self._exit_code = 0
 
     def close(self) -> None:
-        """What has no summary has not finished, and W&B is to show that."""
-        self._run.finish(exit_code=0 if self._summarised else 1)
+        self._run.finish(exit_code=self._exit_code)
 
 
 def check_wandb() -> None:
@@ -186,10 +170,3 @@ def check_wandb() -> None:
         login(verify=False)
     except Error as error:
         raise ValueError(f"--wandb: {error} To keep curves here, set WANDB_MODE=offline") from error
-
-
-def _id(path, new):
-    """What W&B knows a run by: the one of the folder, or a new one for a new training."""
-    if new or not path.exists():
-        path.write_text(secrets.token_hex(4))
-    return path.read_text()
