@@ -27,15 +27,7 @@ def phase(arms: Sequence[Arm], x: str, y: str) -> Figure:
     cell without an arm stays blank.
     """
     columns, rows = (_values(arms, entry) for entry in (x, y))
-    cells = {}
-    for arm in arms:
-        cell = columns.index(arm.values[x]), rows.index(arm.values[y])
-        if cell in cells:
-            raise ValueError(
-                f"{cells[cell].name} and {arm.name} have the same {x} and {y}; choose arms of "
-                "one family that differ in nothing else"
-            )
-        cells[cell] = arm
+    cells = _cells(arms, x, y, columns, rows)
     size = max(4.8, 1.8 + 0.75 * len(columns)), max(3.8, 1.3 + 0.5 * len(rows))
     figure = Figure(figsize=(2 * size[0], size[1]), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -100,6 +92,20 @@ def _values(arms, entry):
             given = ", ".join(arm.values) or "nothing"
             raise ValueError(f"{entry} does not vary in {arm.name}; what varies there: {given}")
     return sorted({arm.values[entry] for arm in arms})
+
+
+def _cells(arms, x, y, columns, rows):
+    """{(column, row): arm}."""
+    cells = {}
+    for arm in arms:
+        cell = columns.index(arm.values[x]), rows.index(arm.values[y])
+        if cell in cells:
+            raise ValueError(
+                f"{cells[cell].name} and {arm.name} have the same {x} and {y}; choose arms of "
+                "one family that differ in nothing else"
+            )
+        cells[cell] = arm
+    return cells
 
 
 def _short(value):
