@@ -33,6 +33,8 @@ def optimizations(request):
     jax.config.update("jax_disable_most_optimizations", off)
     yield
     jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
 jax.config.update("jax_disable_most_optimizations", False)  # for what modules share
 
 

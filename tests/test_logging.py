@@ -86,7 +86,7 @@ def test_an_evaluation_takes_as_long_after_four_thousand_others_as_at_first(toy_
     """Who grokked and who trains on, of 64 runs."""
 
     class Silent:
-        say = evaluated = describe = lambda *args, **kwargs: None
+        say = describe = lambda *args, **kwargs: None
 
     toy_config.schedule.stop_after_grok = 500
     labels = [f"seed={r}" for r in range(64)]

@@ -17,8 +17,6 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-KEPT_FOR_GOOD = 10  # every tenth checkpoint
-
 
 class Restored(NamedTuple):
     """What a checkpoint holds."""
@@ -43,14 +41,12 @@ class Checkpoints(contextlib.AbstractContextManager):
         """Keeps the newest `schedule.keep`, and one in ten of those that are due."""
         policies = ocp.training.preservation_policies
         self._every = schedule["checkpoint_every"]
-        interval = KEPT_FOR_GOOD * self._every
-        for_good = range(interval, schedule["num_steps"] + 1, interval)
+        newest = policies.LatestN(schedule["keep"])
+        for_good = policies.EveryNSteps(10 * self._every)
         self._checkpointer = ocp.training.Checkpointer(
             folder.absolute(),
             cleanup_tmp_directories=True,
-            preservation_policy=policies.AnyPreservationPolicy(
-                [policies.LatestN(schedule["keep"]), policies.CustomSteps(tuple(for_good))]
-            ),
+            preservation_policy=policies.AnyPreservationPolicy([newest, for_good]),
         )
 
     def is_due(self, step: int) -> bool:
@@ -90,22 +86,17 @@ def restore(folder: Path, step: int, like_state_R: Any = None) -> Restored:
     Args:
         folder: that of the checkpoints.
         step: which of them.
-        like_state_R: shapes and dtypes of its state; None, for want of the experiment, gives
-            dicts and lists of arrays.
+        like_state_R: shapes and dtypes of its state; None gives dicts and lists of arrays.
 
     Raises:
         Damaged: if it cannot be read, or its checksums are not those of its arrays.
     """
     meta = _read_meta(folder, step)
     shapes = dict(_attempt(ocp.checkpointables_metadata, folder, step).metadata)
+    shapes.pop("meta")
     if like_state_R is not None:
         shapes["state"] = like_state_R
-    wanted = {
-        name: jax.tree.map(lambda x: np.empty(x.shape, x.dtype), shapes[name])
-        for name in ("state", "history")
-        if name in shapes
-    }
-    content = _load(folder, step, wanted)
+    content = _load(folder, step, jax.tree.map(lambda x: np.empty(x.shape, x.dtype), shapes))
     if _by_words(checksums(content)) != _by_words(meta["crc"]):
         raise Damaged(f"checkpoint {step} has other bits than were written")
     return Restored(step, content["state"], content.get("history", {}), meta["config"])
@@ -138,14 +129,14 @@ def checksums(tree: Any) -> dict[str, int]:
 
 
 def _by_words(crc):
-    """Checksums by paths in which a field, an entry of a dict and a place in a list look alike."""
+    """With paths in which a field, an entry of a dict and a place in a list look alike."""
     return {tuple(re.findall(r"\w+", path)): value for path, value in crc.items()}
 
 
 def _read_meta(folder, step):
-    meta = _load(folder, step, {"meta": None})["meta"]
+    content = _load(folder, step, {"meta": None})
     try:
-        return json.loads(meta["json"])
+        return json.loads(content["meta"]["json"])
     except (KeyError, ValueError) as error:
         raise Damaged(f"checkpoint {step} has another config than was written") from error
 

@@ -61,17 +61,14 @@ class Lock:
 
     def is_held(self) -> bool:
         """Whether any process holds it."""
-        if self._file is not None:
-            return True
-        if not self._path.exists():
-            return False
+        if self._file is not None or not self._path.exists():
+            return self._file is not None
         free = self.acquire()
         self.release()
         return not free
 
 
 def _try_lock(file):
-    """Locks an open file unless another process has."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -79,8 +76,6 @@ def _try_lock(file):
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        warnings.warn(
-            f"the file system of {file.name!r} has no locks; start one process at a time there",
-            stacklevel=3,
-        )
+        where = f"the file system of {file.name!r}"
+        warnings.warn(f"{where} has no locks; start one process at a time there", stacklevel=3)
     return True

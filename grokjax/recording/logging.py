@@ -1,6 +1,5 @@
-"""Metric logging: history, console, log file, curves, and who has grokked."""
+"""Metric logging: history, console, log file, curves, and which runs have grokked."""
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from grokjax.recording.writers import Writer
 
 
 class MetricLogger:
-    """Takes the metrics of R runs as they come, and hands them to everything that records them."""
+    """Hands the metrics of R runs to everything that records them."""
 
     def __init__(
         self,
@@ -30,8 +29,8 @@ class MetricLogger:
         """Goes on from a history, which may be empty."""
         self.history = history
         self.tracker = RunTracker(len(labels), config.schedule, config.grok)
-        for step, metrics_R in history.evaluations():
-            self.tracker.update(step, metrics_R)
+        for evaluation in history.evaluations():
+            self.tracker.update(*evaluation)
         self._labels = labels
         self._log_every = config.log_every or 1
         self._console = console
@@ -39,7 +38,6 @@ class MetricLogger:
         self._pending = None
 
     def log_text(self, text: str, step: int) -> None:
-        """Says what is going to be trained."""
         self._console.say(text)
         for writer in self._writers:
             writer.write_texts(step, {"introduction": text})
@@ -56,7 +54,6 @@ class MetricLogger:
             writer.flush()
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Takes what `summarise` gives at the end."""
         for writer in self._writers:
             writer.write_summary(summary)
 
@@ -74,60 +71,49 @@ class MetricLogger:
             delay = f", after a delay of {grok.delay_R[r]:,.0f}" if grok.delay_R[r] > 0 else ""
             self._console.say(f"{self._labels[r]} grokked at {grok.grok_R[r]:,.0f}{delay}", step)
         if step % self._log_every == 0:
-            self._console.evaluated(step, metrics_R, grokked=int(grok.has_grokked_R.sum()))
+            line = evaluation_line(metrics_R, int(grok.has_grokked_R.sum()))
+            self._console.say(line, step, quietly=True)
         self._console.describe(metrics_R)
         for writer in self._writers:
             writer.write_scalars(step, metrics_R)
 
 
-class Console(contextlib.AbstractContextManager):
+class Console(Progress):
     """Says everything to the log file; on a terminal a bar stands in for the regular lines."""
 
     def __init__(self, log: Path, num_steps: int, start: int = 0):
-        self._rich = RichConsole(highlight=False, soft_wrap=True)
-        self._log = log.open("a")
-        self._bar = Progress(
+        console = RichConsole(highlight=False, soft_wrap=True)
+        super().__init__(
             MofNCompleteColumn(),
             BarColumn(),
             TextColumn("{task.description}"),
             TimeRemainingColumn(),
-            console=self._rich,
-            disable=not self._rich.is_terminal,
+            console=console,
+            disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("compiling", total=num_steps, completed=start)
+        self._log = log.open("a", buffering=1)  # each line at once
+        self._bar = self.add_task("compiling", total=num_steps, completed=start)
 
-    def __enter__(self):
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exception):
-        self._bar.stop()
+    def stop(self) -> None:
+        """Takes the bar away and closes the log file."""
+        super().stop()
         self._log.close()
 
-    def say(self, text: str, step: int | None = None) -> None:
-        """A line worth seeing on a terminal too."""
-        self._rich.print(self._write(text, step), markup=False)
-
-    def evaluated(self, step: int, metrics_R: Mapping[str, np.ndarray], grokked: int) -> None:
-        """The regular line of an evaluation."""
-        text = self._write(evaluation_line(metrics_R, grokked), step)
-        if not self._rich.is_terminal:
-            self._rich.print(text, markup=False)
+    def say(self, text: str, step: int | None = None, *, quietly: bool = False) -> None:
+        """A line for the log file and the console; quietly: not for a terminal."""
+        text = text if step is None else f"[step {step:,}] {text}"
+        self._log.write(text + "\n")
+        if not (quietly and self.console.is_terminal):
+            self.console.print(text, markup=False)
 
     def describe(self, metrics_R: Mapping[str, np.ndarray]) -> None:
         """Puts the latest accuracies next to the bar."""
         train, val = (finite_median(metrics_R[f"{name}_accuracy"]) for name in ("train", "val"))
-        self._bar.update(self._task, description=f"train {train:.1%} validation {val:.1%}")
+        self.update(self._bar, description=f"train {train:.1%} validation {val:.1%}")
 
     def advanced(self, step: int) -> None:
         """Moves the bar."""
-        self._bar.update(self._task, completed=step)
-
-    def _write(self, text, step):
-        text = text if step is None else f"[step {step:,}] {text}"
-        self._log.write(text + "\n")
-        self._log.flush()
-        return text
+        self.update(self._bar, completed=step)
 
 
 def evaluation_line(metrics_R: Mapping[str, np.ndarray], grokked: int) -> str:

@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -37,36 +37,33 @@ class Busy(ValueError):
 
 
 class Session:
-    """One stretch of training, from a start or a resume to a stop."""
+    """One stretch of training, from a start or a resume to a stop; without `end` it failed."""
 
-    def __init__(self, step: int, write: Callable[[str, dict], None]):
-        self._from_step = self._to_step = step
-        self._started, self._clock, self._ended = _now(), time.perf_counter(), None
-        self._write, self._outcome = write, "failed"
-        self._write("running", self._facts())
+    def __init__(self, path: Path, metadata: dict, step: int):
+        self._path = path
+        self._metadata = metadata
+        self._facts = {"from_step": step, "to_step": step, "started": _now(), "ended": None}
+        self._clock = time.perf_counter()
+        self._outcome = "failed"
+        self.reached(step)
 
     def reached(self, step: int) -> None:
-        """Notes how far training has come."""
-        self._to_step = step
-        self._write("running", self._facts())
+        """Writes how far training has come."""
+        self._facts["to_step"] = step
+        self._write("running")
 
     def end(self, status: str) -> None:
-        """Says how the session came out; unsaid, it failed."""
         self._outcome = status
 
     def close(self) -> None:
         """Writes the outcome."""
-        self._ended = _now()
-        self._write(self._outcome, self._facts())
+        self._facts["ended"] = _now()
+        self._write(self._outcome)
 
-    def _facts(self):
-        return {
-            "from_step": self._from_step,
-            "to_step": self._to_step,
-            "started": self._started,
-            "ended": self._ended,
-            "seconds": round(time.perf_counter() - self._clock, 2),
-        }
+    def _write(self, status):
+        self._facts["seconds"] = round(time.perf_counter() - self._clock, 2)
+        sessions = [*self._metadata["sessions"], self._facts]
+        _write_json(self._path, self._metadata | {"status": status, "sessions": sessions})
 
 
 class Results:
@@ -92,7 +89,7 @@ class Results:
 
     def status(self) -> str | None:
         """`running`, `finished`, `interrupted` or `failed`; None if nothing ran here."""
-        return self._read_metadata().get("status")
+        return _read_json(self.metadata).get("status")
 
     def clear(self) -> None:
         """Deletes what an experiment left here, and nothing else."""
@@ -104,7 +101,6 @@ class Results:
                 path.unlink(missing_ok=True)
 
     def is_complete(self) -> bool:
-        """Has everything been written that a finished run leaves?"""
         return self.status() == "finished" and self.summary.exists()
 
     def hold(self) -> None:
@@ -117,9 +113,10 @@ class Results:
             where = f"{str(self.folder)!r} is being trained by another process"
             raise Busy(f"{where}; wait for it or choose another --workdir")
 
-    @contextlib.contextmanager
-    def session(self, config: Mapping, step: int, before: Sequence[Mapping] = ()):
-        """Notes that training goes on from `step`, and how it ends: `failed` on an exception.
+    def session(
+        self, config: Mapping, step: int, before: Sequence[Mapping] = ()
+    ) -> contextlib.closing[Session]:
+        """A block of training from `step` on, whose status is `failed` on an exception.
 
         Args:
             config: the record of the experiment.
@@ -127,26 +124,21 @@ class Results:
             before: sessions of other folders that it puts together.
         """
         _write_json(self.config, config)
-        earlier = [*before, *self.sessions()]
-        environment = _environment()
-
-        def write(status, session):
-            facts = {"status": status, "config": config, "sessions": [*earlier, session]}
-            _write_json(self.metadata, {"name": self.folder.name, **facts, **environment})
-
-        session = Session(step, write)
-        try:
-            yield session
-        finally:
-            session.close()
+        metadata = {
+            "name": self.folder.name,
+            "status": None,
+            "config": config,
+            "sessions": [*before, *self.sessions()],
+            **_environment(),
+        }
+        return contextlib.closing(Session(self.metadata, metadata, step))
 
     def seconds(self) -> float:
-        """Wall seconds of all sessions so far."""
+        """Wall time of all sessions."""
         return sum(session.get("seconds", 0.0) for session in self.sessions())
 
     def sessions(self) -> list[dict]:
-        """Every stretch of training: its steps, when it was, how long it took."""
-        return self._read_metadata().get("sessions", [])
+        return _read_json(self.metadata).get("sessions", [])
 
     def write_history(self, history: History, labels: Sequence[str]) -> None:
         arrays = history.arrays()
@@ -166,12 +158,8 @@ class Results:
         """The config of what ran here; empty if nothing did."""
         return _read_json(self.config)
 
-    def _read_metadata(self):
-        return _read_json(self.metadata)
-
 
 def _read_json(path):
-    """What a file holds; nothing if there is none."""
     try:
         return json.loads(path.read_text()) if path.is_file() else {}
     except ValueError as error:
@@ -198,10 +186,8 @@ def _now():
 
 
 def _git_commit():
-    folder = Path(__file__).parent
-    command = ["git", "rev-parse", "HEAD"]
+    command = ["git", "-C", Path(__file__).parent, "rev-parse", "HEAD"]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    except OSError:  # there is no git
+        return subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True).strip()
+    except (OSError, subprocess.CalledProcessError):  # there is no git, or no repository
         return None
-    return done.stdout.strip() or None

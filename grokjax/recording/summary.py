@@ -1,4 +1,4 @@
-"""The summary of R runs: numbers for programs, lines for people."""
+"""What came out of R runs: numbers for programs, lines for people."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,9 +21,9 @@ def summarise(
     """What came out, for each run and over all; JSON values only.
 
     Args:
-        history: of R runs.
-        labels: one for each run.
-        seconds: spent on training.
+        history: of the runs that the labels name.
+        labels: [R].
+        seconds: wall time of the training.
         schedule, rule: the sections `schedule` and `grok` of the config.
     """
     arrays = history.arrays()
@@ -32,17 +32,13 @@ def summarise(
     runs = []
     for r, label in enumerate(labels):
         outcomes = {task: _outcome(arrays, task, grok, r) for task, grok in groks.items()}
-        run = {"label": label, **outcomes.pop("")}
-        run["steps"] = int(steps_R[r])
+        run = {"label": label, **outcomes.pop(""), "steps": int(steps_R[r])}
         run["diverged"] = run["train_loss"] is None
-        if outcomes:
-            run["tasks"] = outcomes
-        runs.append(run)
+        runs.append(run | ({"tasks": outcomes} if outcomes else {}))
     return {"runs": runs, "overall": _overall(arrays, groks[""], seconds)}
 
 
 def _outcome(arrays, task, grok, r):
-    """When a run memorised and grokked, and its last accuracies and losses."""
     of_task = f"/{task}" if task else ""
     return {
         "memorised_step": number_or_none(grok.memorised_R[r], int),
@@ -81,36 +77,31 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     if len(runs) > len(lines):
         lines.append(f"... and {len(runs) - len(lines)} more runs, all in summary.json")
     if len(runs) > 1:
-        low, high = (_steps(q) for q in overall["quartiles_grok_step"])
-        lines.append(
-            f"{overall['grokked']} of {overall['runs']} runs grokked; median step "
-            f"{_steps(overall['median_grok_step'])}, quartiles {low} to {high}"
-        )
-    lines.append(
-        f"evaluated every {_steps(overall['resolution'])} steps; {overall['seconds']:.1f} seconds"
-    )
+        steps = [overall["median_grok_step"], *overall["quartiles_grok_step"]]
+        median, low, high = ("not reached" if step is None else f"{step:,}" for step in steps)
+        grokked = f"{overall['grokked']} of {overall['runs']} runs grokked"
+        lines.append(f"{grokked}; median step {median}, quartiles {low} to {high}")
+    seconds = overall["seconds"]
+    lines.append(f"evaluated every {overall['resolution']:,} steps; {seconds:.1f} seconds")
     return "\n".join(lines) + "\n"
 
 
 def _line(run):
-    accuracy = f"{_accuracy(run)} at step {run['steps']:,}"
-    tasks = [
-        f"\n  {task}: {_found(outcome)}; {_accuracy(outcome)}"
-        for task, outcome in run.get("tasks", {}).items()
-    ]
-    return f"{run['label']}: {_found(run, run['steps'])}; {accuracy}{''.join(tasks)}"
+    text = f"{run['label']}: {_found(run)}; {_accuracy(run)} at step {run['steps']:,}"
+    tasks = run.get("tasks", {}).items()
+    return "\n  ".join([text, *(f"{task}: {_found(of)}; {_accuracy(of)}" for task, of in tasks)])
 
 
-def _found(run, steps=None):
+def _found(run):
     if run["train_accuracy"] is None and not run.get("diverged"):
         return "no training examples"
-    memorised = run["memorised_step"]
+    memorised, step, delay = (run[name] for name in ("memorised_step", "grok_step", "delay"))
     found = ["not memorised" if memorised is None else f"memorised at {memorised:,}"]
-    if run["grok_step"] is None:
-        found.append("not grokked" + (f" by step {steps:,}" if steps else ""))
+    if step is None:
+        found.append("not grokked" + (f" by step {run['steps']:,}" if "steps" in run else ""))
     else:
-        delay = {None: "", 0: " (no delay)"}.get(run["delay"], f" (delay {_steps(run['delay'])})")
-        found.append(f"grokked at {_steps(run['grok_step'])}{delay}")
+        gap = f" (delay {delay:,})" if delay else " (no delay)"
+        found.append(f"grokked at {step:,}{'' if delay is None else gap}")
     if run["collapses"]:
         found.append(f"collapsed {run['collapses']} times since")
     if run.get("diverged"):
@@ -119,13 +110,6 @@ def _found(run, steps=None):
 
 
 def _accuracy(run):
-    train, val = (_percent(run[f"{name}_accuracy"]) for name in ("train", "val"))
+    sides = (run["train_accuracy"], run["val_accuracy"])
+    train, val = ("unknown" if number is None else f"{number:.2%}" for number in sides)
     return f"accuracy train {train}, validation {val}"
-
-
-def _percent(number):
-    return "unknown" if number is None else f"{number:.2%}"
-
-
-def _steps(number):
-    return "not reached" if number is None else f"{number:,}"
