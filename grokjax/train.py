@@ -38,7 +38,7 @@ def prepare(_):
 
 def main(plan: Plan, options: Options) -> None:
     """Trains what is planned, one experiment after the other, each in its folder."""
-    for experiment, results in plan.trainings():
+    for experiment, results in plan.remaining():
         signal = train_in(results, experiment, options, one_of_many=plan.n > 1)
         if signal and not plan.is_complete():
             print(f"stopped by a signal; {options.how_to_go_on(results)}")

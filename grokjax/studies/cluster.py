@@ -140,6 +140,4 @@ def _command(*more):
     """What this process was started with, but for our own flags, and some more."""
     spec = sys.modules["__main__"].__spec__
     program = ["-m", spec.name] if spec else [sys.argv[0]]
-    given = {flags.FLAGS[name].name: flags.FLAGS[name] for name in sorted(flags.FLAGS)}
-    kept = [flag.serialize() for name, flag in given.items() if flag.present and name not in OURS]
-    return [*program, *kept, *more]
+    return [*program, *command_line.words_without(*OURS), *more]
