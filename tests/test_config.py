@@ -13,6 +13,8 @@ from grokjax.config.config import load, plain
 from grokjax.config.experiment import check
 from grokjax.config.grid import entries
 from grokjax.config.rules import check_table, hint
+from grokjax.core.hparams import Hparam, above
+from grokjax.optimizers import sgd
 from grokjax.tasks import modular
 
 CONFIGS = sorted(Path(__file__).parent.parent.glob("configs/*.py"))
@@ -220,6 +222,27 @@ def test_what_cannot_be_meant_is_one_clear_error(path, value, message):
 def test_a_choice_that_does_not_exist_is_one_clear_error(choice, message):
     with pytest.raises(ValueError, match=message):
         grokjax.setup(base(choice))
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({}, "optimizer sgd reads 'pace', which it does not declare; add HPARAMS = {'pace'"),
+        ({"pace": 0.9}, "HPARAMS has 'pace': 0.9; choose Hparam\\(default, type, range\\)"),
+        (
+            {"pace": Hparam(0.9, float, above(0)), "more": Hparam(1, int, above(0))},
+            "optimizer sgd declares 'more', which its make does not take; leave it out",
+        ),
+    ],
+)
+def test_an_optimizer_that_declares_its_hyperparameters_wrongly_is_one_line(
+    monkeypatch, declared, message
+):
+    monkeypatch.setattr(sgd, "HPARAMS", declared, raising=False)
+    monkeypatch.setattr(sgd, "make", lambda learning_rate, pace: None)
+
+    with pytest.raises(ValueError, match=message):
+        base(optimizer="sgd")
 
 
 @pytest.mark.parametrize(

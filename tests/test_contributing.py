@@ -11,6 +11,7 @@ import pytest
 import grokjax
 from grokjax.config import registry
 from grokjax.core import loop
+from grokjax.running import report
 
 TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
 FILES = dict(
@@ -55,5 +56,9 @@ def test_a_task_a_model_and_an_optimizer_of_ones_own_train(examples, optimizer):
     chunks = loop.chunks(experiment.trainer, experiment.runs_R, experiment.dataset, num_steps=60)
     losses = [metrics_R["train_loss"] for _, _, metrics_R in chunks if metrics_R is not None]
 
+    overall = {"runs": 6, "grokked": 0, "median_grok_step": None}
+    decays = "weight decay" in report.facts(config, {"overall": overall})
+
     assert np.shape(losses[-1]) == (6,)
+    assert decays == (optimizer == "adamw")  # the other one reads none
     assert np.all(losses[-1] < losses[0])

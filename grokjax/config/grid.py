@@ -38,6 +38,14 @@ def entries(chain: Sequence[str]) -> dict[str, Hparam]:
     return HPARAMS | schedules.HPARAMS | of_chain | losses.HPARAMS
 
 
+def read_by(config: ConfigDict) -> set[str]:
+    """The entries of `config.runs` that something in a config reads."""
+    read = {*HPARAMS, *losses.HPARAMS, *schedules.reads(config.schedule.learning_rate)}
+    for name in config.optimizer.chain:
+        read |= set(registry.reads(name, config.optimizer.get(name, {})))
+    return read
+
+
 def expand(config: ConfigDict, group_sizes: Sequence[int], strata: Strata) -> tuple[Run, list[str]]:
     """The grid of `config.runs` as runs [R] and a label for each, the last entry fastest.
 
@@ -49,9 +57,7 @@ def expand(config: ConfigDict, group_sizes: Sequence[int], strata: Strata) -> tu
     Raises:
         ValueError: for a value that is out of range, or that nothing reads.
     """
-    read = {*HPARAMS, *losses.HPARAMS, *schedules.reads(config.schedule.learning_rate)}
-    for name in config.optimizer.chain:
-        read |= set(registry.reads(name, config.optimizer.get(name, {})))
+    read = read_by(config)
     known = entries(config.optimizer.chain)
     runs = {
         name: _typed(name, hparam, config.runs.get(name, hparam.values))

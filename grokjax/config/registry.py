@@ -50,14 +50,30 @@ def options(kind: str, name: str) -> dict[str, inspect.Parameter]:
 
 
 def hparams(name: str) -> dict[str, Hparam]:
-    """The hyperparameters that an optimizer may read; one declared nowhere is an error."""
-    own = getattr(find("optimizer", name), "HPARAMS", {})
+    """The hyperparameters that an optimizer may read.
+
+    Raises:
+        ValueError: if its module does not declare exactly those, each as an `Hparam`.
+    """
+    module = find("optimizer", name)
+    own = getattr(module, "HPARAMS", {})
+    for hparam, declared in own.items():
+        if not isinstance(declared, Hparam):
+            raise ValueError(
+                f"optimizer {name}: HPARAMS has {hparam!r}: {declared!r}; "
+                "choose Hparam(default, type, range)"
+            )
     read = [p.name for p in _parameters("optimizer", name) if p.default is p.empty]
     known = SHARED | own
     if undeclared := [hparam for hparam in read if hparam not in known]:
         raise ValueError(
             f"optimizer {name} reads {undeclared[0]!r}, which it does not declare; add HPARAMS = "
             f"{{{undeclared[0]!r}: Hparam(default, type, range)}} to its module"
+        )
+    unread = [hparam for hparam in own if hparam not in read]
+    if unread and not hasattr(module, "reads"):
+        raise ValueError(
+            f"optimizer {name} declares {unread[0]!r}, which its make does not take; leave it out"
         )
     return {hparam: known[hparam] for hparam in [*read, *own]}
 

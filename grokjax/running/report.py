@@ -1,11 +1,15 @@
 """Reports before and after training: the set-up, the summary, the figures."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 from clu import parameter_overview
+from ml_collections import ConfigDict
 
+from grokjax.config import grid
 from grokjax.config.experiment import Experiment
 from grokjax.recording.history import History, grokking
 from grokjax.recording.results import Results
@@ -80,9 +84,13 @@ def facts_of(section) -> str:
     return " ".join([section.name, *options])
 
 
-def facts(config, summary) -> dict[str, str]:
-    """The configuration and the grokking figures, for the box next to a figure."""
-    overall, runs = summary["overall"], config.runs
+def facts(config: ConfigDict, summary: Mapping[str, Any]) -> dict[str, str]:
+    """The configuration and the grokking figures, for the box next to a figure.
+
+    Of hyperparameters only those are shown that something in the config reads.
+    """
+    overall = summary["overall"]
+    runs = config.runs
     model = config.model
     shown = {
         "task": facts_of(config.task),
@@ -90,12 +98,14 @@ def facts(config, summary) -> dict[str, str]:
         "optimizer": " + ".join(config.optimizer.chain),
         "batch": f"{config.batch_size} {config.batches}",
         "train fraction": _values(runs.train_fraction),
-        "learning rate": _values(runs.learning_rate),
-        "weight decay": _values(runs.weight_decay),
-        "runs": str(overall["runs"]),
-        "grokked": f"{overall['grokked']} of {overall['runs']}",
-        "median grok step": str(overall["median_grok_step"] or "not reached"),
     }
+    read = grid.read_by(config)
+    for name in ("learning_rate", "weight_decay"):
+        if name in read:
+            shown[name.replace("_", " ")] = _values(runs[name])
+    shown["runs"] = str(overall["runs"])
+    shown["grokked"] = f"{overall['grokked']} of {overall['runs']}"
+    shown["median grok step"] = str(overall["median_grok_step"] or "not reached")
     if runs.mix:
         shown["mix"] = ", ".join(runs.mix)
     if any(runs.l1):
