@@ -144,12 +144,9 @@ def _parse(argv, arguments):
 def _help():
     """The command's own words and flags, without those of the libraries."""
     print(sys.modules["__main__"].__doc__)
-    for module, defined in sorted(flags.FLAGS.flags_by_module_dict().items()):
+    for module in sorted(flags.FLAGS.flags_by_module_dict()):
         if module.startswith("grokjax") or module == sys.argv[0]:
-            for flag in defined:
-                if flag.name == "chunk":  # the former name of --shard
-                    continue
-                print(f"  --{flag.name}: {flag.help} (default: {flag.default})")
+            print(flags.FLAGS.module_help(module))
     print("\nEvery entry of a config is a flag too, such as --config.batch_size=256.")
     sys.exit(0)
 

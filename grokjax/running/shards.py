@@ -19,10 +19,9 @@ from ml_collections import ConfigDict
 
 from grokjax.config import grid
 from grokjax.config.experiment import Experiment
-from grokjax.recording import resume
 from grokjax.recording.history import History
 from grokjax.recording.results import Busy, Results
-from grokjax.running import command_line, memory, report
+from grokjax.running import command_line, memory, report, resume
 from grokjax.running.options import Options
 
 OWN_DEVICES = ("jax_cuda_visible_devices", "jax_rocm_visible_devices")
