@@ -31,9 +31,9 @@ from grokjax.core.trainer import TrainState
 from grokjax.recording import checkpoints
 from grokjax.recording.history import History
 from grokjax.recording.results import Results
-from grokjax.recording.resume import Start
 from grokjax.running import command_line
 from grokjax.running.options import Options
+from grokjax.running.resume import Start
 from grokjax.train import train_from
 
 

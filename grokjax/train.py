@@ -11,16 +11,15 @@ from ml_collections import ConfigDict
 
 from grokjax.config.experiment import Experiment, setup
 from grokjax.core import devices, loop
-from grokjax.recording import resume
 from grokjax.recording.checkpoints import Checkpoints
 from grokjax.recording.early_stopping import RunTracker
 from grokjax.recording.history import Grokking, History
 from grokjax.recording.logging import Console, MetricLogger, evaluation_line
 from grokjax.recording.results import Results
-from grokjax.recording.resume import Start
 from grokjax.recording.writers import open_writers
-from grokjax.running import command_line, report, shards
+from grokjax.running import command_line, report, resume, shards
 from grokjax.running.options import Options
+from grokjax.running.resume import Start
 from grokjax.running.shards import Plan
 from grokjax.running.signals import Interrupts
 
@@ -38,7 +37,7 @@ def prepare(_):
 
 def main(plan: Plan, options: Options) -> None:
     """Trains what is planned, one experiment after the other, each in its folder."""
-    for experiment, results in plan.trainings():
+    for experiment, results in plan.remaining():
         signal = train_in(results, experiment, options, one_of_many=plan.n > 1)
         if signal and not plan.is_complete():
             print(f"stopped by a signal; {options.how_to_go_on(results)}")
@@ -52,15 +51,7 @@ def train_in(
 ) -> int | None:
     """Trains in a folder what is not trained yet; returns the number of a signal that came."""
     with command_line.one_line_errors():
-        start = resume.find_start(
-            results,
-            experiment,
-            resumes=options.resume is not None,
-            step=options.step,
-            overwrites=options.overwrite,
-            may_be_new=one_of_many,
-            warn=command_line.warn,
-        )
+        start = resume.find_start(results, experiment, options, may_be_new=one_of_many)
     if start.is_finished(experiment):
         report.conclude_again(results, experiment, start, options.save_path)
         return None

@@ -125,10 +125,10 @@ def test_shards_make_the_whole_though_they_stopped_at_different_steps(tmp_path, 
     train(tmp_path / "whole", experiment)
     parts = [folder_of(tmp_path / "parts", i, 3) for i in (1, 2, 3)]
     for i, folder in enumerate(parts, start=1):
-        assert not merge(config, tmp_path / "parts", 3, 6)
+        assert not merge(config, tmp_path / "parts", 3)
         train(folder, experiment.shard(i, 3))
 
-    assert merge(config, tmp_path / "parts", 3, 6)
+    assert merge(config, tmp_path / "parts", 3)
     assert_same_history(tmp_path / "whole", tmp_path / "parts")
     evaluations = [np.load(folder / "history.npz")["step"].size for folder in parts]
     assert evaluations[0] < evaluations[1] < evaluations[2] == 12
@@ -184,7 +184,7 @@ def test_jobs_on_this_machine_leave_what_one_process_leaves(whole, tmp_path):
     study = tmp_path / "results" / "toy_study"
     assert submitted.returncode == 0, submitted.stderr
     assert len(re.search("submitted 2 jobs: (.*)", submitted.stdout)[1].split()) == 2
-    assert "--size=smoke --status --jobs=2" in submitted.stdout
+    assert "--status --jobs=2" in submitted.stdout
     wait_until(lambda: len(list((study / "jobs").glob("*_result.pkl"))) == 2)
     status = command(tmp_path, "--status", "--jobs=2")
 
@@ -206,7 +206,7 @@ def test_slurm_is_given_one_array_of_jobs_or_says_why_not(tmp_path):
     asked = (tmp_path / "asked").read_text()
 
     assert "submitted 2 jobs: 123_0 123_1\n" in submitted.stdout
-    assert "--only=ema --size=smoke --shard=1/2\n" in submitted.stdout
+    assert "--only=ema --shard=1/2\n" in submitted.stdout
     for line in ("--array=0-1%2", "--partition=gpu", "--time=90", "--job-name=toy_study"):
         assert f"#SBATCH {line}\n" in asked
     assert refused.returncode == 2

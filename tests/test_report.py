@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import report
-from grokjax.studies.study import claims
+from grokjax.studies.study import find
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "experiments"
@@ -112,12 +112,12 @@ def test_the_report_of_a_study_has_its_claim_and_its_numbers(title):
     p_values = [float(row["log_rank_p"]) for row in rows if row["log_rank_p"]]
     known = [f"{p:.{digits}f}".removeprefix("0") for p in p_values for digits in (2, 3)]
 
-    assert words.splitlines()[1] == f"*{claims(EXPERIMENTS)[name]}*"
+    assert words.splitlines()[1] == f"*{find(EXPERIMENTS)[name].claim}*"
     assert not unlike(STEP.findall(words), steps)
     assert not unlike(P_VALUE.findall(words), [*known, OF_BEST_SETTINGS.get(title)])
 
 
-@pytest.mark.parametrize("name", claims(EXPERIMENTS))
+@pytest.mark.parametrize("name", find(EXPERIMENTS))
 def test_what_the_docstring_of_a_study_expects_is_in_its_tables(name):
     texts = [text for title, text in SECTIONS.items() if title.partition(":")[0] == name]
     known = [step for text in texts for step in steps_of(csv_rows(text))]

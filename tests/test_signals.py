@@ -40,3 +40,9 @@ with Interrupts():
         process.send_signal(signal.SIGINT)
 
     assert process.wait(timeout=10) == 130
+
+
+def test_the_end_of_the_parent_asks_to_stop_too():
+    with Interrupts(parent=os.getppid()) as of_ours, Interrupts(parent=os.getpid()) as of_another:
+        assert of_ours.received is None
+        assert of_another.received == signal.SIGTERM

@@ -17,10 +17,10 @@ import grokjax
 from grokjax.config.experiment import check
 from grokjax.core import loop
 from grokjax.studies.process import ArmProcess
-from grokjax.studies.study import claims, read
+from grokjax.studies.study import find
 
 ROOT = Path(__file__).parent.parent
-STUDIES = sorted(claims(ROOT / "experiments"))
+STUDIES = sorted(find(ROOT / "experiments"))
 CACHE = Path("~/.cache/grokjax/tests").expanduser()
 TOY = '''"""Decay brings grokking forward."""
 
@@ -75,7 +75,7 @@ def rows(folder):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_arm_of_every_study_is_a_config_in_each_size(name):
-    study = read(ROOT / "experiments" / f"{name}.py")
+    study = find(ROOT / "experiments")[name]
 
     for size in ("smoke", "default", "paper"):
         for arm, config in study.arms(size).items():
@@ -89,7 +89,7 @@ def test_every_arm_of_every_study_is_a_config_in_each_size(name):
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_first_and_the_last_arm_of_every_study_train_at_toy_size(name):
     """The others are of the same plug-ins, or of one more that has a conformance test."""
-    arms = read(ROOT / "experiments" / f"{name}.py").arms("smoke")
+    arms = find(ROOT / "experiments")[name].arms("smoke")
     first, *_, last = arms
     for arm in (first, last):
         config = arms[arm]
@@ -103,7 +103,7 @@ def test_the_first_and_the_last_arm_of_every_study_train_at_toy_size(name):
 
 
 def test_an_unknown_arm_is_an_error_that_names_the_arms():
-    study = read(ROOT / "experiments" / "l1_grokfast.py")
+    study = find(ROOT / "experiments")["l1_grokfast"]
 
     with pytest.raises(
         ValueError, match=r"unknown arm 'division/l2'; .* did you mean 'division/l1"
@@ -213,9 +213,12 @@ def test_a_file_that_is_no_study_is_left_out(tmp_path):
     toy(tmp_path)
     (tmp_path / "helpers.py").write_text("HELP = 1\n")
 
-    assert claims(tmp_path) == {"toy": "Decay brings grokking forward."}
-    with pytest.raises(ValueError, match=r"helpers\.py has no STUDY"):
-        read(tmp_path / "helpers.py")
+    assert {name: study.claim for name, study in find(tmp_path).items()} == {
+        "toy": "Decay brings grokking forward."
+    }
+    (tmp_path / "unfinished.py").write_text("STUDY = (")
+    with pytest.raises(ValueError, match=r"unfinished\.py is no Python"):
+        find(tmp_path)
 
 
 @pytest.mark.slow

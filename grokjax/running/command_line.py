@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import gc
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -23,8 +22,7 @@ CACHE = flags.DEFINE_string(
 SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
 SHARD = flags.DEFINE_string("shard", None, "I/N: only the I-th of N shards of the runs, from 1.")
 flags.DEFINE_alias("chunk", "shard")
-FOR_ALL = "GROKJAX_WANDB"  # in the environment it is `--wandb` of all that is started there
-WANDB = flags.DEFINE_bool("wandb", FOR_ALL in os.environ, "Send curves to Weights & Biases too.")
+WANDB = flags.DEFINE_bool("wandb", False, "Send curves to Weights & Biases too.")
 
 
 def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = False) -> None:
@@ -118,9 +116,10 @@ def use_compilation_cache() -> None:
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def cache_flag() -> str:
-    """The flag that has another process keep its compiled programs where this one does."""
-    return f"--compilation_cache={CACHE.value}"
+def given(*names: str) -> list[str]:
+    """Those of some flags that are not at their defaults, as words for another process."""
+    chosen = [flags.FLAGS[name] for name in names]
+    return [flag.serialize() for flag in chosen if flag.value != flag.default]
 
 
 def warn(message: str) -> None:
@@ -145,12 +144,9 @@ def _parse(argv, arguments):
 def _help():
     """The command's own words and flags, without those of the libraries."""
     print(sys.modules["__main__"].__doc__)
-    for module, defined in sorted(flags.FLAGS.flags_by_module_dict().items()):
+    for module in sorted(flags.FLAGS.flags_by_module_dict()):
         if module.startswith("grokjax") or module == sys.argv[0]:
-            for flag in defined:
-                if flag.name == "chunk":  # the former name of --shard
-                    continue
-                print(f"  --{flag.name}: {flag.help} (default: {flag.default})")
+            print(flags.FLAGS.module_help(module))
     print("\nEvery entry of a config is a flag too, such as --config.batch_size=256.")
     sys.exit(0)
 

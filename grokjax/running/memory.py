@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import Var, jaxprs_in_params
 
 from grokjax.core import loop
 from grokjax.core.dataset import Dataset
@@ -81,33 +81,17 @@ def peak_bytes(function, *args) -> int:
 def _peak(jaxpr):
     last = {v: i for i, equation in enumerate(jaxpr.eqns) for v in _variables(equation.invars)}
     last |= dict.fromkeys(_variables(jaxpr.outvars), len(jaxpr.eqns))
-    ends = [set() for _ in range(len(jaxpr.eqns) + 1)]
-    for variable, i in last.items():
-        ends[i].add(variable)
     alive = peak = _bytes([*jaxpr.invars, *jaxpr.constvars])
-    for equation, ending in zip(jaxpr.eqns, ends, strict=False):
-        made = [v for v in equation.outvars if v in last]
-        peak = max(peak, alive + _bytes(made) + _work_inside(equation))
-        alive += _bytes(made) - _bytes(ending)
+    for i, equation in enumerate(jaxpr.eqns):
+        made = _bytes(v for v in equation.outvars if v in last)
+        inner = [_peak(body) - _bytes(body.invars) for body in jaxprs_in_params(equation.params)]
+        peak = max(peak, alive + made + max(inner, default=0))
+        alive += made - _bytes(v for v in _variables(equation.invars) if last[v] == i)
     return peak
 
 
-def _work_inside(equation):
-    """Beyond what goes into the largest jaxpr of an operation, such as a loop's body."""
-    inner = [value for parameter in equation.params.values() for value in _jaxprs(parameter)]
-    return max((_peak(jaxpr) - _bytes(jaxpr.invars) for jaxpr in inner), default=0)
-
-
-def _jaxprs(parameter):
-    for value in parameter if isinstance(parameter, tuple | list) else (parameter,):
-        if isinstance(value, ClosedJaxpr):
-            yield value.jaxpr
-        elif isinstance(value, Jaxpr):
-            yield value
-
-
 def _variables(atoms):
-    return [atom for atom in atoms if not isinstance(atom, Literal)]
+    return {atom for atom in atoms if isinstance(atom, Var)}
 
 
 def _bytes(variables):

@@ -7,22 +7,23 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
-from grokjax.recording import checkpoints, resume, writers
+from grokjax.recording import checkpoints, writers
 from grokjax.recording.results import Results, check_writable
 from grokjax.running import command_line
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder for results; results/<config> if not given.")
-RESUME = flags.DEFINE_string("resume", None, "Go on from: latest, a step, or a folder.")
-OVERWRITE = flags.DEFINE_bool("overwrite", False, "Delete earlier results in the folder.")
-SAVE_PATH = flags.DEFINE_string("save_path", None, "File for a copy of overview.png.")
-LOG_EVERY = flags.DEFINE_integer("log_every", None, "Short for config.log_every.")
-STOP = flags.DEFINE_integer("stop_after_grok", None, "Short for schedule.stop_after_grok.")
-PARENT = flags.DEFINE_integer("parent", None, "Save and stop when this process, our parent, ends.")
-JOIN = flags.DEFINE_bool("join", False, "With --shard: the last process to finish merges them all.")
-MEMORY = flags.DEFINE_float("memory", None, "GB of each device for training; all if not given.")
-COORDINATOR = flags.DEFINE_string(
+flags.DEFINE_string("workdir", None, "Folder for results; results/<config> if not given.")
+flags.DEFINE_string("resume", None, "Go on from: latest, a step, or a folder.")
+flags.DEFINE_bool("overwrite", False, "Delete earlier results in the folder.")
+flags.DEFINE_string("save_path", None, "File for a copy of overview.png.")
+flags.DEFINE_integer("log_every", None, "Short for config.log_every.")
+flags.DEFINE_integer("stop_after_grok", None, "Short for schedule.stop_after_grok.")
+flags.DEFINE_integer("parent", None, "Save and stop when this process, our parent, ends.")
+flags.DEFINE_bool("join", False, "With --shard: the last process to finish merges them all.")
+flags.DEFINE_float("memory", None, "GB of each device for training; all if not given.")
+flags.DEFINE_string(
     "coordinator", None, "HOST:PORT of the first of the n processes of --shard I/N; or auto."
 )
+AS_GIVEN = ("resume", "overwrite", "save_path", "parent", "join", "memory", "coordinator", "wandb")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,36 +50,27 @@ class Options:
         Raises:
             ValueError: for one that is invalid.
         """
-        workdir, step = _workdir_and_step()
+        given = flags.FLAGS
+        workdir, step = _workdir_and_step(given.workdir, given.resume)
         options = cls(
-            config=_config(),
+            config=_config(given.log_every, given.stop_after_grok),
             workdir=workdir,
-            resume=RESUME.value,
             step=step,
-            overwrite=OVERWRITE.value,
-            save_path=SAVE_PATH.value,
-            parent=PARENT.value,
             shard=command_line.shard(),
-            join=JOIN.value,
-            memory=MEMORY.value,
-            coordinator=COORDINATOR.value,
-            wandb=command_line.WANDB.value,
+            **{name: given[name].value for name in AS_GIVEN},
         )
-        options._check()
-        return options
-
-    def _check(self):
-        if self.join and not self.shard:
+        if options.join and not options.shard:
             raise ValueError(
                 "--join is for shards of the runs; choose one with --shard, or leave it out"
             )
-        if self.memory is not None and not self.memory > 0:
-            raise ValueError(f"--memory {self.memory}; choose above 0, in GB")
-        check_writable("workdir", self.workdir)
-        if self.save_path:
-            check_writable("save_path", Path(self.save_path).parent)
-        if self.wandb:
+        if options.memory is not None and not options.memory > 0:
+            raise ValueError(f"--memory {options.memory}; choose above 0, in GB")
+        check_writable("workdir", options.workdir)
+        if options.save_path:
+            check_writable("save_path", Path(options.save_path).parent)
+        if options.wandb:
             writers.check_wandb()
+        return options
 
     def how_to_go_on(self, results: Results) -> str:
         """This very command, going on from the newest checkpoint."""
@@ -89,31 +81,41 @@ class Options:
         return f"go on with\n  {shlex.join(['python', '-m', 'grokjax.train', *words])}"
 
 
-def _config():
+def _config(log_every, stop_after_grok):
     """The config with its overrides and the flags that are short for some of them."""
     config = command_line.config()
     config.runs.seed = command_line.seeds() or config.runs.seed
-    if LOG_EVERY.value is not None:
-        config.log_every = LOG_EVERY.value
-    if STOP.value is not None:
-        config.schedule.stop_after_grok = STOP.value
+    if log_every is not None:
+        config.log_every = log_every
+    if stop_after_grok is not None:
+        config.schedule.stop_after_grok = stop_after_grok
     return config
 
 
-def _workdir_and_step():
-    workdir = Path(WORKDIR.value or f"results/{_name_of_config()}")
-    if not RESUME.value:
+def _workdir_and_step(given, resume):
+    """The run directory, and the step that `--resume latest | STEP | PATH` means; None: the newest.
+
+    A PATH is a run directory, its `checkpoints` folder or one of the step folders in that.
+    """
+    file, _, choice = command_line.config_file().partition(":")
+    name = "-".join([Path(file).stem, *choice.split(",")] if choice else [Path(file).stem])
+    workdir = Path(given or f"results/{name}")  # such as moddiv, or moddiv-model=lstm
+    if not resume or resume == "latest":
         return workdir, None
-    folder, step = resume.locate(RESUME.value, workdir)
-    if WORKDIR.value and folder.absolute() != workdir.absolute():
+    if resume.isdigit():
+        return workdir, int(resume)
+    folder = Path(resume)
+    step = None
+    if not folder.exists():
+        raise ValueError(f"--resume {resume}: choose latest, a step, or a folder of results")
+    if folder.name.isdigit() and folder.parent.name == "checkpoints":
+        step = int(folder.name)
+        folder = folder.parent
+    if folder.name == "checkpoints":
+        folder = folder.parent
+    if given and folder.absolute() != workdir.absolute():
         raise ValueError(
-            f"--resume {RESUME.value} is not in --workdir {WORKDIR.value}; "
+            f"--resume {resume} is not in --workdir {given}; "
             "leave out --workdir to go on where the checkpoint is"
         )
     return folder, step
-
-
-def _name_of_config():
-    """`moddiv`, or `moddiv-model=lstm` if a choice follows the file."""
-    path, _, choice = command_line.config_file().partition(":")
-    return "-".join([Path(path).stem, *choice.split(",")] if choice else [Path(path).stem])

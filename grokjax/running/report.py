@@ -13,8 +13,8 @@ from grokjax.config import grid
 from grokjax.config.experiment import Experiment
 from grokjax.recording.history import History, grokking
 from grokjax.recording.results import Results
-from grokjax.recording.resume import Start
 from grokjax.recording.summary import summarise, summary_text
+from grokjax.running.resume import Start
 
 
 def introduction(experiment: Experiment, step: int) -> str:

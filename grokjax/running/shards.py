@@ -4,6 +4,7 @@ Several processes train a shard each, or one process trains them in sequence bec
 once would not fit in memory.
 """
 
+import functools
 import json
 import os
 import re
@@ -18,10 +19,9 @@ from ml_collections import ConfigDict
 
 from grokjax.config import grid
 from grokjax.config.experiment import Experiment
-from grokjax.recording import resume
 from grokjax.recording.history import History
 from grokjax.recording.results import Busy, Results
-from grokjax.running import command_line, memory, report
+from grokjax.running import command_line, memory, report, resume
 from grokjax.running.options import Options
 
 OWN_DEVICES = ("jax_cuda_visible_devices", "jax_rocm_visible_devices")
@@ -30,46 +30,32 @@ OWN_DEVICES = ("jax_cuda_visible_devices", "jax_rocm_visible_devices")
 class Plan(NamedTuple):
     """Which of n shards of an experiment's runs this process trains, in sequence."""
 
-    experiment: Experiment  # all runs
+    trainings: list[tuple[Experiment, Results]]  # everything, or a shard in each folder
     options: Options
-    mine: Sequence[int]  # numbers of shards, from 1
     n: int
 
-    def trainings(self) -> Iterator[tuple[Experiment, Results]]:
-        """What there is to train, and where: everything, or the shards that are not complete."""
-        folder = self.options.workdir
-        if self.n == 1:
-            yield self.experiment, Results(folder)
-            return
-        if self.options.overwrite:
-            Results(folder).clear()
-        for i in self._filled():
-            results = Results(folder_of(folder, i, self.n))
-            if self.options.overwrite or not results.is_complete():
-                yield self.experiment.shard(i, self.n), results
+    def remaining(self) -> Iterator[tuple[Experiment, Results]]:
+        """What there is to train, and where; shards that are complete are left out."""
+        if self.n > 1 and self.options.overwrite:
+            Results(self.options.workdir).clear()
+        for experiment, results in self.trainings:
+            if self.n == 1 or self.options.overwrite or not results.is_complete():
+                yield experiment, results
 
     def is_complete(self) -> bool:
         """Has all of it been trained?"""
-        folder = self.options.workdir
-        if self.n == 1:
-            return Results(folder).is_complete()
-        return all(Results(folder_of(folder, i, self.n)).is_complete() for i in self._filled())
+        return all(results.is_complete() for _, results in self.trainings)
 
     def merge(self) -> None:
         """Merges all shards once they are trained, and says so."""
-        folder = self.options.workdir
-        num_runs = len(self.experiment.labels)
-        if merge(self.experiment.config, folder, self.n, num_runs, self.options.save_path):
-            print(f"merged all {self.n} shards in {folder}")
+        options = self.options
+        if merge(options.config, options.workdir, self.n, options.save_path):
+            print(f"merged all {self.n} shards in {options.workdir}")
         else:
             print(
                 f"not all {self.n} shards are trained yet; "
-                f"the last process to finish merges them in {folder}"
+                f"the last process to finish merges them in {options.workdir}"
             )
-
-    def _filled(self):
-        num_runs = len(self.experiment.labels)
-        return [i for i in self.mine if grid.shard(num_runs, i, self.n)]
 
 
 def rendezvous(options: Options) -> None:
@@ -114,13 +100,23 @@ def plan(experiment: Experiment, options: Options) -> Plan:
     lanes = -(-len(experiment.labels) // (n * jax.local_device_count()))
     fillings, reason = _fillings(experiment, lanes, options.memory)
     if fillings > 1:
-        _check_splittable(experiment, options, fillings, reason)
+        if "shard" in experiment.record:
+            raise ValueError(f"{reason}; choose --shard with {fillings} times as many shards")
+        if options.resume not in (None, "latest"):
+            given = f"--resume {options.resume}"
+            raise ValueError(f"{given}: {reason}, so there are shards; choose latest")
         command_line.warn(f"{reason}; training {fillings} shards of them in sequence")
-    mine = range((i - 1) * fillings + 1, i * fillings + 1)
-    planned = Plan(experiment, options, mine, n * fillings)
-    if planned.n > 1:
-        _check_folder(planned)
-    return planned
+    first = (i - 1) * fillings + 1
+    n = n * fillings
+    if n == 1:
+        return Plan([(experiment, Results(options.workdir))], options, n)
+    _check_folder(experiment, options, n)
+    trainings = [
+        (experiment.shard(i, n), Results(folder_of(options.workdir, i, n)))
+        for i in range(first, first + fillings)
+        if grid.shard(len(experiment.labels), i, n)
+    ]
+    return Plan(trainings, options, n)
 
 
 def folder_of(folder: Path, i: int, n: int) -> Path:
@@ -128,15 +124,13 @@ def folder_of(folder: Path, i: int, n: int) -> Path:
     return folder / f"shard-{i}-of-{n}"
 
 
-def merge(
-    config: ConfigDict, folder: Path, n: int, num_runs: int, save_path: str | None = None
-) -> bool:
+def merge(config: ConfigDict, folder: Path, n: int, save_path: str | None = None) -> bool:
     """Writes into `folder` what training all its runs at once would have; are all shards there?
 
     Under `map` that is the same bit for bit. A run that has stopped keeps its metrics, so a shard
     that ended early is continued by its last evaluation.
     """
-    filled = [i for i in range(1, n + 1) if grid.shard(num_runs, i, n)]
+    filled = [i for i in range(1, n + 1) if grid.shard(grid.count(config.runs), i, n)]
     shards = [Results(folder_of(folder, i, n)) for i in filled]
     if not all(results.is_complete() for results in shards):
         return False
@@ -153,11 +147,12 @@ def merge(
 
 def concatenate(parts: Sequence[dict[str, np.ndarray]]) -> tuple[list[str], History]:
     """Labels and history of all runs; a shorter part goes on with its last row."""
-    longest = max((part["step"] for part in parts), key=len)
-    arrays = {"step": longest}
+    step_E = max((part["step"] for part in parts), key=len)
+    rows_E = range(len(step_E))
+    arrays = {"step": step_E}
     for name in parts[0]:
         if name not in ("step", "label"):
-            columns = [_to_length(part[name], len(longest)) for part in parts]
+            columns = [part[name].take(rows_E, axis=0, mode="clip") for part in parts]
             arrays[name] = np.concatenate(columns, axis=1)
     return [str(label) for part in parts for label in part["label"]], History(arrays)
 
@@ -171,10 +166,7 @@ def _fillings(experiment, num_runs, gigabytes):
     config = experiment.config
     padded = len(experiment.labels) % jax.local_device_count() > 0
     may_stop = padded or config.schedule.stop_after_grok > 0
-
-    def total(num_runs):
-        return estimate.total(num_runs, config.lift, may_stop)
-
+    total = functools.partial(estimate.total, lift=config.lift, may_stop=may_stop)
     if gigabytes is not None and total(1) > available:
         raise ValueError(
             f"--memory {gigabytes}: one run takes about {total(1) / 1e9:.3g} GB; choose more"
@@ -187,21 +179,13 @@ def _fillings(experiment, num_runs, gigabytes):
     return -(-num_runs // most), reason
 
 
-def _check_splittable(experiment, options, fillings, reason):
-    if "shard" in experiment.record:
-        raise ValueError(f"{reason}; choose --shard with {fillings} times as many shards")
-    if options.resume not in (None, "latest"):
-        raise ValueError(f"--resume {options.resume}: {reason}, so there are shards; choose latest")
-
-
-def _check_folder(planned):
+def _check_folder(experiment, options, n):
     """Nothing else is there, and what is there may be gone on with."""
-    options = planned.options
     folder = options.workdir
-    shards = [folder_of(folder, i, planned.n) for i in range(1, planned.n + 1)]
+    shards = [folder_of(folder, i, n) for i in range(1, n + 1)]
     if others := sorted(set(folder.glob("shard-*-of-*")) - set(shards)):
         raise ValueError(
-            f"{str(folder)!r} holds {others[0].name}, and this would be one of {planned.n}; "
+            f"{str(folder)!r} holds {others[0].name}, and this would be one of {n}; "
             "choose as many processes and as much --memory as before, or another --workdir"
         )
     if options.overwrite:
@@ -209,7 +193,7 @@ def _check_folder(planned):
     for results in map(Results, (folder, *shards)):
         if stored := results.stored_config():
             stored.pop("shard", None)
-            resume.check_same(stored, planned.experiment)
+            resume.check_same(stored, experiment)
     status = Results(folder).status()
     if status and not options.resume and not options.join:
         raise ValueError(
@@ -235,8 +219,3 @@ def _write(config, whole, shards, save_path):
         session.reached(int(history["step"][-1]))
         report.conclude(config, whole, labels, save_path)
         session.end("finished")
-
-
-def _to_length(values_ExR, length):
-    missing = length - len(values_ExR)
-    return np.concatenate([values_ExR, np.repeat(values_ExR[-1:], missing, axis=0)])

@@ -8,32 +8,35 @@ import threading
 
 
 class Interrupts(contextlib.AbstractContextManager):
-    """Within the block a signal is noted instead of raised; `received` is its number or None.
+    """Within the block a signal is noted instead of raised.
 
     Python runs signal handlers between two instructions of the main thread, which may be a
     compiled program of many seconds. Signals are therefore read by a thread of their own, from
     the pipe that Python writes their numbers to as they come.
     """
 
-    received: int | None = None
-
     def __init__(self, parent: int | None = None):
         """The end of the process number `parent`, which started this one, asks to stop too."""
-        self._parent, self._left = parent, threading.Event()
+        self._parent = parent
+        self._received = None
+
+    @property
+    def received(self) -> int | None:
+        """The number of the signal that came; None as long as nothing asks to stop."""
+        if self._parent not in (None, os.getppid()):
+            return self._received or signal.SIGTERM
+        return self._received
 
     def __enter__(self):
-        signals = (signal.SIGINT, signal.SIGTERM)
         reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
-        self._before = {n: signal.signal(n, lambda *_: None) for n in signals}
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        self._before = {number: signal.signal(number, lambda *_: None) for number in numbers}
         self._wakeup_before = signal.set_wakeup_fd(self._writing)
         threading.Thread(target=self._watch, args=(reading,), daemon=True).start()
-        if self._parent is not None:
-            threading.Thread(target=self._watch_parent, daemon=True).start()
         return self
 
     def __exit__(self, *exception):
-        self._left.set()
         signal.set_wakeup_fd(self._wakeup_before)
         for number, handler in self._before.items():
             signal.signal(number, handler)
@@ -41,14 +44,8 @@ class Interrupts(contextlib.AbstractContextManager):
 
     def _watch(self, reading):
         while numbers := os.read(reading, 1):
-            if self.received is not None and numbers[0] == signal.SIGINT:
+            if self._received is not None and numbers[0] == signal.SIGINT:
                 os._exit(128 + signal.SIGINT)
             print("\nstopping after this chunk; Ctrl-C again leaves at once", file=sys.stderr)
-            self.received = numbers[0]
+            self._received = numbers[0]
         os.close(reading)
-
-    def _watch_parent(self):
-        while os.getppid() == self._parent:
-            if self._left.wait(1.0):
-                return
-        os.kill(os.getpid(), signal.SIGTERM)

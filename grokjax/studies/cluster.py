@@ -7,6 +7,7 @@ left, and the last one to finish merges the shards. The package submitit talks t
 cluster. A job may take a day if `--slurm` says nothing else; it sees a GPU if it asks for one.
 """
 
+import contextlib
 import functools
 import shlex
 import shutil
@@ -36,7 +37,8 @@ class Job:
     """A command that is stopped when the time is up, and run again later."""
 
     def __init__(self, command: Sequence[str]):
-        self._command, self._process = list(command), None
+        self._command = list(command)
+        self._process = None
 
     def __call__(self) -> None:
         # In a session of its own: signals to the job's processes reach it once, through us.
@@ -98,12 +100,9 @@ def _parameter(text):
     if not (name and equals and value) or name in FIXED:
         hint = "timeout_min=600" if name == "time" else "partition=gpu or gpus_per_node=1"
         raise ValueError(f"--slurm {text}; choose what one task needs, such as {hint}")
-    for number in (int, float):
-        try:
-            value = number(value)
-            break
-        except ValueError:
-            pass
+    with contextlib.suppress(ValueError):
+        value = float(value)
+        value = int(value) if value.is_integer() else value
     return (name if name in GENERAL else f"slurm_{name}"), value
 
 
@@ -112,7 +111,8 @@ def _submit(logs, asked):
     import submitit
     from submitit.core.utils import FailedJobError
 
-    executor, n = submitit.AutoExecutor(logs, cluster=SUBMIT.value), JOBS.value
+    executor = submitit.AutoExecutor(logs, cluster=SUBMIT.value)
+    n = JOBS.value
     try:
         executor.update_parameters(**asked)
         with executor.batch():  # one array of jobs on SLURM
@@ -140,6 +140,4 @@ def _command(*more):
     """What this process was started with, but for our own flags, and some more."""
     spec = sys.modules["__main__"].__spec__
     program = ["-m", spec.name] if spec else [sys.argv[0]]
-    given = {flags.FLAGS[name].name: flags.FLAGS[name] for name in sorted(flags.FLAGS)}
-    kept = [flag.serialize() for name, flag in given.items() if flag.present and name not in OURS]
-    return [*program, *kept, *more]
+    return [*program, *command_line.words_without(*OURS), *more]

@@ -2,12 +2,12 @@
 
 import fnmatch
 import functools
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags
+from rich.console import Console
 
 from grokjax.config.grid import count
 from grokjax.recording import writers
@@ -15,8 +15,8 @@ from grokjax.recording.results import check_writable
 from grokjax.running import command_line
 from grokjax.running.signals import Interrupts
 from grokjax.studies import cluster
-from grokjax.studies.runner import Runner, show
-from grokjax.studies.study import FORMER, SIZES, Study, claims, read
+from grokjax.studies.runner import Runner
+from grokjax.studies.study import FORMER, SIZES, Study, find
 
 RESULTS = flags.DEFINE_string("results", "results", "Folder in which each study has a folder.")
 SIZE = flags.DEFINE_enum(
@@ -43,17 +43,19 @@ def run_studies(folder: Path, **others: Callable[[Path | None], Callable[[], Non
 
 
 def _command(folder, others, argv):
+    studies = find(folder)
     match argv[1:]:
         case ["list"]:
-            lines = [f"{name:18} {claim}" for name, claim in claims(folder).items()]
+            claims = {name: study.claim or "(says no claim)" for name, study in studies.items()}
+            lines = [f"{name:18} {claim}" for name, claim in claims.items()]
             return lambda: print(*lines, sep="\n")
         case ["all"]:
-            return _prepare([read(folder / f"{name}.py") for name in claims(folder)])
+            return _prepare(list(studies.values()))
         case [name] if name in others:
             return others[name](Path(RESULTS.value) if RESULTS.present else None)
         case _:
             choices = ", ".join(["list", "all", *others])
-            one = f"python -m {folder.name}.NAME with one of {', '.join(claims(folder))}"
+            one = f"python -m {folder.name}.NAME with one of {', '.join(studies)}"
             raise ValueError(f"unknown command; choose from: {choices}, or {one}")
 
 
@@ -62,7 +64,6 @@ def _prepare(studies):
     command_line.refuse("config")
     if command_line.WANDB.value:
         writers.check_wandb()
-        os.environ[command_line.FOR_ALL] = "1"  # its arms are processes of their own
     if cluster.SUBMIT.value and (STATUS.value or command_line.shard() or len(studies) > 1):
         raise ValueError("--submit is for one study without --status and --shard; leave them out")
     if cluster.JOBS.value is not None and not (cluster.SUBMIT.value or STATUS.value):
@@ -81,25 +82,25 @@ def _runners(study):
     """The runner of a study, or one for each of its jobs."""
     folder = Path(RESULTS.value) / study.name
     check_writable("results", folder)
-    size = SIZE.value
     seeds = command_line.seeds()
-    only = ONLY.value
     shards = [command_line.shard()]
     if cluster.SUBMIT.value or cluster.JOBS.value is not None:
-        arms = study.arms(size, seeds).items()
-        chosen = [config for name, config in arms if fnmatch.fnmatchcase(name, only)]
-        shards = cluster.shards(max((count(config.runs) for config in chosen), default=1))
-    common = {"seeds": seeds, "only": only, "flags": [command_line.cache_flag()]}
-    return [Runner(study, folder, size, shard=shard, **common) for shard in shards]
+        arms = study.arms(SIZE.value, seeds)
+        runs = [count(arms[name].runs) for name in fnmatch.filter(arms, ONLY.value)]
+        shards = cluster.shards(max(runs, default=1))
+    handed_on = command_line.given("compilation_cache", "seeds", "shard", "wandb")
+    common = {"seeds": seeds, "only": ONLY.value, "flags": handed_on}
+    return [Runner(study, folder, SIZE.value, shard=shard, **common) for shard in shards]
 
 
 def _show(runners):
-    """Prints the tables; a ValueError of what a folder holds is one line."""
+    """Prints the tables, as wide as they are."""
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200)
     for number, runner in enumerate(runners, 1):
         table = runner.status()
         if cluster.JOBS.value is not None:
             table.title = f"{table.title}, job {number} of {len(runners)}"
-        show(table)
+        console.print(table)
 
 
 def _work(runners):

@@ -29,6 +29,10 @@ class Progress(NamedTuple):
     grokked: int
     seconds: float
 
+    def __str__(self) -> str:
+        grokked = f"{self.grokked} of {self.runs} runs grokked"
+        return f"step {self.step:,}, {grokked}, {self.seconds:,.0f} seconds"
+
 
 class ArmProcess:
     """Trains in a folder by the command that a user would type; one at a time in each folder."""
@@ -65,7 +69,11 @@ class ArmProcess:
     def progress(self) -> Progress:
         """What the folder shows at this moment; nothing in it is changed."""
         results = self.results
-        status = results.status() or self._shards() or "waiting"
+        status = results.status() or "waiting"
+        shards = list(results.folder.glob("shard-*-of-*"))
+        if status == "waiting" and shards:
+            finished = sum(Results(folder).is_complete() for folder in shards)
+            status = f"{finished} of {shards[0].name.rpartition('-')[2]} shards"
         if status == "running" and not results.lock.is_held():  # its process is gone
             status = "interrupted"
         try:
@@ -76,12 +84,6 @@ class ArmProcess:
         step = int(history["step"][-1])
         grokked = int(has_grokked_R.sum())
         return Progress(status, step, has_grokked_R.size, grokked, results.seconds())
-
-    def _shards(self):
-        """Where the runs are trained apart: how many shards of how many are finished."""
-        folders = list(self.results.folder.glob("shard-*-of-*"))
-        finished = sum(Results(folder).is_complete() for folder in folders)
-        return f"{finished} of {folders[0].name.rpartition('-')[2]} shards" if folders else None
 
     def last_lines(self, count: int = 12) -> str:
         """The end of what the process said."""
@@ -108,8 +110,7 @@ class ArmProcess:
     def _start(self):
         """The flags that go on from what is there."""
         folder = self.results.checkpoints
-        if any(checkpoints.is_readable(folder, step) for step in checkpoints.steps(folder)):
-            return ["--resume=latest"]
-        if any(self.results.folder.glob("shard-*-of-*")):  # it did not fit at once
+        begun = any(checkpoints.is_readable(folder, step) for step in checkpoints.steps(folder))
+        if begun or any(self.results.folder.glob("shard-*-of-*")):  # it did not fit at once
             return ["--resume=latest"]
         return ["--overwrite"] if self.results.status() else []

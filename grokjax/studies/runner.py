@@ -1,16 +1,14 @@
 """The runner of a study: trains the arms that are not finished, and writes tables and figures."""
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from grokjax.config import grid
 from grokjax.config.experiment import check
-from grokjax.config.grid import count
 from grokjax.reading import arms, comparison
 from grokjax.reading.rows import rows, write_csv
 from grokjax.recording.files import Lock, replacing
@@ -31,8 +29,8 @@ class Runner:
         size: str,
         *,
         seeds: Sequence[int] = (),
-        shard: tuple[int, int] | None = None,
         only: str = "*",
+        shard: tuple[int, int] | None = None,
         flags: Sequence[str] = (),
     ):
         """Reads what is there.
@@ -42,36 +40,33 @@ class Runner:
             folder: of its results.
             size: `smoke`, `default` or `paper`.
             seeds: in place of those that the study has chosen.
-            shard: (i, n): only the i-th of n shards of each arm's runs.
             only: a pattern that names of arms have to match.
+            shard: (i, n): only the i-th of n shards of each arm's runs.
             flags: for the training of each arm.
 
         Raises:
             ValueError: if there are other arms than these in the folder.
         """
-        if not (study.text or "").strip():
+        if not study.claim:
             raise ValueError(f"{study.file} has no docstring; its first line is the claim")
         self.study = study
         self.folder = folder
         self._shard = shard
         self._arms = study.arms(size, seeds)
-        flags = list(flags)
-        if seeds:
-            flags.append(f"--seeds={min(seeds)}:{max(seeds) + 1}")
-        if shard:
-            flags.append(f"--shard={shard[0]}/{shard[1]}")
-        self._processes = {}
-        i, n = shard or (1, 1)
-        chosen = [name for name in self._arms if fnmatch.fnmatchcase(name, only)]
-        for name, config in self._arms.items():
-            self._check_same(name)
-            if name in chosen and grid.shard(count(config.runs), i, n):  # a shard may be empty
-                place = shards.folder_of(folder / name, i, n) if shard else folder / name
-                file = f"{study.file}:{name},{size}"
-                self._processes[name] = ArmProcess(file, config, place, flags)
-                self._check_same(name, place)
+        chosen = fnmatch.filter(self._arms, only)
         if not chosen:
             raise ValueError(f"no arm is called {only!r}; choose from {', '.join(self._arms)}")
+        self._processes = {}
+        for name, config in self._arms.items():
+            place = folder / name
+            _check_same(place, config)
+            if shard:
+                place = shards.folder_of(place, *shard)
+                _check_same(place, config)
+            has_runs = not shard or grid.shard(grid.count(config.runs), *shard)
+            if name in chosen and has_runs:
+                file = f"{study.file}:{name},{size}"
+                self._processes[name] = ArmProcess(file, config, place, flags)
 
     def check(self) -> None:
         """Raises a ValueError if the config of an arm that is to be trained is invalid."""
@@ -82,7 +77,7 @@ class Runner:
                 except ValueError as error:
                     raise ValueError(f"{self.study.name}/{name}: {error}") from error
 
-    def run(self, interrupts: Interrupts, say: Callable[[str], None] = print) -> list[str]:
+    def run(self, interrupts: Interrupts) -> list[str]:
         """Trains what is not finished; returns the arms that failed."""
         failed = []
         for number, (name, process) in enumerate(self._processes.items(), 1):
@@ -90,23 +85,24 @@ class Runner:
                 break
             where = f"{self.study.name} {number}/{len(self._processes)} {name}"
             if process.results.is_complete() or Results(self.folder / name).is_complete():
-                say(f"{where}: was finished before")
+                print(f"{where}: was finished before")
                 continue
-            say(f"{where}: training, see {process.output}")
+            print(f"{where}: training, see {process.output}")
             outcome = process.run(interrupts)
-            say(f"{where}: {_in_words(outcome, process.progress())}")
+            if outcome == "busy":
+                print(f"{where}: another process is training it")
+                continue
+            print(f"{where}: {outcome} at {process.progress()}")
             if outcome == "failed":
                 failed.append(name)
-                say(process.last_lines())
+                print(process.last_lines())
         return failed
 
     def status(self) -> Table:
         """One line an arm."""
-        table = Table(title=self.study.name, box=None, title_justify="left")
-        table.add_column("arm")
-        table.add_column("status")
-        for column in ("runs", "step", "grokked", "seconds"):
-            table.add_column(column, justify="right")
+        numbers = [Column(name, justify="right") for name in ("runs", "step", "grokked", "seconds")]
+        title = {"title": self.study.name, "title_justify": "left"}
+        table = Table("arm", "status", *numbers, **title, box=None)
         for name, process in self._processes.items():
             progress = process.progress()
             table.add_row(
@@ -140,7 +136,8 @@ class Runner:
         note = f"Not finished yet: {missing}." if missing else ""
         if list(parts) == [""]:
             return comparison.write(parts[""], self.folder, self.study.claim, note) + note
-        table, texts = [], [f"# {self.study.claim}"]
+        table = []
+        texts = [f"# {self.study.claim}"]
         for name, of_part in parts.items():
             written = comparison.write(of_part, self.folder / name, f"{self.study.claim} {name}")
             texts.append(f"## [{name}]({name}/summary.md)\n\n{written.rstrip()}")
@@ -153,28 +150,13 @@ class Runner:
 
     def _is_finished(self, name):
         if self._shard:
-            config = self._arms[name]
-            shards.merge(config, self.folder / name, self._shard[1], count(config.runs))
+            shards.merge(self._arms[name], self.folder / name, self._shard[1])
         return Results(self.folder / name).is_complete()
 
-    def _check_same(self, name, place=None):
-        folder, config = place or self.folder / name, self._arms[name]
-        stored = Results(folder).stored_config()
-        if differing := differences(stored, config) if stored else "":
-            raise ValueError(
-                f"{str(folder)!r} holds another experiment ({differing}); choose another --results"
-            )
 
-
-def show(table: Table) -> None:
-    """Prints a table as wide as it is."""
-    Console(soft_wrap=True, width=200 if not Console().is_terminal else None).print(table)
-
-
-def _in_words(outcome, progress):
-    if outcome == "busy":
-        return "another process is training it"
-    return (
-        f"{outcome} at step {progress.step:,}, {progress.grokked} of {progress.runs} runs grokked, "
-        f"{progress.seconds:,.0f} seconds"
-    )
+def _check_same(folder, config):
+    stored = Results(folder).stored_config()
+    if differing := differences(stored, config) if stored else "":
+        raise ValueError(
+            f"{str(folder)!r} holds another experiment ({differing}); choose another --results"
+        )

@@ -1,6 +1,5 @@
 """A study: a question, and the arms that answer it, each an ordinary config."""
 
-import ast
 import runpy
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -51,7 +50,8 @@ class Study(NamedTuple):
 
     @property
     def claim(self) -> str:
-        return self.text.strip().splitlines()[0]
+        """Empty for a file without a docstring."""
+        return (self.text or "").strip().partition("\n")[0]
 
     def arms(self, size: str = "default", seeds: Sequence[int] = ()) -> dict[str, ConfigDict]:
         """The configs by name; `smoke` are the same arms, of tiny networks for a few steps.
@@ -81,25 +81,15 @@ class Study(NamedTuple):
         return arms[name]
 
 
-def read(path: Path) -> Study:
-    """The study of a file."""
-    study = runpy.run_path(str(path)).get("STUDY")
-    if not isinstance(study, Study):
-        raise ValueError(f"{path} has no STUDY; see experiments/ for what one looks like")
-    return study
-
-
-def claims(folder: Path) -> dict[str, str]:
-    """The claim of each study in a folder, by name, without running any of them."""
-    found = {}
+def find(folder: Path) -> dict[str, Study]:
+    """The studies among the files of a folder, by name."""
+    studies = []
     for path in sorted(folder.glob("[!_]*.py")):
         try:
-            tree = ast.parse(path.read_text())
+            studies.append(runpy.run_path(str(path)).get("STUDY"))
         except SyntaxError as error:
             raise ValueError(f"{path} is no Python: {error}") from error
-        if any(isinstance(node, ast.Name) and node.id == "STUDY" for node in ast.walk(tree)):
-            found[path.stem] = (ast.get_docstring(tree) or "(says no claim)").splitlines()[0]
-    return found
+    return {study.name: study for study in studies if isinstance(study, Study)}
 
 
 def shrink(config: ConfigDict) -> None:

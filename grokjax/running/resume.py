@@ -1,7 +1,5 @@
 """Resuming: the checkpoint that training goes on from, and whether it is of the same experiment."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from grokjax.config.config import flat
@@ -11,6 +9,8 @@ from grokjax.recording import checkpoints
 from grokjax.recording.early_stopping import RunTracker
 from grokjax.recording.history import History
 from grokjax.recording.results import Results
+from grokjax.running import command_line
+from grokjax.running.options import Options
 
 MAY_CHANGE = {"schedule.keep", "log_every"}
 
@@ -39,41 +39,16 @@ class Start(NamedTuple):
         return tracker.all_stopped(self.step)
 
 
-def locate(resume: str, folder: Path) -> tuple[Path, int | None]:
-    """The run directory and step that `--resume latest | STEP | PATH` means; None is the newest.
-
-    A PATH is a run directory, its `checkpoints` folder or one of the step folders in that.
-    """
-    if resume == "latest" or resume.isdigit():
-        return folder, None if resume == "latest" else int(resume)
-    path = Path(resume)
-    if not path.exists():
-        raise ValueError(f"--resume {resume}: choose latest, a step, or a folder of results")
-    if path.name.isdigit() and path.parent.name == "checkpoints":
-        return path.parent.parent, int(path.name)
-    return (path.parent if path.name == "checkpoints" else path), None
-
-
 def find_start(
-    results: Results,
-    experiment: Experiment,
-    *,
-    resumes: bool,
-    step: int | None,
-    overwrites: bool,
-    may_be_new: bool,
-    warn: Callable[[str], None],
+    results: Results, experiment: Experiment, options: Options, *, may_be_new: bool
 ) -> Start:
     """Where to begin: at a checkpoint, or anew if the folder is free. Keeps others out of it.
 
     Args:
         results: where it is trained.
         experiment: that of the checkpoint, if there is one.
-        resumes: go on from a checkpoint.
-        step: of the checkpoint; None: the newest sound one.
-        overwrites: what is there may be deleted.
-        may_be_new: begin anew, though `resumes`, where there is no checkpoint yet.
-        warn: takes a line for the user.
+        options: whether and how to resume or overwrite.
+        may_be_new: begin anew, though it is to resume, where there is no checkpoint yet.
 
     Raises:
         ValueError: if the folder holds something else, or nothing that can be gone on with.
@@ -82,9 +57,9 @@ def find_start(
         results.hold()
     status = results.status()
     begun = checkpoints.steps(results.checkpoints)
-    if resumes and (begun or not may_be_new):
-        return _restored(results, step, experiment, warn)
-    if status and not overwrites and not resumes:
+    if options.resume and (begun or not may_be_new):
+        return _restored(results, begun, options.step, experiment)
+    if status and not options.overwrite and not options.resume:
         resumable = "--resume latest, " if begun else ""
         raise ValueError(
             f"{str(results.folder)!r} holds a run that is {status}; "
@@ -118,10 +93,9 @@ def check_same(stored: dict, experiment: Experiment) -> None:
         raise ValueError(f"cannot resume under another config: {differences}")
 
 
-def _restored(results, step, experiment, warn):
+def _restored(results, present, step, experiment):
     """The newest sound checkpoint of this very experiment, or the one of a step."""
     folder = results.checkpoints
-    present = checkpoints.steps(folder)
     if not present:
         raise ValueError(f"nothing to resume in {str(results.folder)!r}: it has no checkpoint")
     if step is not None and step not in present:
@@ -133,5 +107,5 @@ def _restored(results, step, experiment, warn):
             restored = checkpoints.restore(folder, candidate, like_state_R)
             return Start(restored.step, restored.state_R, History(restored.history))
         except checkpoints.Damaged as damage:
-            warn(f"warning: {damage}")
+            command_line.warn(f"warning: {damage}")
     raise ValueError(f"no sound checkpoint to resume from in {str(folder)!r}")
