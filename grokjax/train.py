@@ -127,6 +127,11 @@ class Trained(NamedTuple):
     state_R: Any  # the last state; `state_R.params` has an axis R before those of one run
     experiment: Experiment
 
+    def __repr__(self) -> str:
+        grokked = int(self.grokking.has_grokked_R.sum())
+        runs = len(self.experiment.labels)
+        return f"Trained({runs} runs, {len(self.history)} evaluations, {grokked} grokked)"
+
 
 def train(config: ConfigDict, *, progress: bool = False) -> Trained:
     """Trains the runs of a config in memory: nothing is written.

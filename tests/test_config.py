@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import flax.linen as nn
 import numpy as np
 import pytest
 from conftest import toy
@@ -14,6 +15,7 @@ from grokjax.config.experiment import check
 from grokjax.config.grid import entries
 from grokjax.config.rules import check_table, hint
 from grokjax.core.hparams import Hparam, above
+from grokjax.models import lstm
 from grokjax.optimizers import sgd
 from grokjax.tasks import modular
 
@@ -243,6 +245,22 @@ def test_an_optimizer_that_declares_its_hyperparameters_wrongly_is_one_line(
 
     with pytest.raises(ValueError, match=message):
         base(optimizer="sgd")
+
+
+@pytest.mark.parametrize("lacking", ["causal", "dropout", "last_layer", "num_classes"])
+def test_a_model_that_lacks_what_it_has_to_say_is_one_line(monkeypatch, lacking):
+    fields = {
+        "__annotations__": {"num_tokens": int, "num_classes": int, "length": int},
+        "causal": False,
+        "dropout": 0.0,
+        "last_layer": lambda self, params: params,
+    }
+    fields["__annotations__"].pop(lacking, None)
+    fields.pop(lacking, None)
+    monkeypatch.setattr(lstm, "Model", type("Model", (nn.Module,), fields))
+
+    with pytest.raises(ValueError, match=f"model lstm has no .*{lacking}"):
+        base(model="lstm")
 
 
 @pytest.mark.parametrize(

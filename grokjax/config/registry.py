@@ -21,6 +21,7 @@ from grokjax.optimizers._hparams import SHARED
 
 KINDS = {"task": "tasks", "model": "models", "optimizer": "optimizers"}
 GIVEN_TO_MODELS = ("num_tokens", "num_classes", "length", "parent", "name")
+MODEL = ("causal", "dropout", "last_layer")  # what a class `Model` has, besides the sizes given
 
 
 def names(kind: str) -> list[str]:
@@ -31,9 +32,21 @@ def names(kind: str) -> list[str]:
 
 
 def find(kind: str, name: str) -> ModuleType:
-    """The module of a part; an unknown name is an error that lists the choices."""
+    """The module of a part.
+
+    Raises:
+        ValueError: for an unknown name, or a module that lacks what it has to define.
+    """
     check_choice(kind, name, names(kind))
-    return importlib.import_module(f"grokjax.{KINDS[kind]}.{name}")
+    module = importlib.import_module(f"grokjax.{KINDS[kind]}.{name}")
+    if kind != "model":
+        if not hasattr(module, "make"):
+            raise ValueError(f"{kind} {name} has no function `make`; see CONTRIBUTING.md")
+        return module
+    lacking = [what for what in MODEL if not hasattr(getattr(module, "Model", None), what)]
+    if lacking:
+        raise ValueError(f"model {name} has no `Model.{lacking[0]}`; see CONTRIBUTING.md")
+    return module
 
 
 def options(kind: str, name: str) -> dict[str, inspect.Parameter]:
@@ -103,5 +116,7 @@ def _parameters(kind, name):
     module = find(kind, name)
     parameters = inspect.signature(module.Model if kind == "model" else module.make).parameters
     given = GIVEN_TO_MODELS if kind == "model" else ()
+    if lacking := [size for size in given if size not in parameters]:
+        raise ValueError(f"model {name} has no field {lacking[0]!r}; every model is given it")
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return [p for p in parameters.values() if p.name not in given and p.kind in kinds]

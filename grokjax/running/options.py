@@ -51,9 +51,10 @@ class Options:
             ValueError: for one that is invalid.
         """
         given = flags.FLAGS
+        config = _config(given.log_every, given.stop_after_grok)
         workdir, step = _workdir_and_step(given.workdir, given.resume)
         options = cls(
-            config=_config(given.log_every, given.stop_after_grok),
+            config=config,
             workdir=workdir,
             step=step,
             shard=command_line.shard(),
