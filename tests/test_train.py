@@ -283,6 +283,14 @@ def test_resuming_from_a_step_rewinds_to_it(config, finished, tmp_path):
     assert_same_run(workdir, finished[0])
 
 
+def test_a_command_without_a_config_is_one_line_and_exit_code_2():
+    command = [sys.executable, "-m", "grokjax.train"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "no config given; choose one with --config" in done.stderr
+
+
 @pytest.mark.slow
 def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(config, tmp_path):
     a_file = tmp_path / "file"
