@@ -20,7 +20,7 @@ def rows():
     """Measured at toy size, without PyTorch and with memory for windows of two only."""
     with pytest.MonkeyPatch.context() as patch:
         hide_torch(patch)
-        patch.setattr(filters, "bytes_there", lambda _: 10**6)
+        patch.setattr(filters, "available", lambda _: 10**6)
         return filters.measure(toy_mlp(), steps=2, rounds=3, windows=(2, 1000))
 
 

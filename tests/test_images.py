@@ -190,8 +190,9 @@ def test_an_mlp_learns_images_by_heart(tmp_path):
     config.batch_size = 5
     config.schedule.update(num_steps=60, eval_every=20, checkpoint_every=60)
     config.runs = grokjax.grid(config.runs, seed=(0, 1), learning_rate=0.01, weight_decay=0.0)
-    _, table, trainer, runs_R, *_ = grokjax.setup(config)
-    *_, (_, _, metrics_R) = grokjax.chunks(trainer, runs_R, table, num_steps=60, lift="vmap")
+    experiment = grokjax.setup(config)
+    given = (experiment.trainer, experiment.runs_R, experiment.dataset)
+    *_, (_, _, metrics_R) = grokjax.chunks(*given, num_steps=60, lift="vmap")
 
     assert (metrics_R["train_accuracy"] == 1).all()
     assert (metrics_R["val_accuracy"] < 0.6).all()  # the pictures are noise

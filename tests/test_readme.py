@@ -85,7 +85,7 @@ def python(words):
 
 @pytest.mark.slow
 def test_every_command_of_the_readme_works(tmp_path):
-    commands = trainings(README)
+    commands = list(dict.fromkeys(trainings(README)))
     assert len(commands) >= 7
     for arguments in commands:
         if "--coordinator" in arguments:  # waits for others, as in test_shards.py
