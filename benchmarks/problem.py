@@ -42,7 +42,7 @@ MODELS = {
     "gpt2": DECODER._replace(config="modadd_gpt2"),
 }
 BATCHES = ("shuffled", "full")
-PRECISIONS = ("default", "bfloat16")
+PRECISIONS = ("default", "bfloat16", "highest")
 
 
 class Problem(NamedTuple):
@@ -55,7 +55,7 @@ class Problem(NamedTuple):
     batch_size: int | None  # None: a batch is all of them
     hparams: Mapping[str, float]
     model: str = "transformer"  # or gpt2, mlp, lstm
-    precision: str = "default"  # of matmuls, as the hardware likes it; or bfloat16
+    precision: str = "default"  # of matmuls, as the hardware likes it; or bfloat16, highest
 
 
 def choose(

@@ -28,7 +28,7 @@ from benchmarks.harness import Implementation
 from benchmarks.problem import BATCHES, MODELS, Problem, make_problem, setup, without_evaluations
 from grokjax.core import loop
 
-PRECISIONS = ("float32",) if jax.default_backend() == "cpu" else ("float32", "bfloat16")
+PRECISIONS = ("float32",) if jax.default_backend() == "cpu" else ("float32", "bfloat16", "highest")
 
 
 def measure(

@@ -20,17 +20,17 @@ from benchmarks import harness
 from benchmarks.command import Benchmark
 from benchmarks.harness import Implementation
 from benchmarks.problem import make_problem, setup
-from benchmarks.step_time import grokjax_runs, pytorch
+from benchmarks.step_time import PRECISIONS, grokjax_runs, pytorch
 from grokjax.running.memory import available, estimate
 
-RUNS = tuple(2**n for n in range(11))
+RUNS = tuple(4**n for n in range(7))
 RUNS_ON_CPU = (1, 4, 16, 64)  # a step of 64 takes a second
 AT_A_TIME = (4, 16, 64)  # between `map`, one at a time, and `vmap`, all
 LIFTS = {"vmap": "vmap", "map": "map", **{f"{k} at a time": str(k) for k in AT_A_TIME}}
 
 
 def measure(
-    config: ConfigDict, *, run_steps: int = 64, rounds: int = 3, most: int = RUNS[-1]
+    config: ConfigDict, *, run_steps: int = 64, rounds: int = 3, most: int = 1024
 ) -> dict[str, dict]:
     """Times every number of runs under its lifts; {name: row}.
 
@@ -118,7 +118,12 @@ def _cells(note=None, **row):
 
 
 BENCHMARK = Benchmark(
-    "sweep_throughput", __doc__, measure, table, quick={"most": 4, "run_steps": 8}
+    "sweep_throughput",
+    __doc__,
+    measure,
+    table,
+    quick={"most": 4, "run_steps": 8},
+    choices={"precision": PRECISIONS},
 )
 
 if __name__ == "__main__":

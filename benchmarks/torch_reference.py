@@ -30,7 +30,8 @@ def train(problem: Problem, steps: int, *, mode: str | None = None) -> Iterator[
     """
     device = where_jax_is()
     if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")  # TensorFloat-32, which is JAX's default there
+        precise = problem.precision == "highest"  # otherwise TensorFloat-32, JAX's default there
+        torch.set_float32_matmul_precision("highest" if precise else "high")
     model = make_model(problem).to(device)
     objective = torch.compile(loss_of, mode=mode) if mode else loss_of
     optimizer, schedule = adamw(model, problem.hparams)
