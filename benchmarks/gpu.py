@@ -213,14 +213,15 @@ def seeds(folder: Path, quick: bool) -> list[Command]:
     return [training(folder, "seeds", *words)]
 
 
-def read_seeds(folder: Path, seconds: Mapping[str, float]) -> dict:
+def read_seeds(folder: Path, _) -> dict:
     """How many grokked, when, and how long it took."""
     parts = sorted((folder / "seeds").glob("shard-*-of-*")) or [folder / "seeds"]
-    histories = [History.load(part / "history.npz") for part in parts]
+    found = [Results(part) for part in parts]
+    histories = [History.load(results.history) for results in found]
     return {
-        "runs": sum(h["val_accuracy"].shape[1] for h in histories),
-        "steps": [int(h["step"][-1]) for h in histories],
-        "seconds": seconds["seeds"],
+        "runs": sum(history["val_accuracy"].shape[1] for history in histories),
+        "steps": [int(history["step"][-1]) for history in histories],
+        "seconds": sum(results.seconds() for results in found),  # also before it was stopped
         "summary": Results(folder / "seeds").read_summary().get("overall"),
     }
 

@@ -15,6 +15,7 @@ from benchmarks import (
     checkpointing,
     filters,
     harness,
+    memory,
     plain_jax,
     plain_models,
     roofline,
@@ -36,7 +37,16 @@ TOYS = {
     "mlp": dict(embedding_width=12, hidden=(20, 17)),
     "lstm": dict(width=12),
 }
-COMMANDS = [checkpointing, filters, roofline, startup, step_time, sweep_throughput, time_to_grok]
+COMMANDS = [
+    checkpointing,
+    filters,
+    memory,
+    roofline,
+    startup,
+    step_time,
+    sweep_throughput,
+    time_to_grok,
+]
 models = pytest.mark.parametrize("model", TOYS)
 activations = pytest.mark.parametrize("activation", plain_models.ACTIVATIONS)
 
