@@ -27,6 +27,7 @@ from grokjax.recording.files import replacing
 from grokjax.recording.history import History
 
 TEXTS = ("part", "arm", "task", "compared_with")
+LATER = ("val_at_memorising", "high_share")  # columns that older tables lack
 LEFT_OUT = ("share", "train_accuracy", "best_val_accuracy", "diverged", "collapses")
 OPENING = "<!-- table: "
 BLOCK = re.compile(r"<!-- table: (\S+\.csv)(?: without (\w+))? -->\n(?:\|.*\n|\n)*<!-- end -->")
@@ -66,8 +67,12 @@ def read_csv(path: Path) -> list[Row]:
     """The rows that `write_csv` wrote; what is empty there is None."""
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        rows = [{name: _value(name, text) for name, text in row.items()} for row in reader]
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        rows = [
+            dict.fromkeys(LATER) | {name: _value(name, text) for name, text in row.items()}
+            for row in reader
+        ]
+        columns = {*(reader.fieldnames or ()), *LATER}
+        missing = [name for name in COLUMNS if name not in columns]
     if missing:
         raise ValueError(f"{path} lacks the column {missing[0]!r}; choose a study's summary.csv")
     return rows

@@ -9,7 +9,6 @@ from made_results import change, diverge, leave, save
 from grokjax.reading import arms
 from grokjax.reading.arms import find, names, read, read_all
 from grokjax.recording.files import replacing
-from grokjax.recording.history import Grokking
 
 LABELS = ["seed=0 lamb=0", "seed=0 lamb=2", "seed=1 lamb=0", "seed=1 lamb=2"]
 
@@ -19,8 +18,10 @@ def test_runs_that_differ_in_their_seeds_are_one_arm(tmp_path):
 
     assert (arm.name, arm.family, arm.values) == ("moddiv", "moddiv", {})
     never = np.nan
-    expected = Grokking([200] * 3, [300, never, 500], [100, never, 300], [0] * 3)
-    np.testing.assert_equal([*arm.grokking], [*expected])
+    np.testing.assert_equal(arm.grokking.memorised_R, [200] * 3)
+    np.testing.assert_equal(arm.grokking.grok_R, [300, never, 500])
+    np.testing.assert_equal(arm.grokking.delay_R, [100, never, 300])
+    assert not arm.grokking.crept_R.any()
     assert arm.durations.duration_R.tolist() == [300, 1000, 500]
     assert arm.durations.event_observed_R.tolist() == [True, False, True]
 

@@ -23,12 +23,34 @@ def of(train, val, **rule):
 def test_the_first_of_several_consecutive_evaluations_counts():
     found = of([0.9, 1, 1, 1, 1], [0.1, 0.99, 0.2, 0.99, 1], count=2)
 
-    assert found == Grokking(memorised_R=200, grok_R=400, delay_R=200, collapses_R=0)
+    assert found == Grokking(
+        memorised_R=200,
+        grok_R=400,
+        delay_R=200,
+        collapses_R=0,
+        val_at_memorising_R=0.99,
+        high_share_R=0.5,
+    )
 
 
 def test_a_run_that_never_generalises_is_censored():
-    np.testing.assert_equal(of([1, 1, 1, 1], [0, 0, 1, 1]), Grokking(100, np.nan, np.nan, 0))
-    np.testing.assert_equal(of([0, 0], [0, 0]), Grokking(np.nan, np.nan, np.nan, 0))
+    late = Grokking(100, np.nan, np.nan, 0, val_at_memorising_R=0, high_share_R=0.5)
+    np.testing.assert_equal(of([1, 1, 1, 1], [0, 0, 1, 1]), late)
+    never = Grokking(*[np.nan] * 3, 0, np.nan, np.nan)
+    np.testing.assert_equal(of([0, 0], [0, 0]), never)
+
+
+def test_a_delay_above_90_percent_is_no_plateau():
+    plateau = of([1] * 9, [0.1, 0.1, 0.1, 0.1, 0.5, 0.95, 1, 1, 1])
+    assert (plateau.grok_R, plateau.val_at_memorising_R) == (700, 0.1)
+    assert plateau.high_share_R == pytest.approx(1 / 6)
+    assert not plateau.crept_R
+    crept = of([0.5, 1, 1, 1, 1, 1, 1, 1], [0.5, 0.7, 0.92, 0.96, 0.98, 0.99, 1, 1])
+    assert (crept.grok_R, crept.val_at_memorising_R) == (600, 0.7)
+    assert crept.high_share_R == 3 / 4
+    assert crept.crept_R
+    assert not of([0, 0, 1, 1], [0, 0.95, 1, 1]).crept_R  # no delay
+    assert not of([1] * 4, [0.95] * 4).crept_R  # and it never grokked
 
 
 def test_later_collapses_are_counted():

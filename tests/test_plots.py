@@ -16,7 +16,8 @@ NEVER = np.nan
 def grokking_of(memorised_R, grok_R):
     """When runs memorised and grokked."""
     memorised_R, grok_R = np.array(memorised_R, float), np.array(grok_R, float)
-    return Grokking(memorised_R, grok_R, grok_R - memorised_R, np.zeros(grok_R.size, int))
+    zeros_R = np.zeros(grok_R.size, int)
+    return Grokking(memorised_R, grok_R, grok_R - memorised_R, zeros_R, zeros_R, zeros_R)
 
 
 ONE = grokking_of([300], [2600])

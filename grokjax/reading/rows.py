@@ -26,6 +26,8 @@ COLUMNS = {  # column -> what a person reads above it; "" is shown within anothe
     "high": "",
     "memorised_step": "memorised",
     "delay": "delay",
+    "val_at_memorising": "validation when memorised",
+    "high_share": "of the delay above 90 %",
     "train_accuracy": "training accuracy",
     "val_accuracy": "validation accuracy",
     "best_val_accuracy": "best validation accuracy",
@@ -36,7 +38,14 @@ COLUMNS = {  # column -> what a person reads above it; "" is shown within anothe
     "steps": "",  # the last step that a run was followed up to
 }
 TEXTS = ("arm", "task")
-PERCENT = ("share", "train_accuracy", "val_accuracy", "best_val_accuracy")
+PERCENT = (
+    "share",
+    "val_at_memorising",
+    "high_share",
+    "train_accuracy",
+    "val_accuracy",
+    "best_val_accuracy",
+)
 
 
 def rows(arms: Sequence[Arm]) -> list[Row]:
@@ -130,6 +139,8 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
         "high": number_or_none(grok_step.high, int),
         "memorised_step": number_or_none(memorised_step.median, int),
         "delay": number_or_none(delay.median, int),
+        "val_at_memorising": number_or_none(finite_median(grok.val_at_memorising_R)),
+        "high_share": number_or_none(finite_median(grok.high_share_R)),
         "train_accuracy": number_or_none(finite_median(train_ExR[-1])),
         "val_accuracy": number_or_none(finite_median(val_ExR[-1])),
         "best_val_accuracy": number_or_none(finite_median(np.fmax.reduce(val_ExR))),

@@ -8,6 +8,7 @@ import numpy as np
 
 S3_THRESHOLD = 0.95
 S3_GAP = 1000  # steps
+HIGH = 0.9  # validation accuracy above which there is little left to generalise
 
 
 class History:
@@ -69,10 +70,18 @@ class Grokking(NamedTuple):
     grok_R: np.ndarray  # step: validation accuracy first at the threshold for long enough
     delay_R: np.ndarray  # grok_R - memorised_R; 0: it generalised as it memorised
     collapses_R: np.ndarray  # int: times validation accuracy fell below the threshold afterwards
+    val_at_memorising_R: np.ndarray  # validation accuracy when it memorised
+    high_share_R: np.ndarray  # share of the delay, so far, with validation accuracy at 90 % or more
 
     @property
     def has_grokked_R(self) -> np.ndarray:
+        """Bool: it generalised, with or without a plateau."""
         return np.isfinite(self.grok_R)
+
+    @property
+    def crept_R(self) -> np.ndarray:
+        """Bool: there was no plateau; most of the delay was the way from 90 % to the threshold."""
+        return self.has_grokked_R & (self.high_share_R > 0.5)
 
 
 class GrokkingTracker:
@@ -92,6 +101,9 @@ class GrokkingTracker:
         self._since_R = np.full(num_runs, np.nan)  # step at which that streak began
         self._too_soon_R = np.zeros(num_runs, bool)  # generalised inside the gap
         self._trains_R = np.zeros(num_runs, bool)  # has training examples, so an accuracy
+        self._val_at_memorising_R = np.full(num_runs, np.nan)
+        self._delay_R = np.zeros(num_runs, int)  # evaluations since it memorised, without grokking
+        self._high_R = np.zeros(num_runs, int)  # of these with validation accuracy at HIGH
 
     def update(self, step: int, train_accuracy_R: np.ndarray, val_accuracy_R: np.ndarray) -> None:
         """Takes the accuracies of the next evaluation."""
@@ -102,13 +114,20 @@ class GrokkingTracker:
         self._streak_R = np.where(above_R, self._streak_R + 1, 0)
 
         self._trains_R |= np.isfinite(train_accuracy_R)
-        memorised_R = train_accuracy_R >= self._threshold
-        self._memorised_R[memorised_R & np.isnan(self._memorised_R)] = step
+        memorises_R = (train_accuracy_R >= self._threshold) & np.isnan(self._memorised_R)
+        self._memorised_R[memorises_R] = step
+        self._val_at_memorising_R[memorises_R] = val_accuracy_R[memorises_R]
+        is_delay_R = np.isfinite(self._memorised_R) & np.isnan(self._grok_R)
+        self._delay_R += is_delay_R
+        self._high_R += is_delay_R & (val_accuracy_R >= HIGH)
         groks_R = (self._streak_R >= self.count) & np.isnan(self._grok_R)
         if self._needs_gap:
             self._too_soon_R |= above_R & (step <= self._memorised_R + S3_GAP)
             groks_R &= (step > self._memorised_R + S3_GAP) & ~self._too_soon_R
         self._grok_R[groks_R] = self._since_R[groks_R]
+        streak_R = np.minimum(self._streak_R, self._delay_R)[groks_R]  # is no delay any more
+        self._delay_R[groks_R] -= streak_R
+        self._high_R[groks_R] -= streak_R
 
     @property
     def is_done_R(self) -> np.ndarray:
@@ -118,9 +137,13 @@ class GrokkingTracker:
     @property
     def grokking(self) -> Grokking:
         """What the evaluations so far show."""
-        delay_R = np.maximum(self._grok_R - self._memorised_R, 0)
         return Grokking(
-            self._memorised_R.copy(), self._grok_R.copy(), delay_R, self._collapses_R.copy()
+            memorised_R=self._memorised_R.copy(),
+            grok_R=self._grok_R.copy(),
+            delay_R=np.maximum(self._grok_R - self._memorised_R, 0),
+            collapses_R=self._collapses_R.copy(),
+            val_at_memorising_R=self._val_at_memorising_R.copy(),
+            high_share_R=self._high_R / np.where(self._delay_R, self._delay_R, np.nan),
         )
 
 
@@ -141,7 +164,7 @@ def grokking(
 
         step     100  200  300  400  500       threshold 0.99, count 2:
         train    .9   1.   1.   1.   1.        memorised at 200, grokked at 400,
-        val      .1   .99  .2   .99  1.        delay 200
+        val      .1   .99  .2   .99  1.        delay 200, half of it at 90 % or more
     """
     train_ExR, val_ExR = accuracies(history, group)
     tracker = GrokkingTracker(val_ExR.shape[1], threshold, count, rule)

@@ -44,6 +44,8 @@ def _outcome(arrays, task, grok, r):
         "memorised_step": number_or_none(grok.memorised_R[r], int),
         "grok_step": number_or_none(grok.grok_R[r], int),
         "delay": number_or_none(grok.delay_R[r], int),
+        "val_accuracy_at_memorising": number_or_none(grok.val_at_memorising_R[r]),
+        "share_of_delay_above_90": number_or_none(grok.high_share_R[r]),
         "collapses": int(grok.collapses_R[r]),
         **{name: number_or_none(arrays[name + of_task][-1, r]) for name in FINAL},
     }
@@ -61,6 +63,7 @@ def _overall(arrays, grok, seconds):
     return {
         "runs": steps_R.size,
         "grokked": int(grok.has_grokked_R.sum()),
+        "crept": int(grok.crept_R.sum()),  # of these, without a plateau
         "median_grok_step": median,  # null: fewer than half grokked
         "quartiles_grok_step": [low, high],
         "resolution": int(arrays["step"][0]),  # steps between evaluations
@@ -80,6 +83,8 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         steps = [overall["median_grok_step"], *overall["quartiles_grok_step"]]
         median, low, high = ("not reached" if step is None else f"{step:,}" for step in steps)
         grokked = f"{overall['grokked']} of {overall['runs']} runs grokked"
+        if overall["crept"]:
+            grokked += f", {overall['crept']} of them without a plateau"
         lines.append(f"{grokked}; median step {median}, quartiles {low} to {high}")
     seconds = overall["seconds"]
     lines.append(f"evaluated every {overall['resolution']:,} steps; {seconds:.1f} seconds")
@@ -100,8 +105,11 @@ def _found(run):
     if step is None:
         found.append("not grokked" + (f" by step {run['steps']:,}" if "steps" in run else ""))
     else:
-        gap = f" (delay {delay:,})" if delay else " (no delay)"
-        found.append(f"grokked at {step:,}{'' if delay is None else gap}")
+        high = run["share_of_delay_above_90"] or 0
+        share = f", {high:.0%} of it above 90 % validation accuracy" if high else ""
+        gap = f" (delay {delay:,}{share})" if delay else " (no delay)"
+        how = "crept over the threshold" if high > 0.5 else "grokked"
+        found.append(f"{how} at {step:,}{'' if delay is None else gap}")
     if run["collapses"]:
         found.append(f"collapsed {run['collapses']} times since")
     if run.get("diverged"):

@@ -157,6 +157,8 @@ def _summary(name, step_R, grok, last_step):
     median = _median(step_R)
     delay = _median(grok.delay_R) if name == "grokked" else np.nan
     after = f" (delay {delay:,.0f})" if np.isfinite(delay) else ""
+    if name == "grokked" and grok.crept_R.sum() > grok.has_grokked_R.sum() / 2:
+        name = "crept over the threshold"  # there was no plateau
     if len(step_R) == 1:
         came = np.isfinite(median)
         return f"{name} at {median:,.0f}{after}" if came else f"not {name} by {last_step:,}"
