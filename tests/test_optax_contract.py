@@ -1,4 +1,4 @@
-"""What optax asks of a transform, of every module in `optimizers/`: a new one is found by its file."""
+"""What optax asks of a transform, asked of every module in `optimizers/`."""
 
 import functools
 

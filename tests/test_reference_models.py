@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from conftest import initial
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 

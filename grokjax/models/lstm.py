@@ -49,7 +49,7 @@ class Model(nn.Module):
         embed = INITS[self.initializer].embedding
         token_VxD = self.param("token", embed, (self.num_tokens, self.width))
         tokens_LxB = jnp.stack(tree.tokens)  # side by side, 784 would compile for ages
-        x_BxLxD = token_VxD[tokens_LxB.T]
+        x_BxLxD: Any = token_VxD[tokens_LxB.T]
         for i in range(self.num_layers):
             if i > 0:
                 x_BxLxD = nn.Dropout(self.dropout, deterministic=not train)(x_BxLxD)
