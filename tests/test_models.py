@@ -1,12 +1,16 @@
 """The models one by one, options that they refuse, and the initialisers they share."""
 
+import functools
+
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import initial
 
+from grokjax.config import registry
 from grokjax.config.experiment import make_network
 from grokjax.core.data import Examples, Task
 from grokjax.core.prefixes import plain
@@ -224,6 +228,44 @@ def test_a_decoder_that_cannot_be_is_refused_in_one_line(model, message):
         make_network(modular.make(p=7), {"name": "transformer"} | model)
 
     assert "\n" not in str(refused.value)
+
+
+def places_of_dropout(name, **options):
+    """The shapes that dropout is applied to in training, of 5 sequences of 4 tokens."""
+    sizes = dict(width=12, num_heads=2, num_blocks=1, ff_width=17, embedding_width=3, hidden=(11,))
+    known = registry.options("model", name)
+    sizes = {option: size for option, size in (sizes | options).items() if option in known}
+    network = make_network(modular.make(p=7), dict(name=name, dropout=0.5, **sizes))
+    tree = plain(jnp.asarray(modular.make(p=7).examples.inputs_NxL[:5]))
+    params, places = initial(network, tree), []
+
+    def watch(call, args, kwargs, context):
+        if isinstance(context.module, nn.Dropout):
+            places.append(args[0].shape)
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(watch):
+        apply = functools.partial(network.apply, train=True)
+        jax.eval_shape(apply, {"params": params}, tree, rngs={"dropout": jax.random.key(0)})
+    return places
+
+
+def test_dropout_of_an_lstm_is_between_its_layers_and_not_after_the_last():
+    """As in torch.nn.LSTM, which only warns where there is one layer."""
+    assert places_of_dropout("lstm", num_layers=3) == [(5, 4, 12)] * 2
+
+    with pytest.raises(ValueError, match="model.dropout = 0.5 lies between layers, and there is"):
+        places_of_dropout("lstm", num_layers=1)
+
+
+def test_dropout_of_an_mlp_is_behind_every_hidden_layer():
+    assert places_of_dropout("mlp", hidden=(11, 13)) == [(5, 11), (5, 13)]
+
+
+@pytest.mark.parametrize("name", ["transformer", "gpt2", "gpt2_resv", "tokenformer"])
+def test_dropout_of_a_decoder_is_on_embeddings_attention_and_branches(name):
+    """As in GPT-2; the last block computes the last of 4 positions, with 4 keys for 2 heads."""
+    assert places_of_dropout(name) == [(20, 12), (5, 2, 4), (5, 12), (5, 12)]
 
 
 def test_a_picture_is_too_long_for_a_decoder_and_not_for_the_others():

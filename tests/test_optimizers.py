@@ -91,22 +91,23 @@ def test_a_gain_of_zero_changes_nothing():
         assert outputs(transform, [1.5, -2.25, 3.0]) == [1.5, -2.25, 3.0]
 
 
-def test_the_running_sum_does_not_drift():
-    """After 10,000 large gradients a window of small ones is summed as if nothing had been."""
-    transform, window = grokfast_ma(lamb=1.0, window=7), 7
-    key_large, key_small = jax.random.split(jax.random.key(0))
-    large = 1e6 * jax.random.normal(key_large, (10_000,))
-    small = jax.random.normal(key_small, (3 * window,))
+@pytest.mark.parametrize("window", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize("spike", [1e6, 1e30, np.nan])
+def test_a_moving_average_is_that_of_its_window_whatever_came_before(window, spike):
+    """In float64, summed anew at every step; 317 gradients, the 107th of which is a spike."""
+    grads_T = np.random.default_rng(0).normal(size=317).astype(np.float32)
+    grads_T[106] = spike
+    transform = grokfast_ma(lamb=1.0, window=window, average="sum")
 
     def step(state, grad):
         update, state = transform.update(grad, state)
         return state, update
 
-    state = transform.init(jnp.zeros(()))
-    _, out = jax.lax.scan(step, state, jnp.concatenate([large, small]))
+    _, out_T = jax.lax.scan(step, transform.init(jnp.zeros(())), jnp.array(grads_T))
+    windows = np.lib.stride_tricks.sliding_window_view(grads_T.astype(float), window)
+    expected = grads_T[window - 1 :] + windows.sum(axis=1)
 
-    expected = small[-1] + small[-window:].mean()
-    assert float(out[-1]) == pytest.approx(float(expected), rel=1e-5)
+    np.testing.assert_allclose(out_T[window - 1 :], expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -167,36 +168,6 @@ def one_step(name, params, grads, /, t=0, key=0, hparams=None, **options):
 BETAS = dict(b1=0.9, b2=0.98, eps=1e-8)
 
 
-def adam_step(t, g, memory):
-    """m' / (sqrt(v') + eps)"""
-    memory["m"] = m = 0.9 * memory.get("m", 0) + 0.1 * g
-    memory["v"] = v = 0.98 * memory.get("v", 0) + 0.02 * g**2
-    return m / (1 - 0.9 ** (t + 1)) / (np.sqrt(v / (1 - 0.98 ** (t + 1))) + 1e-8)
-
-
-def test_adam_puts_its_decay_through_the_gradient():
-    def equation(t, w, g, memory):
-        return w - 0.1 * adam_step(t, g + 0.5 * w, memory)
-
-    hparams = dict(learning_rate=0.1, weight_decay=0.5, b1=0.9, b2=0.98, eps=1e-8)
-    steps_of("adam", hparams, equation)
-
-
-def test_sgd_moves_against_the_gradient():
-    def equation(t, w, g, memory):
-        return w - 0.1 * (g + 0.5 * w)
-
-    steps_of("sgd", dict(learning_rate=0.1, weight_decay=0.5), equation)
-
-
-def test_sgd_momentum_moves_against_a_decaying_sum():
-    def equation(t, w, g, memory):
-        memory["v"] = v = 0.9 * memory.get("v", 0) + g + 0.5 * w
-        return w - 0.1 * v
-
-    steps_of("sgd_momentum", dict(learning_rate=0.1, weight_decay=0.5, momentum=0.9), equation)
-
-
 @pytest.mark.parametrize("name", ["sgd", "sgd_momentum"])
 def test_sgd_does_not_decay_biases_and_norms(name):
     params = dict(kernel=jnp.ones((2, 3)), bias=jnp.ones(3))
@@ -205,15 +176,6 @@ def test_sgd_does_not_decay_biases_and_norms(name):
 
     assert jnp.allclose(updates["kernel"], -0.05)
     assert not updates["bias"].any()
-
-
-def test_lion_moves_by_the_sign_of_a_mean():
-    def equation(t, w, g, memory):
-        m = memory.get("m", 0)
-        memory["m"] = 0.98 * m + 0.02 * g
-        return w - 0.1 * (np.sign(0.9 * m + 0.1 * g) + 0.5 * w)
-
-    steps_of("lion", dict(learning_rate=0.1, weight_decay=0.5, b1=0.9, b2=0.98), equation)
 
 
 def test_orthograd_turns_and_does_not_scale():
@@ -225,20 +187,6 @@ def test_orthograd_turns_and_does_not_scale():
     assert update.tolist() == pytest.approx([5.0, 0.0], abs=1e-6)
 
 
-def test_clipping_shortens_long_gradients_only():
-    optimizer = make("clip", 1.0)
-    for grad, expected in ([3.0, 4.0], [0.6, 0.8]), ([0.3, 0.4], [0.3, 0.4]):
-        update, _ = optimizer.update(jnp.array(grad), optimizer.init(0), None, t=0, key=None)
-        assert update.tolist() == pytest.approx(expected)
-
-
-def test_adamw_is_its_equation_for_three_steps():
-    def equation(t, w, g, memory):
-        return w - 0.1 * (adam_step(t, g, memory) + 0.5 * w)
-
-    steps_of("adamw", dict(learning_rate=0.1, weight_decay=0.5, **BETAS), equation)
-
-
 def test_a_chain_filters_before_it_steps():
     filtered = make("grokfast_ema", 0.0, 2.0, 0)
     sgd = make("grokfast_ema", 0.0, 1.0, 0)  # doubles what it gets
@@ -247,14 +195,6 @@ def test_a_chain_filters_before_it_steps():
     update, _ = both.update(jnp.float32(1.0), both.init(params), params, t=0, key=None)
 
     assert float(update) == (1 + 2) * 2
-
-
-def test_adamw_can_decay_towards_the_initial_weights():
-    def equation(t, w, g, memory):
-        return w - 0.1 * adam_step(t, g, memory) + 0.1 * 0.5 * (memory["start"] - w)
-
-    hparams = dict(learning_rate=0.1, weight_decay=0.5, **BETAS)
-    steps_of("adamw", hparams, equation, decay="initial")
 
 
 def test_adamw_can_jiggle_each_tensor_by_a_normal_factor():
@@ -281,28 +221,6 @@ def test_adamw_decays_towards_zero_exactly_as_optax():
     ours = one_step("adamw", params, grads, hparams=dict(learning_rate=0.1, weight_decay=0.5))
 
     assert ours.tolist() == expected.tolist()
-
-
-def newton_schulz(m):
-    x = m / (np.linalg.norm(m) + 1e-8)
-    for _ in range(5):
-        a = x @ x.T
-        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return x
-
-
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_muon_moves_matrices_by_their_orthogonalised_momentum(momentum):
-    """From 2 inputs to 3 outputs, so the step is larger by sqrt(3 / 2)."""
-
-    def equation(t, w, g, memory):
-        memory["m"] = m = momentum * memory.get("m", 0) + (1 - momentum) * g
-        ahead = momentum * m / (1 - momentum ** (t + 2))
-        ahead += (1 - momentum) * g / (1 - momentum ** (t + 1))
-        return w - 0.1 * (np.sqrt(3 / 2) * newton_schulz(ahead) + 0.5 * w)
-
-    hparams = dict(learning_rate=0.1, adam_ratio=0.05, weight_decay=0.5, momentum=momentum)
-    steps_of("muon", {**hparams, **BETAS}, equation, shape=(2, 3), rtol=1e-4)
 
 
 def test_muon_leaves_embeddings_readout_and_vectors_to_adamw():

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+import jax
+
 MAX_LENGTH = 256  # positions; a program that unrolls many more takes long to compile
 
 
@@ -15,7 +17,13 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
 
 
 def check_at_least(what: str, value: float, low: float) -> None:
-    """Raises a ValueError unless `value` is `low` or more."""
+    """Raises a ValueError unless `value` is a plain number, `low` or more."""
+    if isinstance(value, jax.Array):  # which `optax.inject_hyperparams` makes of numbers
+        name = what.rpartition(".")[2]
+        raise ValueError(
+            f"{what} is an array, but decides what is computed; choose a plain number, with "
+            f"optax.inject_hyperparams(..., static_args={name!r})"
+        )
     if value < low:
         raise ValueError(f"{what} = {value}; choose {low} or more")
 

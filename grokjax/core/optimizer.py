@@ -23,10 +23,20 @@ class Optimizer(NamedTuple):
 
 
 def as_optimizer(made: Optimizer | optax.GradientTransformation) -> Optimizer:
-    """An optax transform gets `t` and `key` if it takes extra arguments."""
-    if isinstance(made, Optimizer):
-        return made
-    return Optimizer(*optax.with_extra_args_support(made))
+    """An optax transform gets `t` and `key` if it takes extra arguments.
+
+    Updates and state keep their dtypes: a float32 hyperparameter would make those of bfloat16
+    parameters float32.
+    """
+    if not isinstance(made, Optimizer):
+        made = Optimizer(*optax.with_extra_args_support(made))
+
+    def update(updates, state, params=None, **extra):
+        new_updates, new_state = made.update(updates, state, params, **extra)
+        new_state = optax.tree.cast_like(new_state, state)
+        return optax.tree.cast_like(new_updates, updates), new_state
+
+    return made._replace(update=update)
 
 
 def decay_matrices(weight_decay: Scalar) -> optax.GradientTransformation:

@@ -71,8 +71,10 @@ class Decoder(nn.Module):
     the classes in every task of ours but `images`, whose tokens are pixels. The last
     application of a block computes the last position's rows alone: no others are read out.
 
-    `dropout` is static because it decides what is computed: masks differ between examples, so
-    with dropout no two of them can share a prefix in training.
+    `dropout` acts as in GPT-2: on the sum of embeddings, on the weights of attention and on what
+    a branch adds to the residual stream. Others drop the MLP's hidden activations too. It is
+    static because it decides what is computed: masks differ between examples, so with dropout no
+    two of them can share a prefix in training.
 
     A variation is a subclass with defaults of its own that overrides a `make_...` method.
     """

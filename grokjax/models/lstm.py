@@ -27,7 +27,7 @@ class Model(nn.Module):
     length: int
     num_layers: int = 2
     width: int = 128
-    dropout: float = 0.0  # between layers
+    dropout: float = 0.0  # between layers, as in PyTorch
     initializer: str = "torch"  # of embedding and readout; or lecun, gpt2
 
     causal = False  # rows of a tree do not carry a state from one to the next
@@ -38,17 +38,23 @@ class Model(nn.Module):
         check_at_least("model.width", self.width, 1)
         check_choice("model.initializer", self.initializer, INITS)
         check_dropout(self.dropout)
+        if self.dropout and self.num_layers == 1:
+            raise ValueError(
+                f"model.dropout = {self.dropout} lies between layers, and there is one; choose "
+                "model.num_layers of 2 or more, or model.dropout 0"
+            )
 
     @nn.compact
     def __call__(self, tree: Tree, train: bool = False) -> jax.Array:
         embed = INITS[self.initializer].embedding
         token_VxD = self.param("token", embed, (self.num_tokens, self.width))
         tokens_LxB = jnp.stack(tree.tokens)  # side by side, 784 would compile for ages
-        x_BxLxD = token_VxD[tokens_LxB.T]
+        x_BxLxD: Any = token_VxD[tokens_LxB.T]
         for i in range(self.num_layers):
+            if i > 0:
+                x_BxLxD = nn.Dropout(self.dropout, deterministic=not train)(x_BxLxD)
             cell = nn.OptimizedLSTMCell(self.width, name=f"cell_{i}")
             x_BxLxD = nn.RNN(cell, name=f"layer_{i}")(x_BxLxD)
-            x_BxLxD = nn.Dropout(self.dropout, deterministic=not train)(x_BxLxD)
         return Linear(self.num_classes, self.initializer, name="readout")(x_BxLxD[:, -1])
 
     def last_layer(self, params: Mapping[str, Any]) -> jax.Array:

@@ -49,8 +49,9 @@ def grokfast_ema(
         decay = jnp.where(step <= start, 0.0, alpha)  # h_start = g_start
         slow = optax.tree.update_moment(updates, state.slow, decay, order=1)
         gain = jnp.where(step >= start, lamb, 0.0)
-        updates = optax.tree.add_scale(updates, gain, slow)
-        return updates, GrokfastEmaState(state.count + 1, slow)
+        amplified = optax.tree.add_scale(updates, gain, slow)
+        slow = optax.tree.cast_like(slow, state.slow)
+        return optax.tree.cast_like(amplified, updates), GrokfastEmaState(state.count + 1, slow)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 

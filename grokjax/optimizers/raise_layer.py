@@ -4,6 +4,8 @@ Thilak et al., 2022, "The Slingshot Mechanism", https://arxiv.org/abs/2206.04817
 come with cycles of the last layer's norm; this lets one start such a cycle.
 """
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -28,8 +30,10 @@ def make(raise_step: Scalar, raise_factor: Scalar, *, layer: str = "readout") ->
     """
 
     def init(params):
-        if layer not in params:
-            raise ValueError(f"raise_layer: no layer {layer!r}; choose from {', '.join(params)}")
+        layers = list(params) if isinstance(params, Mapping) else []
+        if layer not in layers:
+            choices = ", ".join(layers) or "none, for these parameters have no names"
+            raise ValueError(f"raise_layer: no layer {layer!r}; choose from {choices}")
         return optax.EmptyState()
 
     def update(updates, state, params, *, t, **_):

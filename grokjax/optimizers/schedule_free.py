@@ -47,10 +47,11 @@ def make(
     )
 
     def init(params):
-        zero = jnp.zeros((), jnp.float32)
+        total = jnp.zeros((), jnp.float32)
+        max_rate = jnp.zeros((), jnp.float32)  # may be donated: no buffer twice
         z = jax.tree.map(jnp.copy, params)
         x = jax.tree.map(jnp.copy, params)
-        return ScheduleFreeState(z, x, zero, zero, inner.init(params))
+        return ScheduleFreeState(z, x, total, max_rate, inner.init(params))
 
     def update(updates, state, params, **_):
         steps, inner_state = inner.update(updates, state.inner, params)

@@ -72,6 +72,7 @@ def make(
     def update(updates, state, params, *, t, **_):
         momentum = optax.tree.update_moment(updates, state.momentum, b1, order=1)
         moments = jax.tree.map(lambda g, old: _moments(g, old, b2), updates, state.moments)
+        moments = optax.tree.cast_like(moments, state.moments)  # both branches below have one dtype
 
         def step(m, bases, w):
             scale = _scale(w.shape, max_dim)
@@ -116,4 +117,8 @@ def _scale(shape, max_dim):
 
 
 def _eigenvectors(moments):
-    return jax.tree.map(lambda x: jnp.linalg.eigh(x).eigenvectors, moments)
+    def eigenvectors(x):  # of which LAPACK has none in half precision
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        return jnp.linalg.eigh(wide).eigenvectors.astype(x.dtype)
+
+    return jax.tree.map(eigenvectors, moments)
