@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from grokjax.core.checks import check_at_least
+from grokjax.core.checks import check_at_least, check_between, check_table_size
 from grokjax.core.data import Examples, Task
 
 DIGITS = 10
+MAX_ASSIGNMENTS = 1000
 NONE = -1  # the value of a variable that has none yet
 LETTERS = string.ascii_lowercase
 
@@ -38,7 +39,7 @@ def make(
     skipped. `lines` and `seed` are then not read. In the public file two of five items
     copy, and one in five of these copies the variable itself.
     """
-    check_at_least("assignments", assignments, 2)
+    check_between("assignments", assignments, 2, MAX_ASSIGNMENTS)
     check_at_least("variables", variables, 1)
     if variables > len(LETTERS):
         raise ValueError(f"variables = {variables}; choose at most {len(LETTERS)}, a to z")
@@ -54,6 +55,7 @@ def make(
 def _distinct(lines, assignments, variables, seed):
     """[N, 2 * assignments]: random lines, the label last."""
     check_at_least("lines", lines, 2)
+    check_table_size(lines, 2 * assignments - 1)
     without_copies = (DIGITS * variables) ** (assignments - 1)  # at least so many exist
     if lines > without_copies // 2:
         raise ValueError(
