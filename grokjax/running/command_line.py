@@ -3,10 +3,10 @@
 import contextlib
 import functools
 import gc
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -111,7 +111,7 @@ def use_compilation_cache() -> None:
     import jax
 
     if CACHE.value and not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(Path(CACHE.value).expanduser()))
+        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(CACHE.value))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 

@@ -4,6 +4,7 @@ The setting of 10,000 lines of 18 items over five variables; its public file,
 https://github.com/ndtippens/grok-tests (varbinding_10000.csv), can be read by `path`.
 """
 
+import os
 import string
 from pathlib import Path
 
@@ -95,11 +96,13 @@ def _pick(random, allowed_NxV):
 
 def _read(path, assignments, names):
     """[N, 2 * assignments]: the lines of a file, the label last."""
-    file = Path(path).expanduser()
-    if not file.is_file():
+    file = os.path.expanduser(path)
+    if not os.path.isfile(file):
         raise ValueError(f"no file {path!r}; choose a file of lines such as a=3,b=a,b=3")
     try:
-        texts = file.read_text("utf-8").splitlines()
+        texts = Path(file).read_text("utf-8").splitlines()
+    except OSError as error:
+        raise ValueError(f"{path!r} cannot be read ({error.strerror}); choose another") from error
     except UnicodeDecodeError:
         raise ValueError(f"{path} is no text in UTF-8; give lines such as a=3,b=a,b=3") from None
     numbers = {}  # line -> its number in the file
