@@ -139,6 +139,7 @@ def test_any_value_of_an_option_is_an_experiment_or_one_line(kind):
         ("model.name", 3, "model.name = 3; choose a value of type str"),
         ("split.held_out", ("a",), r"split.held_out = \('a',\); choose a value of type tuple\[int"),
         ("loss.name", "x" * 5000, "loss.name is a text of 5,000 characters; choose at most 1,000"),
+        ("loss.name", "a\nb", r"loss.name = 'a\\nb' has control characters; choose a text without"),
         ("grok", {}, "the config has no entry 'grok.count'; start from grokjax.base"),
     ],
 )

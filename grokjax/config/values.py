@@ -1,6 +1,7 @@
 """The values that entries of a config may have: their types, and what they are at most."""
 
 import inspect
+import re
 import reprlib
 from collections.abc import Mapping
 from typing import Any
@@ -64,6 +65,8 @@ def check_value(path: str, value: Any, wanted: Any) -> None:
         if isinstance(element, str) and len(element) > LONGEST:
             size = f"{len(element):,} characters"
             raise ValueError(f"{path} is a text of {size}; choose at most {LONGEST:,}")
+        if isinstance(element, str) and re.search(r"[\x00-\x1f]", element):
+            raise ValueError(f"{path} = {element!r} has control characters; choose a text without")
         if is_a(element, float):
             check_number(path, element)
 
