@@ -101,7 +101,9 @@ def test_a_folder_without_an_evaluation_says_how_it_stands(tmp_path):
     folder = leave(tmp_path / "new", [None], status="running")
     (folder / "history.npz").unlink()
 
-    assert "no evaluation yet (status running); wait or choose another" in error_of(folder)
+    assert "no evaluation yet (status stopped without notice); wait or choose another" in error_of(
+        folder
+    )
 
 
 def test_a_finished_folder_without_its_history_is_not_waited_for(tmp_path):

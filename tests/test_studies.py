@@ -258,7 +258,7 @@ def test_an_arm_trained_in_shards_says_how_many_are_finished(tmp_path):
     arm = ArmProcess("toy.py:with,smoke", grokjax.base(), tmp_path / "with", [])
     assert arm.progress().status == "waiting"
     leave(tmp_path / "with/shard-1-of-3", [300])
-    (tmp_path / "with/shard-1-of-3/summary.json").touch()
+    (tmp_path / "with/shard-1-of-3/summary.json").write_text('{"runs": []}')
     leave(tmp_path / "with/shard-3-of-3", [None], status="running")
 
     assert arm.progress().status == "1 of 3 shards"
