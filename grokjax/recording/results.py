@@ -114,15 +114,16 @@ class Results:
         shards = self.folder.glob("shard-*-of-*")
         if self.metadata.exists() or any(p.name.isdigit() for p in _inside(self.checkpoints)):
             return []
-        present = [p for p in self._written() if p.is_file() or any(_inside(p))]
+        present = [p for p in self.written() if p.is_file() or any(_inside(p))]
         return [] if any(shards) else sorted(path.name for path in present)
 
-    def _written(self):
+    def written(self) -> set[Path]:
+        """Every file and folder that training writes, or a tool next to them."""
         return {p for p in vars(self).values() if isinstance(p, Path)} - {self.folder}
 
     def clear(self) -> None:
         """Deletes what an experiment left here, and nothing else; links to folders stay."""
-        for path in self._written():
+        for path in self.written():
             for each in _inside(path) if path.is_dir() else [path]:
                 if each.is_dir() and not each.is_symlink():
                     shutil.rmtree(each)
@@ -154,7 +155,7 @@ class Results:
             step: where it starts.
             before: sessions of other folders that it puts together.
         """
-        for path in self._written():
+        for path in self.written():
             remove_scratch(path)
         metadata = {
             "name": self.folder.name,

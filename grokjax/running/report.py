@@ -72,7 +72,7 @@ def conclude_again(
     results: Results, experiment: Experiment, start: Start, save_path: str | None
 ) -> None:
     """Of runs that have been trained to their end: writes what is missing or damaged."""
-    bad = _not_as_written(results, experiment, start.history)
+    bad = not_as_written(results, experiment, start.history)
     if bad or not results.is_complete():
         print(f"writing again: {', '.join(bad) or 'the results'}")
         with results.session(experiment.record, start.step) as session:
@@ -88,7 +88,7 @@ def _summary(config, labels, history, seconds):
     return summary
 
 
-def _not_as_written(results, experiment, history):
+def not_as_written(results: Results, experiment: Experiment, history: History) -> list[str]:
     """Names of files that are not what the history of the last checkpoint asks for."""
     given = results.read_summary()
     seconds = dict(given.get("overall") or {}).get("seconds")

@@ -58,10 +58,10 @@ def find_start(
     if results.folder.exists() and not results.foreign():
         results.hold()
     begun = checkpoints.steps(results.checkpoints)
+    if begun or not options.overwrite:
+        check_ours(results)
     if options.resume and (begun or not may_be_new):
         return _restored(results, begun, options.step, experiment)
-    if not options.overwrite:
-        check_ours(results)
     if (status or begun) and not options.overwrite and not options.resume:
         how_it_is = f"was {STOPPED}" if status == STOPPED else f"is {status or 'damaged'}"
         resumable = "--resume latest, " if begun else ""
@@ -74,7 +74,9 @@ def find_start(
 
 
 def check_ours(results: Results) -> None:
-    """Raises a ValueError if training would overwrite other people's files."""
+    """Raises a ValueError if training would overwrite other people's files, or cannot write."""
+    if folders := [path for path in results.written() if path.suffix and path.is_dir()]:
+        raise ValueError(f"{str(folders[0])!r} is a folder, and training writes a file; remove it")
     if foreign := results.foreign():
         raise ValueError(
             f"{str(results.folder)!r} holds {', '.join(foreign)}, which no training has written; "
