@@ -191,6 +191,20 @@ def test_results_are_found_beneath_but_not_within_results(tmp_path):
     assert find(first) == [first]
 
 
+def test_results_are_found_through_links_and_once(tmp_path):
+    """Also where a link leads back up, and by its own name where a folder has one."""
+    here = leave(tmp_path / "results" / "z", [300])
+    disk = leave(tmp_path / "disk" / "far" / "run", [300])
+    (tmp_path / "results" / "a_link").symlink_to(here)
+    (tmp_path / "results" / "far").symlink_to(disk.parent)
+    (tmp_path / "results" / "again").symlink_to(tmp_path / "disk")
+    (disk.parent / "up").symlink_to(tmp_path)
+    (tmp_path / "results" / "gone").symlink_to(tmp_path / "nowhere")
+
+    assert find(tmp_path / "results") == [tmp_path / "results" / "again" / "far" / "run", here]
+    assert [arm.name for arm in read_all([tmp_path / "results"])] == ["run", "z"]
+
+
 def test_folders_that_have_not_come_to_an_evaluation_are_left_out(tmp_path):
     done = leave(tmp_path / "done", [300])
     waiting = leave(tmp_path / "waiting", [300], status="running")
