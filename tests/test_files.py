@@ -76,6 +76,25 @@ def test_a_file_is_on_the_disk_before_it_is_in_place_and_then_its_name(tmp_path,
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(("most", "outcome"), [(500, (128, 500)), (30, "may open 30 files; train")])
+def test_a_limit_for_open_files_is_raised_or_said_before_training(most, outcome, monkeypatch):
+    limits = [(20, most)]
+
+    def setrlimit(kind, pair):
+        if pair[1] > most:
+            raise ValueError("not allowed to raise maximum limit")
+        limits.append(pair)
+
+    monkeypatch.setattr(files.resource, "getrlimit", lambda kind: limits[-1])
+    monkeypatch.setattr(files.resource, "setrlimit", setrlimit)
+    if most < 128:
+        with pytest.raises(ValueError, match=outcome):
+            files.check_handles()
+    else:
+        files.check_handles()
+        assert limits[-1] == outcome
+
+
 def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path, monkeypatch):
     def fsync(descriptor):
         raise OSError(errno.EINVAL, "not on this file system")

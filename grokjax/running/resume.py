@@ -7,6 +7,7 @@ from grokjax.config.experiment import Experiment
 from grokjax.core import loop, schedules
 from grokjax.recording import checkpoints
 from grokjax.recording.early_stopping import RunTracker
+from grokjax.recording.files import check_handles
 from grokjax.recording.history import History
 from grokjax.recording.results import STOPPED, Results
 from grokjax.running import command_line
@@ -54,6 +55,7 @@ def find_start(
     Raises:
         ValueError: if the folder holds something else, or nothing that can be gone on with.
     """
+    check_handles()
     status = results.status()
     if results.folder.exists() and not results.foreign():
         results.hold()
