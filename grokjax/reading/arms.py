@@ -8,7 +8,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +100,31 @@ def without_history(path: Path) -> list[Path]:
 
 def _walk(path):
     """Every folder but those beneath a folder with a history."""
-    for folder, below, files in os.walk(path):
-        results = Results(Path(folder))
+    for folder, below in walk(path):
+        results = Results(folder)
         yield results
-        if results.history.name in files:
+        if results.history.is_file():
             below.clear()
+
+
+def walk(path: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Each folder at or beneath a path once, and the names of those in it, to clear or change.
+
+    Links are followed; a folder that is there by itself too is called by its own name.
+    """
+    seen = set()
+    linked = [path]
+    while linked:
+        for folder, below, _ in os.walk(linked.pop(0)):
+            here = Path(folder)
+            place = here.resolve()
+            if place in seen:
+                below.clear()
+                continue
+            seen.add(place)
+            below.sort()
+            yield here, below
+            linked += [here / name for name in below if (here / name).is_symlink()]
 
 
 def names(folders: Sequence[Path]) -> dict[Path, str]:
@@ -131,8 +151,8 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
     family = name or Path(folder).resolve().name
     if not results.history.is_file():
         raise ValueError(_no_history(results.folder))
-    arrays = _arrays(results.history)
-    config = _json(results.config)
+    arrays = arrays_of(results.history)
+    config = object_of(results.config)
     columns = _columns(results.folder, config, arrays.pop("label").tolist())
     arms = []
     for values, runs in columns:
@@ -161,7 +181,7 @@ def _columns(folder, config, labels):
     return [(dict(key), runs) for key, runs in columns.items()]
 
 
-def _arrays(path):
+def arrays_of(path: Path) -> dict[str, np.ndarray]:
     """What history.npz holds: [E, R] throughout."""
     try:
         with path.open("rb") as file, np.load(file) as stored:  # NumPy leaves damaged files open
@@ -179,12 +199,13 @@ def _arrays(path):
     return arrays
 
 
-def _json(path):
+def object_of(path: Path) -> dict:
+    """What a file of JSON holds."""
     if not path.is_file():
         raise ValueError(f"{path.parent} has no {path.name}; {REMEDY}")
     try:
         value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error!r}); {REMEDY}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} is damaged (it holds no object); {REMEDY}")
@@ -192,9 +213,7 @@ def _json(path):
 
 
 def _no_history(folder):
-    metadata = Results(folder).metadata
-    if metadata.is_file():
-        status = _json(metadata).get("status", "unknown")
+    if status := Results(folder).status():
         if status == "finished":
             return f"{folder} is finished and has no history.npz; {REMEDY}"
         return f"{folder} has no evaluation yet (status {status}); wait or choose another folder"

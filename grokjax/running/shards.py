@@ -207,6 +207,7 @@ def _check_folder(experiment, options, n):
         )
     if options.overwrite:
         return
+    resume.check_ours(Results(folder))
     for results in map(Results, (folder, *shards)):
         if stored := results.stored_config():
             stored.pop("shard", None)
