@@ -180,7 +180,7 @@ def test_a_config_without_runs_is_refused(tmp_path):
     folder = leave(tmp_path / "bare", [300])
     (folder / "config.json").write_text(json.dumps({"runs": {"seed": 0}}))
 
-    assert "config.json says nothing of its runs" in error_of(folder)
+    assert "config.json is damaged (it says nothing of its runs)" in error_of(folder)
 
 
 def test_results_are_found_beneath_but_not_within_results(tmp_path):

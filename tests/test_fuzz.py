@@ -3,6 +3,7 @@
 import contextlib
 import math
 import signal
+from types import SimpleNamespace
 
 import pytest
 from conftest import toy, toy_mlp
@@ -11,6 +12,7 @@ import grokjax
 from grokjax.config import registry
 from grokjax.config.config import base, flat
 from grokjax.core.checks import MAX_INT, MAX_WIDTH, is_a
+from grokjax.running import command_line, shards
 
 SECONDS = 20  # on a busy machine; a config is set up in well under one
 NUMBERS = (
@@ -191,3 +193,40 @@ def test_a_value_is_of_a_type_as_python_writes_it():
     assert is_a((1, 2), tuple[int, ...])
     assert not is_a((1, "a"), tuple[int, ...])
     assert not is_a([1], tuple[int, ...])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "a",
+        ":1",
+        "localhost:",
+        "localhost:0",
+        "localhost:²",
+        "auto:1",
+        "a:99999999",
+        "x.invalid:1",
+    ],
+)
+def test_an_address_that_nobody_can_be_reached_at_is_refused_at_once(address):
+    options = SimpleNamespace(coordinator=address, shard=(1, 2))
+
+    with soon(address), pytest.raises(ValueError, match="choose auto on a cluster, or HOST:PORT"):
+        shards.rendezvous(options)
+
+
+@pytest.mark.parametrize("seeds", ["", "0", "5:3", "0:99999999", "2147483648", "9" * 5000, "-1"])
+def test_seeds_that_are_none_or_too_many_are_refused_at_once(monkeypatch, seeds):
+    monkeypatch.setattr(command_line, "SEEDS", SimpleNamespace(value=seeds))
+
+    with soon(seeds[:20]), pytest.raises(ValueError, match="choose a number such as 8, or a range"):
+        command_line.seeds()
+
+
+@pytest.mark.parametrize("shard", ["", "0/2", "3/2", "1/0", "1/99999999999", "2", "a/b", "-1/2"])
+def test_a_shard_that_is_none_is_refused_at_once(monkeypatch, shard):
+    monkeypatch.setattr(command_line, "SHARD", SimpleNamespace(value=shard))
+
+    with soon(shard), pytest.raises(ValueError, match="choose the i-th of n shards"):
+        command_line.shard()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from grokjax.config import grid
-from grokjax.reading.arms import Arm, arrays_of, object_of, walk
+from grokjax.reading.arms import Arm, arrays_of, record_of, walk
 from grokjax.recording import checkpoints
 from grokjax.recording.checkpoints import Damaged
 from grokjax.recording.history import History, finite_median
@@ -73,8 +73,9 @@ class Checkpoint:
         return f"{grokked} of {self.num_runs} grokked"
 
     def latest(self, metric: str) -> np.ndarray:
-        """[R]: a metric at the last evaluation; NaN while there is none."""
-        return self.history[metric][-1] if len(self.history) else np.full(self.num_runs, np.nan)
+        """[R]: a metric at the last evaluation; NaN if there is none, or it lacks the metric."""
+        metric_ExR = self.history.arrays().get(metric, ())
+        return metric_ExR[-1] if len(metric_ExR) else np.full(self.num_runs, np.nan)
 
     def median(self, metric: str) -> float:
         """Of `latest`, over the runs in which it is finite."""
@@ -152,4 +153,4 @@ def read_merged(results: Results) -> Checkpoint | None:
     arrays = arrays_of(results.history)
     del arrays["label"]
     place = Place(results, int(arrays["step"][-1]))
-    return Checkpoint(place, object_of(results.config), History(arrays), None)
+    return Checkpoint(place, record_of(results.config), History(arrays), None)

@@ -66,7 +66,7 @@ class Options:
                 "--join is for shards of the runs; choose one with --shard, or leave it out"
             )
         if options.memory is not None and not 0 < options.memory < math.inf:
-            raise ValueError(f"--memory {options.memory}; choose above 0 and finite, in GB")
+            raise ValueError(f"--memory {options.memory}; choose above 0, in GB, and finite")
         check_writable("workdir", options.workdir)
         if options.save_path:
             check_writable("save_path", Path(options.save_path).parent)

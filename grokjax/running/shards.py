@@ -74,8 +74,8 @@ def rendezvous(options: Options) -> None:
         return
     if (address == "auto") == bool(options.shard) or not _may_be_reached(address):
         raise ValueError(
-            f"--coordinator {address}; choose auto on a cluster, or HOST:PORT of a host that is "
-            f"known here, and a port of 1 to {MAX_PORT}, with --shard I/N"
+            f"--coordinator {address}; choose auto on a cluster, or HOST:PORT with --shard I/N, "
+            f"of a host that is known here and a port of 1 to {MAX_PORT}"
         )
     jax.config.update("jax_platforms", "cpu")  # to be counted takes no accelerator
     try:
