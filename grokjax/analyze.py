@@ -28,7 +28,7 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
     if not folders:
         raise ValueError("no folder given; choose one or more, such as results/moddiv")
     check_writable("--output", output)
-    arms = read_all(folders)
+    arms = read_all(folders, command_line.warn)
     for folder in dict.fromkeys(f for path in folders for f in without_history(Path(path))):
         command_line.warn(f"left out {folder}: it has no evaluation yet")
 

@@ -102,7 +102,9 @@ def test_a_folder_without_an_evaluation_says_how_it_stands(tmp_path):
     folder = leave(tmp_path / "new", [None], status="running")
     (folder / "history.npz").unlink()
 
-    assert "no evaluation yet (status running); wait or choose another" in error_of(folder)
+    assert "no evaluation yet (status stopped without notice); wait or choose another" in error_of(
+        folder
+    )
 
 
 def test_a_finished_folder_without_its_history_is_not_waited_for(tmp_path):
@@ -179,7 +181,7 @@ def test_a_config_without_runs_is_refused(tmp_path):
     folder = leave(tmp_path / "bare", [300])
     (folder / "config.json").write_text(json.dumps({"runs": {"seed": 0}}))
 
-    assert "config.json says nothing of its runs" in error_of(folder)
+    assert "config.json is damaged (it says nothing of its runs)" in error_of(folder)
 
 
 def test_results_are_found_beneath_but_not_within_results(tmp_path):
@@ -188,6 +190,20 @@ def test_results_are_found_beneath_but_not_within_results(tmp_path):
 
     assert find(tmp_path) == [second, first]
     assert find(first) == [first]
+
+
+def test_results_are_found_through_links_and_once(tmp_path):
+    """Also where a link leads back up, and by its own name where a folder has one."""
+    here = leave(tmp_path / "results" / "z", [300])
+    disk = leave(tmp_path / "disk" / "far" / "run", [300])
+    (tmp_path / "results" / "a_link").symlink_to(here)
+    (tmp_path / "results" / "far").symlink_to(disk.parent)
+    (tmp_path / "results" / "again").symlink_to(tmp_path / "disk")
+    (disk.parent / "up").symlink_to(tmp_path)
+    (tmp_path / "results" / "gone").symlink_to(tmp_path / "nowhere")
+
+    assert find(tmp_path / "results") == [tmp_path / "results" / "again" / "far" / "run", here]
+    assert [arm.name for arm in read_all([tmp_path / "results"])] == ["run", "z"]
 
 
 def test_folders_that_have_not_come_to_an_evaluation_are_left_out(tmp_path):

@@ -176,6 +176,28 @@ def test_a_damaged_checkpoint_is_listed_as_damaged(copy, capsys):
     assert "damaged: checkpoint 20 has other bits than were written" in broken
 
 
+def test_a_checkpoint_with_a_damaged_config_is_damaged_for_list_and_inspect(copy, capsys):
+    """A label has another seed: that would still be a config."""
+    path = copy / "checkpoints" / "20" / "meta" / "_strings.json"
+    path.write_text(path.read_text().replace("[0, 1, 2]", "[0, 1, 3]", 1))
+
+    listed = tell(capsys, "list", copy)[3]
+    assert "damaged: checkpoint 20 has another config than was written" in listed
+    assert "progress: step 10 of 20 (50%)" in tell(capsys, "inspect", copy)
+
+
+def test_checkpoints_are_found_through_links_and_once(three, tmp_path, capsys):
+    (tmp_path / "link").symlink_to(three.parent)
+    (tmp_path / "other").symlink_to(three)
+    (tmp_path / "round").symlink_to(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "checkpoints").symlink_to(three / "checkpoints")
+
+    assert [(place.results.folder.name, place.step) for place in find(tmp_path)] == [
+        *(("three", 10), ("three", 20), ("mine", 10), ("mine", 20))
+    ]
+
+
 def test_an_empty_checkpoint_is_listed_as_damaged(copy, capsys):
     shutil.rmtree(copy / "checkpoints" / "10")
     (copy / "checkpoints" / "10").mkdir()

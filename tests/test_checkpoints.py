@@ -1,10 +1,18 @@
 """Checkpoints come back bit for bit, and damage is noticed."""
 
+import json
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from orbax.checkpoint import v1 as ocp
 
 from grokjax.recording import checkpoints
 from grokjax.recording.checkpoints import Checkpoints, Damaged
@@ -15,7 +23,11 @@ SCHEDULE = dict(checkpoint_every=10, num_steps=300, keep=2)
 def state_at(step):
     """Awkward values on purpose: not-a-number, infinity, minus zero, denormals."""
     values = jnp.array([jnp.nan, jnp.inf, -0.0, 1e-42, step])
-    return {"w": values, "many": (jnp.arange(60_000.0) + step, jnp.int32(step))}
+    return {
+        "w": values,
+        "half": values.astype(jnp.bfloat16),
+        "many": (jnp.arange(60_000.0) + step, jnp.int32(step)),
+    }
 
 
 def history_at(step):
@@ -45,9 +57,122 @@ def test_state_history_and_config_come_back_bit_for_bit(tmp_path):
 
 
 def test_the_newest_and_every_tenth_are_kept(tmp_path):
-    saved(tmp_path, range(10, 251, 10))
+    """Here every second one; and the first, because none is a minute old yet."""
+    schedule = SCHEDULE | {"checkpoint_every": 2}
+    with Checkpoints(tmp_path, schedule) as saving:
+        for step in range(10, 71, 10):
+            saving.save(step, {"w": np.arange(3)}, {}, {})
 
-    assert checkpoints.steps(tmp_path) == [100, 200, 240, 250]
+    assert checkpoints.steps(tmp_path) == [10, 20, 40, 60, 70]
+
+
+def test_one_that_is_older_than_a_minute_is_kept(tmp_path):
+    """What a disk has promised and not written within a minute, it will have written by then."""
+    with Checkpoints(tmp_path, SCHEDULE) as saving:
+        for step, age in [(1, 200), (2, 100), (3, 50), (4, 40), (5, 30), (6, 20)]:
+            saving.save(step, {"w": np.arange(3)}, {}, {})
+            saving._wait()
+            long_ago = time.time() - age
+            os.utime(tmp_path / str(step), (long_ago, long_ago))
+        before = checkpoints.steps(tmp_path)
+        saving.save(7, {"w": np.arange(3)}, {}, {})
+
+    assert before == [2, 3, 5, 6]  # 2 is settled, 3 will be
+    assert checkpoints.steps(tmp_path) == [2, 3, 6, 7]
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """What is asked of the disk, in order: ("sync" | "rename" | "delete", path)."""
+    asked = []
+    fsync, rename, rmtree = os.fsync, Path.rename, shutil.rmtree
+
+    def noted_fsync(descriptor):
+        asked.append(("sync", Path(os.readlink(f"/proc/self/fd/{descriptor}"))))
+        fsync(descriptor)
+
+    def noted_rename(path, target):
+        asked.append(("rename", path))
+        return rename(path, target)
+
+    def noted_rmtree(path, **options):
+        asked.append(("delete", path))
+        rmtree(path, **options)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "rename", noted_rename)
+    monkeypatch.setattr(shutil, "rmtree", noted_rmtree)
+    return asked
+
+
+def test_an_older_one_goes_after_a_newer_one_is_on_the_disk(tmp_path, disk):
+    """Every file and folder of it, then its name."""
+    folder = tmp_path / "new" / "checkpoints"
+    saved(folder, [10, 20, 30])
+    saved(folder, [40])
+    at = {word: disk.index(word) for word in disk}
+    moved = at["rename", folder / "40.unsaved"]
+    named = next(i for i in range(moved, len(disk)) if disk[i] == ("sync", folder))
+
+    assert at["sync", tmp_path] < at["sync", tmp_path / "new"]  # the folders' own names
+    assert at["delete", folder / "20.deleted"] > at["rename", folder / "20"] > named
+    files = [folder / "40.unsaved" / p.relative_to(folder / "40") for p in folder.rglob("40/**/*")]
+    assert len(files) > 10
+    assert all(at["sync", path] < moved for path in [*files, folder / "40.unsaved"])
+
+
+def test_what_a_killed_process_has_not_finished_is_deleted(tmp_path):
+    saved(tmp_path, [10])
+    for name in ("20.unsaved", "20.unsaved.orbax-checkpoint-tmp", "5.deleted", "20.superseded"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "20.unsaved" / "half").touch()
+    saved(tmp_path, [])
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["10", "20.superseded"]
+
+
+STRANGE = [
+    "[a]",
+    "*",
+    "?[!x]",
+    "a\\b",
+    "a b",
+    "ü日",
+    "a:b",
+    "%5B",
+    "#",
+    "a\nb",
+    os.fsdecode(b"\xff"),
+]
+
+
+@pytest.mark.parametrize("name", STRANGE, ids=ascii)
+def test_every_name_of_a_folder_works(name, tmp_path):
+    folder = saved(tmp_path / name / "checkpoints", [10])
+
+    assert bits(checkpoints.restore(folder, 10, state_at(0)).state_R) == bits(state_at(10))
+    assert checkpoints.restore(folder, 10).config == {"model": {"width": 3}}
+
+
+def test_a_folder_that_does_not_give_back_what_is_written_is_noticed_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "sync_all", empty)
+    said = pytest.raises(OSError, match="does not give back what is written there")
+    with Checkpoints(tmp_path, SCHEDULE) as saving, said:
+        saving.save(10, state_at(10), {}, {})
+
+
+def test_twenty_saves_leave_no_handle_and_no_thread_open(tmp_path):
+    def open_now():
+        return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+    with Checkpoints(tmp_path, SCHEDULE) as saving:
+        for step in range(1, 24):
+            saving.save(step, {"w": np.arange(3)}, {}, {})
+            saving._wait()
+            if step == 3:
+                before = open_now()
+
+        assert open_now() <= before
 
 
 def test_a_state_before_the_first_evaluation_can_be_saved(tmp_path):
@@ -55,6 +180,18 @@ def test_a_state_before_the_first_evaluation_can_be_saved(tmp_path):
         saving.save(3, state_at(3), {}, {})
 
     assert checkpoints.restore(tmp_path, 3, state_at(0)).history == {}
+
+
+def test_a_checkpoint_of_a_former_version_is_read(tmp_path):
+    """Its config had no checksum, and its state was JAX's."""
+    state_R = state_at(10)
+    meta = {"config": {"model": {"width": 3}}, "crc": checkpoints.checksums({"state": state_R})}
+    content = {"state": state_R, "meta": {"json": json.dumps(meta)}}
+    ocp.save_checkpointables(tmp_path / "10", content)
+    restored = checkpoints.restore(tmp_path, 10, state_at(0))
+
+    assert bits(restored.state_R) == bits(state_R)
+    assert restored.config == {"model": {"width": 3}}
 
 
 def test_an_exception_does_not_lose_a_save_that_is_under_way(tmp_path):
@@ -86,7 +223,15 @@ def empty(folder):
             path.unlink()
 
 
-@pytest.mark.parametrize("damage", [flip_a_bit, truncate, empty])
+def flip_a_bit_of_the_config(folder):
+    """In the width, or a label: it would still be a config."""
+    path = folder / "meta" / "_strings.json"
+    before = path.read_text()
+    path.write_text(before.replace(": 3}", ": 2}"))
+    assert path.read_text() != before
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, truncate, empty, flip_a_bit_of_the_config])
 def test_damage_is_noticed(tmp_path, damage):
     saved(tmp_path, [10, 20])
     damage(tmp_path / "20")

@@ -162,7 +162,7 @@ BAD = [
     ("runs.train_fraction", (0.01,), "trains on 0 of 42 examples"),
     ("runs.weight_decay", (0.1, "a"), "runs.weight_decay has 'a'; choose floats"),
     ("runs.weight_decay", (True,), "runs.weight_decay has True"),
-    ("runs.weight_decay", (float("nan"),), "runs.weight_decay has nan"),
+    ("runs.weight_decay", (float("nan"),), "runs.weight_decay = nan; choose 0 or a size"),
     ("runs.weight_decay", (), "choose a tuple of one value or more"),
     ("runs.weight_decay", (0.5, 0.5), "has a value twice"),
     ("runs.seed", (0.5,), "runs.seed has 0.5; choose ints"),

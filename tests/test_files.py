@@ -1,6 +1,7 @@
 """A lock is held once, and where there are no locks training goes on."""
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from grokjax.recording import files
-from grokjax.recording.files import Lock
+from grokjax.recording.files import Lock, make_folder, replacing
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,6 +41,68 @@ os.kill(os.getpid(), 9)
 
     assert done.returncode == -9
     assert Lock(tmp_path / "lock").acquire()
+
+
+def test_who_holds_a_lock_is_known_without_permission_to_write(tmp_path, monkeypatch):
+    modes = []
+
+    def opened(path, mode):
+        modes.append(mode)
+        return open(path, mode)
+
+    lock, other = (Lock(tmp_path / "lock") for _ in range(2))
+    assert lock.acquire()
+    monkeypatch.setattr(Path, "open", opened)
+
+    assert other.is_held()
+    lock.release()
+    assert not other.is_held()
+    assert modes == ["rb", "rb"]
+
+
+def test_a_file_is_on_the_disk_before_it_is_in_place_and_then_its_name(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    asked = []
+
+    def fsync(descriptor):
+        asked.append((Path(os.readlink(f"/proc/self/fd/{descriptor}")), path.read_text()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with replacing(path) as scratch:
+        scratch.write_text("new")
+
+    assert asked == [(scratch, "old"), (tmp_path, "new")]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("most", "outcome"), [(500, (128, 500)), (30, "may open 30 files; train")])
+def test_a_limit_for_open_files_is_raised_or_said_before_training(most, outcome, monkeypatch):
+    limits = [(20, most)]
+
+    def setrlimit(kind, pair):
+        if pair[1] > most:
+            raise ValueError("not allowed to raise maximum limit")
+        limits.append(pair)
+
+    monkeypatch.setattr(files.resource, "getrlimit", lambda kind: limits[-1])
+    monkeypatch.setattr(files.resource, "setrlimit", setrlimit)
+    if most < 128:
+        with pytest.raises(ValueError, match=outcome):
+            files.check_handles()
+    else:
+        files.check_handles()
+        assert limits[-1] == outcome
+
+
+def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path, monkeypatch):
+    def fsync(descriptor):
+        raise OSError(errno.EINVAL, "not on this file system")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    make_folder(tmp_path / "a" / "b")
+
+    assert (tmp_path / "a" / "b").is_dir()
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])

@@ -132,6 +132,7 @@ def test_processes_that_meet_train_a_share_each_and_the_last_joins_them(tmp_path
         (["--coordinator=here", "--shard=1/2"], "--coordinator here; choose auto on a cluster"),
         (["--coordinator=auto", "--shard=1/2"], "--coordinator auto; choose auto on a cluster"),
         (["--memory=0"], "--memory 0.0; choose above 0, in GB"),
+        (["--memory=inf"], "--memory inf; choose above 0, in GB, and finite"),
         (["--join"], "--join is for shards of the runs; choose one with --shard"),
         (["--memory=0.0001"], "--memory 0.0001: one run takes about 0.0002"),
         (["--shard=1/2", "--memory=0.0004"], "choose --shard with 2 times as many shards"),

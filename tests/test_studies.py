@@ -11,11 +11,14 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 from made_results import leave
 
 import grokjax
 from grokjax.config.experiment import check
 from grokjax.core import loop
+from grokjax.studies import command as studies_command
 from grokjax.studies.process import ArmProcess
 from grokjax.studies.study import find
 
@@ -258,10 +261,22 @@ def test_an_arm_trained_in_shards_says_how_many_are_finished(tmp_path):
     arm = ArmProcess("toy.py:with,smoke", grokjax.base(), tmp_path / "with", [])
     assert arm.progress().status == "waiting"
     leave(tmp_path / "with/shard-1-of-3", [300])
-    (tmp_path / "with/shard-1-of-3/summary.json").touch()
+    (tmp_path / "with/shard-1-of-3/summary.json").write_text('{"runs": []}')
     leave(tmp_path / "with/shard-3-of-3", [None], status="running")
 
     assert arm.progress().status == "1 of 3 shards"
+
+
+def test_the_status_needs_no_permission_to_write(tmp_path, monkeypatch):
+    study = find(ROOT / "experiments")["l1_grokfast"]
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    flags.FLAGS.mark_as_parsed()
+    with flagsaver.flagsaver(status=True, results=str(tmp_path)):
+        (runner,) = studies_command._runners(study)
+        assert runner.status().row_count == len(study.arms("default"))
+    refused = pytest.raises(ValueError, match="cannot be written to")
+    with flagsaver.flagsaver(results=str(tmp_path)), refused:
+        studies_command._runners(study)
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ def check(config: ConfigDict) -> Parts:
 
 
 def setup(config: ConfigDict) -> Experiment:
-    """Checks a config and builds its experiment; raises a ValueError before anything is traced."""
+    """Checks a config and builds its experiment; a ValueError before anything is computed."""
     parts = check(config)
     if config.matmul_precision == "bfloat16" and jax.default_backend() == "cpu":
         raise ValueError(
@@ -83,12 +83,15 @@ def setup(config: ConfigDict) -> Experiment:
         )
     if config.loss.precision == "float64":
         jax.config.update("jax_enable_x64", True)  # for the rest of the process
+    dataset = make_dataset(parts.task, parts.strata, causal=parts.recipe.network.causal)
+    trainer = make_trainer(parts.recipe)
+    rules.check_state(trainer, parts.runs_R, dataset)
     return Experiment(
         config=config,
         task=parts.task,
-        dataset=make_dataset(parts.task, parts.strata, causal=parts.recipe.network.causal),
+        dataset=dataset,
         recipe=parts.recipe,
-        trainer=make_trainer(parts.recipe),
+        trainer=trainer,
         runs_R=parts.runs_R,
         labels=parts.labels,
         record=plain(config) | {"table_checksum": checksum(parts.task)},

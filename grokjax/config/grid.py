@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from ml_collections import ConfigDict
 from grokjax.config import registry
 from grokjax.config.mix import apportion, largest_subsets, shares
 from grokjax.core import losses, schedules
+from grokjax.core.checks import check_between, is_a
 from grokjax.core.hparams import Hparam, Range, above, at_least
 from grokjax.core.run import Run
 from grokjax.core.split import Strata
@@ -25,6 +27,8 @@ HPARAMS = {  # of every run, whatever its parts
     "label_noise": Hparam(0, int, at_least(0, "labels")),
     "init_scale": Hparam(1.0, float, above(0)),
 }
+MAX_RUNS = 100_000
+MAX_COUNT = 2**24  # up to which float32 has every whole number
 FIELDS = {"seed", "split_seed", "train_fraction", "mix"}  # a `Run` has fields of its own for these
 # The order of entries in a grid, of which the last varies fastest.
 ORDER = {name: i for i, name in enumerate((*HPARAMS, *schedules.HPARAMS, *SHARED))}
@@ -66,6 +70,10 @@ def expand(config: ConfigDict, group_sizes: Sequence[int], strata: Strata) -> tu
     for name, values in runs.items():
         if name not in read and values != known[name].values:
             raise ValueError(_unread(name, config))
+    if count(runs) > MAX_RUNS:
+        raise ValueError(
+            f"config.runs is a grid of {count(runs):,} runs; choose at most {MAX_RUNS:,}"
+        )
     points = grid_points(runs)
 
     def column(name, dtype):
@@ -139,21 +147,31 @@ def _typed(name, hparam, values):
     """One entry of `config.runs`, every element checked and of its type."""
     if not isinstance(values, tuple) or not (values or not hparam.values):
         raise ValueError(f"runs.{name} = {values!r}; choose a tuple of one value or more")
-    types = (int, float) if hparam.type is float else hparam.type
     for value in values:
-        if (
-            not isinstance(value, types)
-            or isinstance(value, bool)
-            or (isinstance(value, float) and not math.isfinite(value))
-        ):
+        if not is_a(value, hparam.type):
             raise ValueError(
-                f"runs.{name} has {value!r}; choose {hparam.type.__name__}s, {hparam.range.text}"
+                f"runs.{name} has {reprlib.repr(value)}; "
+                f"choose {hparam.type.__name__}s, {hparam.range.text}"
             )
-        if not hparam.range.holds(value):
-            raise ValueError(f"runs.{name} has {value!r}; choose {hparam.range.text}")
-    if len(set(values)) < len(values):
+    trained = [_trained(name, hparam, value) for value in values]
+    for value, rounded in zip(values, trained, strict=True):
+        if not hparam.range.holds(rounded):
+            rounds = f", in float32 {rounded!r}" if hparam.range.holds(value) else ""
+            raise ValueError(f"runs.{name} has {value!r}{rounds}; choose {hparam.range.text}")
+    if len(set(trained)) < len(values):
         raise ValueError(f"runs.{name} = {values!r} has a value twice; choose each once")
     return tuple(hparam.type(value) for value in values)
+
+
+def _trained(name, hparam, value):
+    """What training makes of a value: float32, but for the fields of a `Run`."""
+    if hparam.type is str:
+        return value
+    if name in FIELDS:
+        return value
+    if hparam.type is int:
+        check_between(f"an element of runs.{name}", value, -MAX_COUNT, MAX_COUNT)
+    return float(np.float32(value))
 
 
 def _unread(name, config):

@@ -14,7 +14,7 @@ def shares(mix: str | None, num_groups: int) -> np.ndarray:
         share_G = np.array(mix.split(":"), float)
     except ValueError:
         share_G = np.zeros(1)
-    if not (share_G.any() and (share_G >= 0).all() and np.isfinite(share_G).all()):
+    if not (share_G.any() and (share_G >= 0).all() and np.isfinite(share_G.sum())):
         raise ValueError(
             f"runs.mix has {mix!r}; choose shares of 0 or more, not all 0, such as '90:10'"
         )

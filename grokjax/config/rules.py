@@ -3,40 +3,20 @@
 import re
 from collections.abc import Iterable, Sequence
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax.config import registry
 from grokjax.config.config import base, belongs_to, flat
 from grokjax.config.grid import entries
-from grokjax.core import batches, losses, schedules
-from grokjax.core.checks import check_at_least, check_choice, did_you_mean
+from grokjax.config.values import NAMES, annotations_of, check_ranges, check_value
+from grokjax.core.checks import MAX_INT, did_you_mean
 from grokjax.core.data import Task
+from grokjax.core.dataset import Dataset
 from grokjax.core.run import Run
 from grokjax.core.split import Strata
-from grokjax.core.trainer import MATMUL_PRECISIONS
-
-CHOICES = {  # entries that name one of a few things
-    "loss.name": losses.LOSSES,
-    "loss.precision": losses.PRECISIONS,
-    "loss.l1": losses.PENALTIES,
-    "matmul_precision": MATMUL_PRECISIONS,
-    "batches": batches.BATCHES,
-    "schedule.learning_rate": schedules.SCHEDULES,
-    "grok.rule": ("sustained", "s3"),
-}
-LOWEST = {  # entries that are numbers: their least value
-    "batch_size": 1,
-    "schedule.num_steps": 1,
-    "schedule.eval_every": 1,
-    "schedule.checkpoint_every": 1,
-    "schedule.keep": 1,
-    "schedule.eval_block": 1,
-    "schedule.eval_examples": 0,
-    "schedule.stop_after_grok": 0,
-    "grok.count": 1,
-    "log_every": 0,
-}
+from grokjax.core.trainer import Trainer
 
 
 def check_entries(config: ConfigDict) -> None:
@@ -45,23 +25,23 @@ def check_entries(config: ConfigDict) -> None:
     Raises:
         ValueError: for the first entry that is invalid.
     """
+    values = dict(flat(config))
+    for path, wanted in NAMES.items():
+        check_value(path, values.get(path), wanted)
     chain = "+".join(config.optimizer.chain)
     usual = base(task=config.task.name, model=config.model.name, optimizer=chain)
     known = dict(flat(usual))
-    values = dict(flat(config))
+    annotations = annotations_of(usual)
     for path, value in values.items():
         if path not in known:
             raise ValueError(f"unknown config entry {path!r}{hint(path, known)}")
-        _check_type(path, value, type(known[path]))
-    for path, low in LOWEST.items():
-        check_at_least(path, values[path], low)
-    for path, choices in CHOICES.items():
-        check_choice(path, values[path], choices)
-    if not 0 < config.grok.threshold <= 1:
-        raise ValueError(f"grok.threshold = {config.grok.threshold}; choose above 0, at most 1")
+        check_value(path, value, annotations.get(path, type(known[path])))
+    if lacking := [path for path in known if path not in values]:
+        raise ValueError(f"the config has no entry {lacking[0]!r}; start from grokjax.base()")
+    check_ranges(values)
     if config.grok.rule == "s3" and config.grok.to_dict() != usual.grok.to_dict() | {"rule": "s3"}:
         raise ValueError("grok.rule = 's3' has its own threshold and count; leave them as they are")
-    if config.lift not in ("auto", "vmap", "map") and not re.fullmatch(r"[1-9]\d*", config.lift):
+    if not re.fullmatch("auto|vmap|map|[1-9][0-9]{0,8}", config.lift):
         raise ValueError(
             f"lift = {config.lift!r}; choose auto, vmap, map or a number of runs at a time"
         )
@@ -163,6 +143,22 @@ def check_batches(
         )
 
 
+def check_state(trainer: Trainer, runs_R: Run, dataset: Dataset) -> None:
+    """A run's state is of a size that can be trained; found by shapes, nothing is computed.
+
+    Raises:
+        ValueError: if it is not, or the optimizer cannot have this model's parameters.
+    """
+    run = jax.tree.map(lambda x_R: x_R[0], runs_R)
+    state = jax.eval_shape(trainer.init, run, dataset)
+    num_numbers = sum(x.size for x in jax.tree.leaves(state))
+    if num_numbers > MAX_INT:
+        raise ValueError(
+            f"a run would have {num_numbers:,} numbers in its weights and its optimizer; choose a "
+            f"smaller model or window, for at most {MAX_INT:,}"
+        )
+
+
 def hint(path: str, known: Iterable[str]) -> str:
     """What a user may have meant by an entry that does not exist."""
     kind, _, option = path.partition(".")
@@ -174,12 +170,6 @@ def hint(path: str, known: Iterable[str]) -> str:
     if kind == "runs" and registry.readers(option):
         return belongs_to(option, ())
     return did_you_mean(path, known) or "; see --help"
-
-
-def _check_type(path, value, wanted):
-    fits = isinstance(value, (int, float) if wanted is float else wanted)
-    if wanted is not type(None) and (not fits or (wanted is int and isinstance(value, bool))):
-        raise ValueError(f"{path} = {value!r}; a {wanted.__name__} is needed")
 
 
 def _check_intervals(config):

@@ -1,11 +1,20 @@
 """Checks of a user's values: what was wrong, what was given, what would be right."""
 
 import difflib
+import types
+import typing
 from collections.abc import Iterable
+from typing import Any
 
 import jax
+import numpy as np
 
+MAX_INT = 2**31 - 1  # steps and rows are counted in int32
 MAX_LENGTH = 256  # positions; a program that unrolls many more takes long to compile
+MAX_DEPTH = 128  # layers, which are unrolled too
+MAX_WIDTH = 2**16
+MAX_ROWS = 1_000_000  # of a table that is made
+MAX_TOKENS = 100_000_000  # in all rows of it
 
 
 def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
@@ -28,15 +37,43 @@ def check_at_least(what: str, value: float, low: float) -> None:
         raise ValueError(f"{what} = {value}; choose {low} or more")
 
 
-def check_whole(what: str, values: Iterable) -> None:
-    """Raises a ValueError unless every element of `values` is a whole number."""
-    if not all(isinstance(x, int) and not isinstance(x, bool) for x in values):
-        raise ValueError(f"{what} = {values}; choose whole numbers")
+def check_between(what: str, value: int, low: int, high: int) -> None:
+    """Raises a ValueError unless `value` is `low` to `high`."""
+    check_at_least(what, value, low)
+    if value > high:
+        raise ValueError(f"{what} = {value:,}; choose at most {high:,}")
+
+
+def is_a(value: Any, wanted: Any) -> bool:
+    """Is a value of an annotated type: a class, a union, `tuple[int, ...]`, a Literal?
+
+    A whole number is a float too; a bool is no number.
+    """
+    if isinstance(wanted, types.UnionType) or typing.get_origin(wanted) is typing.Union:
+        return any(is_a(value, one) for one in typing.get_args(wanted))
+    if typing.get_origin(wanted) is tuple:
+        return isinstance(value, tuple) and all(is_a(x, typing.get_args(wanted)[0]) for x in value)
+    if typing.get_origin(wanted) is typing.Literal:
+        return value in typing.get_args(wanted)
+    if wanted in (int, float):
+        return isinstance(value, (int, wanted)) and not isinstance(value, bool)
+    return not isinstance(wanted, type) or isinstance(value, wanted)
+
+
+def check_number(what: str, value: float) -> None:
+    """Raises a ValueError for a number that the 32 bits of training do not hold."""
+    if isinstance(value, int):
+        check_between(what, value, -MAX_INT, MAX_INT)
+        return
+    with np.errstate(over="ignore", under="ignore"):
+        size = abs(np.float32(value))
+    if value != 0 and not np.finfo(np.float32).tiny <= size < np.inf:
+        raise ValueError(f"{what} = {value}; choose 0 or a size of 1.2e-38 to 3.4e+38, for float32")
 
 
 def check_dropout(rate: float) -> None:
-    """Raises a ValueError unless `rate` is a probability below 1."""
-    if not 0 <= rate < 1:
+    """Raises a ValueError unless `rate` is a probability below 1, in float32 too."""
+    if not 0 <= np.float32(rate) < 1:
         raise ValueError(f"model.dropout = {rate}; choose 0 to below 1")
 
 
@@ -46,6 +83,20 @@ def check_length(length: int) -> None:
         raise ValueError(
             f"sequences of {length} tokens are too long for this model, whose program has a part "
             f"for each; choose a task of at most {MAX_LENGTH} tokens, or model=mlp"
+        )
+
+
+def check_depth(what: str, depth: int) -> None:
+    """Raises a ValueError unless there is a layer, and not too many for a program."""
+    check_between(what, depth, 1, MAX_DEPTH)
+
+
+def check_table_size(num_rows: int, length: int) -> None:
+    """Raises a ValueError for a table that is too large to be made."""
+    if num_rows > MAX_ROWS or num_rows * length > MAX_TOKENS:
+        raise ValueError(
+            f"a table of {num_rows:,} rows of {length:,} tokens is too large; choose at most "
+            f"{MAX_ROWS:,} rows, and {MAX_TOKENS:,} tokens in all"
         )
 
 

@@ -7,7 +7,14 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from grokjax.core.checks import check_at_least, check_choice, check_dropout, check_length
+from grokjax.core.checks import (
+    MAX_WIDTH,
+    check_between,
+    check_choice,
+    check_depth,
+    check_dropout,
+    check_length,
+)
 from grokjax.core.prefixes import Tree
 from grokjax.models._attention import POSITIONS, Attention
 from grokjax.models._layers import ACTIVATIONS, INITS, LINEARS, NORMS, Linear, Mlp
@@ -103,9 +110,12 @@ class Decoder(nn.Module):
 
     def __post_init__(self):
         super().__post_init__()
-        for size in ("num_blocks", "width", "num_heads", "block_repeats", "head_width", "ff_width"):
+        for depth in ("num_blocks", "block_repeats"):
+            check_depth(f"model.{depth}", getattr(self, depth))
+        check_depth("number of blocks applied", self.num_blocks * self.block_repeats)
+        for size in ("width", "num_heads", "head_width", "ff_width"):
             if getattr(self, size) is not None:
-                check_at_least(f"model.{size}", getattr(self, size), 1)
+                check_between(f"model.{size}", getattr(self, size), 1, MAX_WIDTH)
         for option, choices in CHOICES.items():
             check_choice(f"model.{option}", getattr(self, option), choices)
         check_dropout(self.dropout)

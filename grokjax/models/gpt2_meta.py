@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from grokjax.core.checks import check_at_least
+from grokjax.core.checks import MAX_LENGTH, check_between
 from grokjax.core.prefixes import Tree
 from grokjax.models._attention import Attention
 from grokjax.models._decoder import Block, Gpt2
@@ -30,7 +30,7 @@ class Model(Gpt2):
 
     def __post_init__(self):
         super().__post_init__()
-        check_at_least("model.frames", self.frames, 0)
+        check_between("model.frames", self.frames, 0, MAX_LENGTH // self.length)  # unrolled too
 
     def make_carry(self, tree: Tree, position_MxD: jax.Array | None) -> jax.Array | None:
         """[M, G, D]: the meta tokens."""

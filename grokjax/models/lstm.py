@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from grokjax.core.checks import check_at_least, check_choice, check_dropout
+from grokjax.core.checks import MAX_WIDTH, check_between, check_choice, check_depth, check_dropout
 from grokjax.core.prefixes import Tree
 from grokjax.models._layers import INITS, Linear
 
@@ -34,8 +34,8 @@ class Model(nn.Module):
 
     def __post_init__(self):
         super().__post_init__()
-        check_at_least("model.num_layers", self.num_layers, 1)
-        check_at_least("model.width", self.width, 1)
+        check_depth("model.num_layers", self.num_layers)
+        check_between("model.width", self.width, 1, MAX_WIDTH)
         check_choice("model.initializer", self.initializer, INITS)
         check_dropout(self.dropout)
         if self.dropout and self.num_layers == 1:

@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from grokjax.core.checks import check_at_least, check_choice, check_dropout, check_whole
+from grokjax.core.checks import MAX_WIDTH, check_between, check_choice, check_depth, check_dropout
 from grokjax.core.prefixes import Tree
 from grokjax.models._layers import ACTIVATIONS, INITS, Linear
 
@@ -48,12 +48,11 @@ class Model(nn.Module):
 
     def __post_init__(self):
         super().__post_init__()
-        check_whole("model.hidden", self.hidden)
-        check_whole("model.slots", self.slots)
         check_choice("model.code", self.code, CODES)
-        check_at_least("model.embedding_width", self.embedding_width, 1)
-        check_at_least("number of model.hidden layers", len(self.hidden), 1)
-        check_at_least("narrowest of model.hidden", min(self.hidden), 1)
+        check_between("model.embedding_width", self.embedding_width, 1, MAX_WIDTH)
+        check_depth("number of model.hidden layers", len(self.hidden))
+        for width in self.hidden:
+            check_between("an element of model.hidden", width, 1, MAX_WIDTH)
         check_choice("model.activation", self.activation, ACTIVATIONS)
         check_choice("model.initializer", self.initializer, INITS)
         check_dropout(self.dropout)

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from grokjax.core.checks import check_at_least
+from grokjax.core.checks import MAX_WIDTH, check_between
 from grokjax.models._decoder import RESIDUAL, Decoder
 from grokjax.models._layers import ACTIVATIONS, INITS
 
@@ -29,7 +29,7 @@ class Model(Decoder):
     def __post_init__(self):
         super().__post_init__()
         if self.tokens is not None:
-            check_at_least("model.tokens", self.tokens, 1)
+            check_between("model.tokens", self.tokens, 1, MAX_WIDTH)
         if self.linear != "dense":
             raise ValueError(
                 f"model.linear = {self.linear!r} has no layer to apply to in tokenformer, whose "

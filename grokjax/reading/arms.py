@@ -1,6 +1,7 @@
 """Arms of a comparison: the runs of a results folder that differ in nothing but their seeds."""
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -8,13 +9,14 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from grokjax.config.grid import label, varying_points
+from grokjax.reading.soundness import check_history, check_record
 from grokjax.reading.survival import Durations, Median, median_time, times_until
 from grokjax.recording.early_stopping import observed_until
 from grokjax.recording.history import Grokking, History, grokking
@@ -74,11 +76,28 @@ class Arm:
         return ~np.isfinite(self.history["train_loss"][-1])
 
 
-def read_all(paths: Sequence[str | Path]) -> list[Arm]:
-    """The arms of all results folders at or beneath some paths, each folder once."""
+def read_all(paths: Sequence[str | Path], warn: Callable[[str], None] | None = None) -> list[Arm]:
+    """The arms of all results folders at or beneath some paths, each folder once.
+
+    Args:
+        paths: folders of results, or above some.
+        warn: is told of each damaged folder, which is left out as long as another is sound;
+            None: the first is an error.
+    """
     folders = {folder.resolve(): folder for path in paths for folder in find(Path(path))}
     families = names(list(folders))
-    return [arm for place, folder in folders.items() for arm in read(folder, families[place])]
+    arms = []
+    damaged = []
+    for place, folder in folders.items():
+        try:
+            arms += read(folder, families[place])
+        except ValueError as error:
+            damaged.append(error)
+    if damaged and not (arms and warn):
+        raise damaged[0]
+    for error in damaged:
+        warn(f"warning: left out {error}")
+    return arms
 
 
 def find(path: Path) -> list[Path]:
@@ -100,11 +119,31 @@ def without_history(path: Path) -> list[Path]:
 
 def _walk(path):
     """Every folder but those beneath a folder with a history."""
-    for folder, below, files in os.walk(path):
-        results = Results(Path(folder))
+    for folder, below in walk(path):
+        results = Results(folder)
         yield results
-        if results.history.name in files:
+        if results.history.is_file():
             below.clear()
+
+
+def walk(path: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Each folder at or beneath a path once, and the names of those in it, to clear or change.
+
+    Links are followed; a folder that is there by itself too is called by its own name.
+    """
+    seen = set()
+    linked = [path]
+    while linked:
+        for folder, below, _ in os.walk(linked.pop(0)):
+            here = Path(folder)
+            place = here.resolve()
+            if place in seen:
+                below.clear()
+                continue
+            seen.add(place)
+            below.sort()
+            yield here, below
+            linked += [here / name for name in below if (here / name).is_symlink()]
 
 
 def names(folders: Sequence[Path]) -> dict[Path, str]:
@@ -131,8 +170,8 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
     family = name or Path(folder).resolve().name
     if not results.history.is_file():
         raise ValueError(_no_history(results.folder))
-    arrays = _arrays(results.history)
-    config = _json(results.config)
+    arrays = arrays_of(results.history)
+    config = record_of(results.config)
     columns = _columns(results.folder, config, arrays.pop("label").tolist())
     arms = []
     for values, runs in columns:
@@ -144,10 +183,7 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
 
 def _columns(folder, config, labels):
     """(what varies, columns of the history); the labels say which runs of the grid there are."""
-    known = config.get("runs")
-    if not isinstance(known, dict) or not all(isinstance(v, list) for v in known.values()):
-        raise ValueError(f"{folder}: config.json says nothing of its runs; {REMEDY}")
-    points = {label(point): point for point in varying_points(known)}
+    points = {label(point): point for point in varying_points(config["runs"])}
     if strange := [text for text in labels if text not in points]:
         raise ValueError(f"{folder}: config.json lacks run {strange[0]!r} of history.npz; {SAME}")
     lacking = [text for text in points if text not in labels]
@@ -161,12 +197,12 @@ def _columns(folder, config, labels):
     return [(dict(key), runs) for key, runs in columns.items()]
 
 
-def _arrays(path):
+def arrays_of(path: Path) -> dict[str, np.ndarray]:
     """What history.npz holds: [E, R] throughout."""
     try:
         with path.open("rb") as file, np.load(file) as stored:  # NumPy leaves damaged files open
             arrays = dict(stored)
-    except DAMAGED as error:
+    except Exception as error:  # whatever damage makes zip and NumPy raise
         raise ValueError(f"{path} is damaged ({error!r}); {REMEDY}") from error
     if lacking := [name for name in ("step", "label", *METRICS) if name not in arrays]:
         raise ValueError(f"{path} lacks {', '.join(lacking)}; {REMEDY}")
@@ -176,15 +212,35 @@ def _arrays(path):
     for name in sorted(arrays.keys() - {"step", "label"}):
         if arrays[name].shape != shape:
             raise ValueError(f"{path}: {name} is {arrays[name].shape}, not {shape}; {REMEDY}")
+    with _about(path):
+        check_history(arrays)
     return arrays
 
 
-def _json(path):
+def record_of(path: Path) -> dict[str, Any]:
+    """What config.json holds, as far as arms need it."""
+    config = object_of(path)
+    with _about(path):
+        check_record(config)
+    return config
+
+
+@contextlib.contextmanager
+def _about(path):
+    """Says of which file a ValueError is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); {REMEDY}") from error
+
+
+def object_of(path: Path) -> dict:
+    """What a file of JSON holds."""
     if not path.is_file():
         raise ValueError(f"{path.parent} has no {path.name}; {REMEDY}")
     try:
         value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error!r}); {REMEDY}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} is damaged (it holds no object); {REMEDY}")
@@ -192,9 +248,7 @@ def _json(path):
 
 
 def _no_history(folder):
-    metadata = Results(folder).metadata
-    if metadata.is_file():
-        status = _json(metadata).get("status", "unknown")
+    if status := Results(folder).status():
         if status == "finished":
             return f"{folder} is finished and has no history.npz; {REMEDY}"
         return f"{folder} has no evaluation yet (status {status}); wait or choose another folder"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from grokjax.config import grid
-from grokjax.reading.arms import Arm
+from grokjax.reading.arms import Arm, arrays_of, record_of, walk
 from grokjax.recording import checkpoints
 from grokjax.recording.checkpoints import Damaged
 from grokjax.recording.history import History, finite_median
@@ -73,8 +73,9 @@ class Checkpoint:
         return f"{grokked} of {self.num_runs} grokked"
 
     def latest(self, metric: str) -> np.ndarray:
-        """[R]: a metric at the last evaluation; NaN while there is none."""
-        return self.history[metric][-1] if len(self.history) else np.full(self.num_runs, np.nan)
+        """[R]: a metric at the last evaluation; NaN if there is none, or it lacks the metric."""
+        metric_ExR = self.history.arrays().get(metric, ())
+        return metric_ExR[-1] if len(metric_ExR) else np.full(self.num_runs, np.nan)
 
     def median(self, metric: str) -> float:
         """Of `latest`, over the runs in which it is finite."""
@@ -94,10 +95,13 @@ def find(path: Path) -> list[Place]:
     whole = path.absolute()
     if whole.name.isdigit() and whole.parent.name == "checkpoints" and whole.is_dir():
         return [Place(Results(whole.parent.parent), int(whole.name))]
-    folders = [whole] if whole.name == "checkpoints" else sorted(path.rglob("checkpoints"))
+    folders = [whole] if whole.name == "checkpoints" else []
+    for folder, below in walk(path) if not folders else ():
+        folders += [folder / name for name in below if name == "checkpoints"]
+        below[:] = set(below) - {"checkpoints", "tensorboard"}
     places = [
         Place(Results(folder.parent), step)
-        for folder in folders
+        for folder in sorted(folders)
         for step in checkpoints.steps(folder)
     ]
     if not places:
@@ -144,8 +148,9 @@ def read_newest(path: Path) -> Checkpoint:
 
 def read_merged(results: Results) -> Checkpoint | None:
     """The history of merged shards, without weights; None if the folder is not one of them."""
-    if results.checkpoints.exists() or not results.history.is_file():
+    if checkpoints.steps(results.checkpoints) or not results.history.is_file():
         return None
-    history = History.load(results.history)
-    place = Place(results, int(history["step"][-1]))
-    return Checkpoint(place, results.stored_config(), history, None)
+    arrays = arrays_of(results.history)
+    del arrays["label"]
+    place = Place(results, int(arrays["step"][-1]))
+    return Checkpoint(place, record_of(results.config), History(arrays), None)

@@ -34,7 +34,7 @@ def write(arms: Sequence[Arm], output: Path, title: str = "", note: str = "") ->
     output.mkdir(parents=True, exist_ok=True)
     summary = rows(arms)
     text = output / "summary.md"
-    before = PICTURE.findall(text.read_text(encoding="utf-8")) if text.exists() else []
+    before = PICTURE.findall(text.read_text("utf-8", errors="replace")) if text.is_file() else []
     table = markdown(summary)
     best = best_of_families(arms)
     if 1 < len(best) < len(arms) and not _by_fraction(arms):

@@ -1,7 +1,5 @@
 """Checkpoints as tables and lines on a terminal."""
 
-import contextlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 
 import jax
@@ -39,13 +37,11 @@ def inspected(checkpoint: Checkpoint) -> Iterator[str]:
     """How far a checkpoint is, how each run does, how large it is, and its config."""
     place = checkpoint.place
     num_steps = checkpoint.config["schedule"]["num_steps"]
-    facts = {}
-    with contextlib.suppress(OSError, ValueError):
-        facts = json.loads(place.results.metadata.read_text())
-    versions = ", ".join(f"{name} {v}" for name, v in facts.get("versions", {}).items())
+    facts = place.results.facts()
+    versions = ", ".join(f"{name} {v}" for name, v in dict(facts.get("versions") or {}).items())
     yield f"checkpoint: {place.folder}, {naturalsize(place.size)} on disk"
     yield f"progress: step {place.step:,} of {num_steps:,} ({place.step / num_steps:.0%})"
-    yield f"status of training: {facts.get('status', 'unknown')}"
+    yield f"status of training: {place.results.status() or 'unknown'}"
     yield f"device: {facts.get('device', 'unknown')}"
     yield f"versions: {versions or 'unknown'}"
     yield f"runs: {checkpoint.num_runs}, {checkpoint.num_grokked}"

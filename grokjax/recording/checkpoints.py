@@ -1,21 +1,33 @@
 """Checkpoints in step folders, written by orbax: save, find, restore, check.
 
 Orbax stores arrays without checksums, so a flipped bit would go unnoticed; each checkpoint
-therefore holds a CRC-32 of every array in it.
+therefore holds a CRC-32 of every array in it, and of the config. Nor does orbax wait for the disk:
+a checkpoint gets its name, and older ones are deleted, when all its bytes have arrived there.
 """
 
 import contextlib
 import json
 import re
 import shutil
+import tempfile
+import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
+
+from grokjax.recording.files import make_folder, sync, sync_all
+
+SETTLED = 60.0  # seconds after which a disk that promised too much has written all the same
+UNSAVED = ".unsaved"  # of a checkpoint that is being written
+DELETED = ".deleted"
+LEFTOVER = re.compile(rf"\d+({UNSAVED}|{DELETED}|\.orbax-checkpoint-tmp)")
+MISREAD = re.compile(r"[\\*?\[\]\udc80-\udcff]")  # in a path; orbax takes it for a pattern
 
 
 class Restored(NamedTuple):
@@ -34,20 +46,21 @@ class Damaged(ValueError):
 class Checkpoints(contextlib.AbstractContextManager):
     """The checkpoints of one experiment, open for saving.
 
-    Saving is asynchronous; leaving the `with` block waits for it, also on an exception.
+    They are written by a thread of their own; leaving the `with` block waits for it, also on an
+    exception.
     """
 
     def __init__(self, folder: Path, schedule: Mapping):
-        """Keeps the newest `schedule.keep`, and one in ten of those that are due."""
-        policies = ocp.training.preservation_policies
+        """Keeps the newest `schedule.keep`, one in ten of those that are due, and a settled one."""
+        self._folder = folder
         self._every = schedule["checkpoint_every"]
-        newest = policies.LatestN(schedule["keep"])
-        for_good = policies.EveryNSteps(10 * self._every)
-        self._checkpointer = ocp.training.Checkpointer(
-            folder.absolute(),
-            cleanup_tmp_directories=True,
-            preservation_policy=policies.AnyPreservationPolicy([newest, for_good]),
-        )
+        self._keep = schedule["keep"]
+        self._thread = ThreadPoolExecutor(1, "checkpoints")
+        self._saving = None  # the future of the last save
+        make_folder(folder)
+        for path in folder.iterdir():
+            if LEFTOVER.match(path.name):  # of a process that was killed
+                shutil.rmtree(path, ignore_errors=True)
 
     def is_due(self, step: int) -> bool:
         return step % self._every == 0
@@ -55,17 +68,61 @@ class Checkpoints(contextlib.AbstractContextManager):
     def save(
         self, step: int, state_R: Any, history: Mapping[str, np.ndarray], config: Mapping
     ) -> None:
-        """Saves at any step; state and history are copied before this returns."""
-        latest = self._checkpointer.latest
-        if latest is not None and latest.step == step:
+        """Saves at any step; state and history are copied before this returns.
+
+        The first save is waited for and read back, so that a folder that does not give back what
+        was written there is noticed at once.
+
+        Raises:
+            OSError: if this or the save before it could not be written.
+        """
+        self._wait()
+        if steps(self._folder)[-1:] == [step]:
             return
         content = {"state": state_R} | ({"history": dict(history)} if history else {})
-        meta = json.dumps({"config": config, "crc": checksums(content)})  # as text: keeps its order
-        content["meta"] = {"json": meta}
-        self._checkpointer.save_checkpointables_async(step, content, force=True)
+        copied = jax.tree.map(np.array, jax.device_get(content))
+        is_first = self._saving is None
+        self._saving = self._thread.submit(self._write, step, copied, config)
+        if is_first:
+            self._wait()
+            self._read_back(step)
+
+    def _write(self, step, content, config):
+        text = json.dumps({"config": config, "crc": checksums(content)})  # as text: keeps its order
+        content["meta"] = {"json": f"{_crc(text):08x} {text}"}
+        unsaved = self._folder / f"{step}{UNSAVED}"
+        with _plainly(self._folder) as folder:
+            ocp.save_checkpointables(folder / unsaved.name, content, overwrite=True)
+        sync_all(unsaved)
+        unsaved.rename(self._folder / str(step))
+        sync(self._folder)
+        for older in self._superfluous():
+            deleted = (self._folder / str(older)).rename(self._folder / f"{older}{DELETED}")
+            shutil.rmtree(deleted, ignore_errors=True)
+
+    def _superfluous(self):
+        """Those to delete. One that is settled stays, and one that will be the next to settle."""
+        present = steps(self._folder)
+        saved = {step: (self._folder / str(step)).stat().st_mtime for step in present}
+        settled = [step for step in present if saved[step] <= time.time() - SETTLED]
+        unsettled = [step for step in present if step not in settled]
+        kept = {*present[-self._keep :], *settled[-1:], *unsettled[:1]}
+        return [step for step in present if step not in kept and step % (10 * self._every)]
+
+    def _read_back(self, step):
+        try:
+            restore(self._folder, step)
+        except Damaged as damage:
+            where = f"{str(self._folder)!r} does not give back what is written there"
+            raise OSError(f"{where} ({damage}); choose another --workdir") from damage
+
+    def _wait(self):
+        if self._saving is not None:
+            self._saving.result()
 
     def __exit__(self, *exception):
-        self._checkpointer.close()
+        self._thread.shutdown()
+        self._wait()
 
 
 def steps(folder: Path) -> list[int]:
@@ -118,6 +175,7 @@ def set_aside_after(folder: Path, step: int) -> None:
             aside = folder / f"{later}.superseded"
             shutil.rmtree(aside, ignore_errors=True)
             (folder / str(later)).rename(aside)
+            sync(folder)
 
 
 def checksums(tree: Any) -> dict[str, int]:
@@ -136,18 +194,40 @@ def _by_words(crc):
 def _read_meta(folder, step):
     content = _load(folder, step, {"meta": None})
     try:
-        return json.loads(content["meta"]["json"])
+        text = content["meta"]["json"]
+        if not text.startswith("{"):  # those of former versions have no checksum
+            crc, _, text = text.partition(" ")
+            if int(crc, 16) != _crc(text):
+                raise ValueError("other bits")
+        return json.loads(text)
     except (KeyError, ValueError) as error:
         raise Damaged(f"checkpoint {step} has another config than was written") from error
+
+
+def _crc(text):
+    return zlib.crc32(text.encode())
 
 
 def _load(folder, step, wanted):
     return _attempt(lambda path: ocp.load_checkpointables(path, wanted), folder, step)
 
 
+@contextlib.contextmanager
+def _plainly(folder: Path) -> Iterator[Path]:
+    """The same folder under a name that orbax does not take for a pattern."""
+    if not MISREAD.search(str(folder.absolute())):
+        yield folder.absolute()
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        link = Path(scratch, "checkpoints")
+        link.symlink_to(folder.absolute())
+        yield link
+
+
 def _attempt(read, folder, step):
     try:
-        return read((folder / str(step)).absolute())
+        with _plainly(folder) as plain:
+            return read(plain / str(step))
     except (PermissionError, MemoryError):
         raise
     except Exception as error:  # orbax raises many types, some of them plain Exception

@@ -94,5 +94,5 @@ def observed_until(
     if not schedule.get("stop_after_grok", 0):
         return np.full(history["val_accuracy"].shape[1], last_step)
     is_lost_R = np.isnan(history["train_loss"][-1])
-    end = max(schedule["num_steps"], last_step)
+    end = max(schedule.get("num_steps", 0), last_step)
     return np.where(is_lost_R, end, last_steps(history, schedule, rule))

@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shutil
@@ -11,14 +12,17 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
-from grokjax.recording.files import Lock, replacing
+from grokjax.recording.files import Lock, remove_scratch, replacing
 from grokjax.recording.history import History
 from grokjax.recording.summary import summary_text
 
+STOPPED = "stopped without notice"  # the process is gone: killed, or the power was cut
+STATUSES = ("running", "finished", "interrupted", "failed")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -87,21 +91,49 @@ class Results:
         self.embeddings_figure = folder / "embeddings.png"
         self.embeddings_film = folder / "embeddings.gif"
 
+    @property
+    def figures(self) -> list[Path]:
+        """Those that a finished training leaves."""
+        return [self.accuracy_figure, self.loss_figure, self.overview_figure]
+
     def status(self) -> str | None:
-        """`running`, `finished`, `interrupted` or `failed`; None if nothing ran here."""
-        return _read_json(self.metadata).get("status")
+        """One of STATUSES, STOPPED, `damaged` if the file is; None if nothing ran here."""
+        if not self.metadata.exists():
+            return None
+        status = self.facts().get("status")
+        if status == "running" and not self.lock.is_held():
+            return STOPPED
+        return status if status in STATUSES else "damaged"
+
+    def facts(self) -> dict:
+        """What is known of the training: device, versions, sessions; empty if it is damaged."""
+        return _read_json(self.metadata)
+
+    def foreign(self) -> list[str]:
+        """Names in the folder that training would write, though it has not written them."""
+        shards = self.folder.glob("shard-*-of-*")
+        if self.metadata.exists() or any(p.name.isdigit() for p in _inside(self.checkpoints)):
+            return []
+        present = [p for p in self.written() if p.is_file() or any(_inside(p))]
+        return [] if any(shards) else sorted(path.name for path in present)
+
+    def written(self) -> set[Path]:
+        """Every file and folder that training writes, or a tool next to them."""
+        return {p for p in vars(self).values() if isinstance(p, Path)} - {self.folder}
 
     def clear(self) -> None:
-        """Deletes what an experiment left here, and nothing else."""
-        written = {path for path in vars(self).values() if isinstance(path, Path)}
-        for path in written - {self.folder}:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        """Deletes what an experiment left here, and nothing else; links to folders stay."""
+        for path in self.written():
+            for each in _inside(path) if path.is_dir() else [path]:
+                if each.is_dir() and not each.is_symlink():
+                    shutil.rmtree(each)
+                else:
+                    each.unlink(missing_ok=True)
 
     def is_complete(self) -> bool:
-        return self.status() == "finished" and self.summary.exists()
+        """Is it finished, with what others read of it?"""
+        there = self.history.is_file() and self.read_summary() and self.stored_config()
+        return self.status() == "finished" and bool(there)
 
     def hold(self) -> None:
         """Keeps other processes out of the folder until this one ends, however it ends.
@@ -123,7 +155,8 @@ class Results:
             step: where it starts.
             before: sessions of other folders that it puts together.
         """
-        _write_json(self.config, config)
+        for path in self.written():
+            remove_scratch(path)
         metadata = {
             "name": self.folder.name,
             "status": None,
@@ -131,14 +164,19 @@ class Results:
             "sessions": [*before, *self.sessions()],
             **_environment(),
         }
-        return contextlib.closing(Session(self.metadata, metadata, step))
+        session = Session(self.metadata, metadata, step)  # first: the folder is then known as ours
+        _write_json(self.config, config)
+        return contextlib.closing(session)
 
     def seconds(self) -> float:
         """Wall time of all sessions."""
         return sum(session.get("seconds", 0.0) for session in self.sessions())
 
     def sessions(self) -> list[dict]:
-        return _read_json(self.metadata).get("sessions", [])
+        """Those that are sound, of all that were begun here."""
+        sessions = self.facts().get("sessions")
+        known = sessions if isinstance(sessions, list) else []
+        return [s for s in known if isinstance(s, dict) and is_time(s.get("seconds", 0.0))]
 
     def write_history(self, history: History, labels: Sequence[str]) -> None:
         arrays = history.arrays()
@@ -152,18 +190,30 @@ class Results:
             path.write_text(summary_text(summary))
 
     def read_summary(self) -> dict:
+        """Empty if there is none, or a damaged one."""
         return _read_json(self.summary)
 
     def stored_config(self) -> dict:
-        """The config of what ran here; empty if nothing did."""
+        """The config of what ran here; empty if nothing did, or the file is damaged."""
         return _read_json(self.config)
 
 
 def _read_json(path):
+    """The object in a file; empty if there is none: what matters is in the checkpoints too."""
     try:
-        return json.loads(path.read_text()) if path.is_file() else {}
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); remove {path.parent} to go on") from error
+        value = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except (ValueError, RecursionError):
+        value = {}
+    return value if isinstance(value, dict) else {}
+
+
+def _inside(folder):
+    return folder.iterdir() if folder.is_dir() else iter(())
+
+
+def is_time(value: Any) -> bool:
+    """Is it a number of seconds, read from a file that may be damaged?"""
+    return isinstance(value, int | float) and 0 <= value < math.inf
 
 
 def _write_json(path, value):

@@ -3,21 +3,23 @@
 import contextlib
 import functools
 import gc
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from grokjax.config.config import flat, load
+from grokjax.config.grid import MAX_RUNS
 from grokjax.config.rules import hint
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, such as configs/moddiv.py.")
 CACHE = flags.DEFINE_string(
     "compilation_cache", "~/.cache/grokjax/xla", "Folder of compiled programs; empty: no cache."
 )
+LONGEST = 2000  # characters of an error
 
 SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
 SHARD = flags.DEFINE_string("shard", None, "I/N: only the I-th of N shards of the runs, from 1.")
@@ -77,18 +79,21 @@ def seeds() -> tuple[int, ...]:
     """Those of the flag: `8` is 0 to 7, `8:12` is 8 to 11; none if it was not given."""
     if SEEDS.value is None:
         return ()
-    found = re.fullmatch(r"(?:(\d+):)?(\d+)", SEEDS.value)
-    values = tuple(range(int(found[1] or 0), int(found[2]))) if found else ()
-    if not values:
-        raise ValueError(f"--seeds {SEEDS.value}; choose a number such as 8, or a range as 8:12")
-    return values
+    found = re.fullmatch(r"(?:(\d{1,10}):)?(\d{1,10})", SEEDS.value, re.ASCII)
+    values = range(int(found[1] or 0), int(found[2])) if found else ()
+    if not 1 <= len(values) <= MAX_RUNS:
+        raise ValueError(
+            f"--seeds {SEEDS.value}; choose a number such as 8, or a range as 8:12, "
+            f"of at most {MAX_RUNS:,} seeds"
+        )
+    return tuple(values)
 
 
 def shard() -> tuple[int, int] | None:
     """That of the flag: `2/8` is the second of eight shards."""
     if SHARD.value is None:
         return None
-    numbers = re.fullmatch(r"(\d+)/(\d+)", SHARD.value)
+    numbers = re.fullmatch(r"(\d{1,6})/(\d{1,6})", SHARD.value, re.ASCII)
     if not numbers or not 1 <= int(numbers[1]) <= int(numbers[2]):
         raise ValueError(f"--shard {SHARD.value}; choose the i-th of n shards, from 1/8 to 8/8")
     return int(numbers[1]), int(numbers[2])
@@ -111,7 +116,7 @@ def use_compilation_cache() -> None:
     import jax
 
     if CACHE.value and not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(Path(CACHE.value).expanduser()))
+        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(CACHE.value))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
@@ -170,5 +175,5 @@ def _unknown_entry(argv):
 def fail(error: Exception) -> None:
     """Says in one line what the user got wrong, and exits with 2."""
     line = " ".join(str(error).split())
-    warn(f"error: {line}")
+    warn(f"error: {line if len(line) <= LONGEST else line[:LONGEST] + ' ...'}")
     sys.exit(2)

@@ -1,6 +1,7 @@
 """The options of `grokjax.train`: its flags, read once."""
 
 import dataclasses
+import math
 import shlex
 from pathlib import Path
 
@@ -64,8 +65,8 @@ class Options:
             raise ValueError(
                 "--join is for shards of the runs; choose one with --shard, or leave it out"
             )
-        if options.memory is not None and not options.memory > 0:
-            raise ValueError(f"--memory {options.memory}; choose above 0, in GB")
+        if options.memory is not None and not 0 < options.memory < math.inf:
+            raise ValueError(f"--memory {options.memory}; choose above 0, in GB, and finite")
         check_writable("workdir", options.workdir)
         if options.save_path:
             check_writable("save_path", Path(options.save_path).parent)

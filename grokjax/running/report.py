@@ -1,18 +1,21 @@
 """Reports before and after training: the set-up, the summary, the figures."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from grokjax.config import grid
 from grokjax.config.experiment import Experiment
+from grokjax.reading.arms import arrays_of
 from grokjax.recording.history import History, grokking
-from grokjax.recording.results import Results
+from grokjax.recording.results import Results, is_time
 from grokjax.recording.summary import summarise, summary_text
 from grokjax.running.resume import Start
 
@@ -51,8 +54,7 @@ def conclude(config, results: Results, labels, save_path: str | None) -> str:
     from grokjax.reading.pictures import plots  # matplotlib takes a while: not when training starts
 
     history = History.load(results.history)
-    summary = summarise(history, labels, results.seconds(), config.schedule, config.grok)
-    summary["overall"]["evaluated_examples"] = config.schedule.eval_examples or "all"
+    summary = _summary(config, labels, history, results.seconds())
     results.write_summary(summary)
 
     arrays = history.arrays()
@@ -69,13 +71,64 @@ def conclude(config, results: Results, labels, save_path: str | None) -> str:
 def conclude_again(
     results: Results, experiment: Experiment, start: Start, save_path: str | None
 ) -> None:
-    """Of runs that have been trained to their end: writes what they may have been stopped from."""
-    if not results.is_complete():
+    """Of runs that have been trained to their end: writes what is missing or damaged."""
+    bad = not_as_written(results, experiment, start.history)
+    if bad or not results.is_complete():
+        print(f"writing again: {', '.join(bad) or 'the results'}")
         with results.session(experiment.record, start.step) as session:
             results.write_history(start.history, experiment.labels)
             print(conclude(experiment.config, results, experiment.labels, save_path))
             session.end("finished")
     print(f"{results.folder} is finished at step {start.step:,}; there is nothing left to train")
+
+
+def _summary(config, labels, history, seconds):
+    summary = summarise(history, labels, seconds, config.schedule, config.grok)
+    summary["overall"]["evaluated_examples"] = config.schedule.eval_examples or "all"
+    return summary
+
+
+def not_as_written(results: Results, experiment: Experiment, history: History) -> list[str]:
+    """Names of files that are not what the history of the last checkpoint asks for."""
+    given = results.read_summary()
+    seconds = dict(given.get("overall") or {}).get("seconds")
+    summary = _summary(experiment.config, experiment.labels, history, 0.0)
+    summary["overall"]["seconds"] = seconds
+    text = summary_text(summary) if is_time(seconds) else ""
+    is_sound = {
+        results.config: results.stored_config() == json.loads(json.dumps(experiment.record)),
+        results.summary: given == summary and text,
+        results.final_metrics: _content(results.final_metrics) == text.encode(),
+        results.history: _holds(results.history, history, experiment.labels),
+        **{path: _is_picture(path) for path in results.figures},
+    }
+    return [path.name for path, sound in is_sound.items() if not sound]
+
+
+def _content(path):
+    return path.read_bytes() if path.is_file() else None
+
+
+def _holds(path, history, labels):
+    wanted = history.arrays() | {"label": np.array(labels)}
+    try:
+        found = arrays_of(path)
+    except ValueError:
+        return False
+    return wanted.keys() == found.keys() and all(
+        wanted[name].tobytes() == found[name].tobytes() for name in wanted
+    )
+
+
+def _is_picture(path):
+    from PIL import Image  # only needed here
+
+    try:
+        with Image.open(path) as picture:
+            picture.verify()
+    except (OSError, SyntaxError, ValueError):  # SyntaxError is Pillow's for a wrong checksum
+        return False
+    return True
 
 
 def facts_of(section) -> str:

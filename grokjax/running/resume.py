@@ -7,12 +7,14 @@ from grokjax.config.experiment import Experiment
 from grokjax.core import loop, schedules
 from grokjax.recording import checkpoints
 from grokjax.recording.early_stopping import RunTracker
+from grokjax.recording.files import check_handles
 from grokjax.recording.history import History
-from grokjax.recording.results import Results
+from grokjax.recording.results import STOPPED, Results
 from grokjax.running import command_line
 from grokjax.running.options import Options
 
 MAY_CHANGE = {"schedule.keep", "log_every"}
+PLACES_OF_DATA = {"task.path", "task.data_dir"}  # the table's checksum says whether it is the same
 
 
 class Start(NamedTuple):
@@ -53,27 +55,42 @@ def find_start(
     Raises:
         ValueError: if the folder holds something else, or nothing that can be gone on with.
     """
-    if results.folder.exists():
-        results.hold()
+    check_handles()
     status = results.status()
+    if results.folder.exists() and not results.foreign():
+        results.hold()
     begun = checkpoints.steps(results.checkpoints)
+    if begun or not options.overwrite:
+        check_ours(results)
     if options.resume and (begun or not may_be_new):
         return _restored(results, begun, options.step, experiment)
-    if status and not options.overwrite and not options.resume:
+    if (status or begun) and not options.overwrite and not options.resume:
+        how_it_is = f"was {STOPPED}" if status == STOPPED else f"is {status or 'damaged'}"
         resumable = "--resume latest, " if begun else ""
         raise ValueError(
-            f"{str(results.folder)!r} holds a run that is {status}; "
-            f"choose {resumable}--overwrite or another --workdir"
+            f"{str(results.folder)!r} holds a run that {how_it_is}; choose {resumable}--overwrite "
+            f"or another --workdir; {options.how_to_go_on(results)}"
         )
     results.hold()
     return Start(0, None, History())
+
+
+def check_ours(results: Results) -> None:
+    """Raises a ValueError if training would overwrite other people's files, or cannot write."""
+    if folders := [path for path in results.written() if path.suffix and path.is_dir()]:
+        raise ValueError(f"{str(folders[0])!r} is a folder, and training writes a file; remove it")
+    if foreign := results.foreign():
+        raise ValueError(
+            f"{str(results.folder)!r} holds {', '.join(foreign)}, which no training has written; "
+            "choose another --workdir, or --overwrite to lose them"
+        )
 
 
 def make_room(results: Results, start: Start) -> None:
     """Clears away what training from `start` will write again."""
     if start.step:
         checkpoints.set_aside_after(results.checkpoints, start.step)
-    elif results.status():
+    else:
         results.clear()
 
 
@@ -81,6 +98,8 @@ def check_same(stored: dict, experiment: Experiment) -> None:
     """Raises a ValueError if a stored config is not that of an experiment."""
     stored, config = dict(flat(stored)), dict(flat(experiment.record))
     may_change = set(MAY_CHANGE)
+    if stored.get("table_checksum") == config["table_checksum"]:
+        may_change |= PLACES_OF_DATA
     if len(experiment.labels) == 1:  # of several runs, some may be resting already
         may_change.add("schedule.stop_after_grok")
     if "num_steps" not in schedules.reads(config["schedule.learning_rate"]):

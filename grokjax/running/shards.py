@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import re
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from grokjax.recording.results import Busy, Results
 from grokjax.running import command_line, memory, report, resume
 from grokjax.running.options import Options
 
+MAX_PORT = 65535
 OWN_DEVICES = ("jax_cuda_visible_devices", "jax_rocm_visible_devices")
 
 
@@ -70,9 +72,10 @@ def rendezvous(options: Options) -> None:
     address = options.coordinator
     if address is None:
         return
-    if (address == "auto") == bool(options.shard) or not re.fullmatch(r"auto|[^:]+:\d+", address):
+    if (address == "auto") == bool(options.shard) or not _may_be_reached(address):
         raise ValueError(
-            f"--coordinator {address}; choose auto on a cluster, or HOST:PORT with --shard I/N"
+            f"--coordinator {address}; choose auto on a cluster, or HOST:PORT with --shard I/N, "
+            f"of a host that is known here and a port of 1 to {MAX_PORT}"
         )
     jax.config.update("jax_platforms", "cpu")  # to be counted takes no accelerator
     try:
@@ -88,6 +91,20 @@ def rendezvous(options: Options) -> None:
     kept = command_line.words_without("coordinator", "shard", "chunk")
     command = [sys.executable, "-m", "grokjax.train", *kept, shard, "--join"]
     os.execve(sys.executable, command, os.environ | _own_devices())
+
+
+def _may_be_reached(address):
+    """Whether an address is one; `initialize` would wait for minutes for what is none."""
+    host, _, port = address.rpartition(":")
+    if address == "auto":
+        return True
+    if not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= MAX_PORT:
+        return False
+    try:
+        socket.getaddrinfo(host, int(port))
+    except (OSError, UnicodeError):
+        return False
+    return bool(host)
 
 
 def plan(experiment: Experiment, options: Options) -> Plan:
@@ -190,6 +207,7 @@ def _check_folder(experiment, options, n):
         )
     if options.overwrite:
         return
+    resume.check_ours(Results(folder))
     for results in map(Results, (folder, *shards)):
         if stored := results.stored_config():
             stored.pop("shard", None)

@@ -81,7 +81,8 @@ def _prepare(studies):
 def _runners(study):
     """The runner of a study, or one for each of its jobs."""
     folder = Path(RESULTS.value) / study.name
-    check_writable("results", folder)
+    if not STATUS.value:
+        check_writable("results", folder)
     seeds = command_line.seeds()
     shards = [command_line.shard()]
     if cluster.SUBMIT.value or cluster.JOBS.value is not None:

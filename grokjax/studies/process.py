@@ -4,13 +4,13 @@ import os
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
+from grokjax.reading.arms import DAMAGED
 from grokjax.recording import checkpoints
 from grokjax.recording.files import Lock
 from grokjax.recording.history import History, grokking
@@ -23,7 +23,7 @@ POLL = 0.1  # seconds between polls of the process
 class Progress(NamedTuple):
     """How far an arm has come."""
 
-    status: str  # waiting, running, finished, interrupted, failed; or how many of its shards are
+    status: str  # waiting, that of its `Results`, or how many of its shards are finished
     step: int
     runs: int
     grokked: int
@@ -74,12 +74,10 @@ class ArmProcess:
         if status == "waiting" and shards:
             finished = sum(Results(folder).is_complete() for folder in shards)
             status = f"{finished} of {shards[0].name.rpartition('-')[2]} shards"
-        if status == "running" and not results.lock.is_held():  # its process is gone
-            status = "interrupted"
         try:
             history = History.load(results.history)
             has_grokked_R = grokking(history, **self.config.grok).has_grokked_R
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # there is none yet
+        except (*DAMAGED, KeyError):  # there is none yet
             return Progress(status, 0, 0, 0, results.seconds())
         step = int(history["step"][-1])
         grokked = int(has_grokked_R.sum())

@@ -1,6 +1,7 @@
 """Image data sets from the network, for the task `images`; no TensorFlow needed."""
 
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -67,7 +68,7 @@ def fetch(name: str, data_dir: str | Path) -> tfds.core.DatasetBuilder:
 def prepared(builder_class: Callable, data_dir: str | Path) -> tfds.core.DatasetBuilder:
     """Lets a builder write its array_record files unless they are there; returns it."""
     tfds.disable_progress_bar()  # a table takes a moment
-    options = {"data_dir": str(Path(data_dir).expanduser()), "file_format": "array_record"}
+    options = {"data_dir": os.path.expanduser(data_dir), "file_format": "array_record"}
     builder = builder_class(**options)
     try:
         builder.download_and_prepare()

@@ -4,15 +4,17 @@ The setting of 10,000 lines of 18 items over five variables; its public file,
 https://github.com/ndtippens/grok-tests (varbinding_10000.csv), can be read by `path`.
 """
 
+import os
 import string
 from pathlib import Path
 
 import numpy as np
 
-from grokjax.core.checks import check_at_least
+from grokjax.core.checks import check_at_least, check_between, check_table_size
 from grokjax.core.data import Examples, Task
 
 DIGITS = 10
+MAX_ASSIGNMENTS = 1000
 NONE = -1  # the value of a variable that has none yet
 LETTERS = string.ascii_lowercase
 
@@ -38,7 +40,7 @@ def make(
     skipped. `lines` and `seed` are then not read. In the public file two of five items
     copy, and one in five of these copies the variable itself.
     """
-    check_at_least("assignments", assignments, 2)
+    check_between("assignments", assignments, 2, MAX_ASSIGNMENTS)
     check_at_least("variables", variables, 1)
     if variables > len(LETTERS):
         raise ValueError(f"variables = {variables}; choose at most {len(LETTERS)}, a to z")
@@ -54,6 +56,7 @@ def make(
 def _distinct(lines, assignments, variables, seed):
     """[N, 2 * assignments]: random lines, the label last."""
     check_at_least("lines", lines, 2)
+    check_table_size(lines, 2 * assignments - 1)
     without_copies = (DIGITS * variables) ** (assignments - 1)  # at least so many exist
     if lines > without_copies // 2:
         raise ValueError(
@@ -93,11 +96,13 @@ def _pick(random, allowed_NxV):
 
 def _read(path, assignments, names):
     """[N, 2 * assignments]: the lines of a file, the label last."""
-    file = Path(path).expanduser()
-    if not file.is_file():
+    file = os.path.expanduser(path)
+    if not os.path.isfile(file):
         raise ValueError(f"no file {path!r}; choose a file of lines such as a=3,b=a,b=3")
     try:
-        texts = file.read_text("utf-8").splitlines()
+        texts = Path(file).read_text("utf-8").splitlines()
+    except OSError as error:
+        raise ValueError(f"{path!r} cannot be read ({error.strerror}); choose another") from error
     except UnicodeDecodeError:
         raise ValueError(f"{path} is no text in UTF-8; give lines such as a=3,b=a,b=3") from None
     numbers = {}  # line -> its number in the file

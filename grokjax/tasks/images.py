@@ -6,7 +6,8 @@ Algorithmic Data", https://arxiv.org/abs/2210.01117, and Lee, Kim, Kim & Lee, 20
 https://arxiv.org/abs/2405.20233.
 """
 
-from pathlib import Path
+import os
+import shlex
 from typing import Any
 
 import numpy as np
@@ -58,17 +59,18 @@ def _open(dataset, data_dir) -> Any:  # pyright does not see through tfds' build
     """The builder of a data set whose files are there."""
     import tensorflow_datasets as tfds  # half a second that no other task needs
 
-    folder = str(Path(data_dir).expanduser())
+    folder = os.path.expanduser(data_dir)
     try:
         builder = tfds.builder(dataset, data_dir=folder, file_format="array_record")
         if builder.is_prepared():
             return builder
-    except (ValueError, AssertionError, ImportError):  # an unknown name, version or namespace
+    except (ValueError, AssertionError, ImportError, OSError):  # unknown name, version, namespace
         pass
     remedy = f"choose one that is there as array_record files, or fetch one of {', '.join(FETCHED)}"
     if dataset in FETCHED:
-        remedy = f"fetch it: python -m grokjax.datasets fetch {dataset} --data_dir {data_dir}"
-    raise ValueError(f"no data set {dataset!r} in {data_dir}; {remedy}")
+        place = shlex.quote(data_dir)
+        remedy = f"fetch it: python -m grokjax.datasets fetch {dataset} --data_dir {place}"
+    raise ValueError(f"no data set {dataset!r} in {data_dir!r}; {remedy}")
 
 
 def _num_classes(dataset, features):

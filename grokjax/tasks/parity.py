@@ -6,8 +6,10 @@ Computational Limit", https://arxiv.org/abs/2207.08799
 
 import numpy as np
 
-from grokjax.core.checks import check_at_least
+from grokjax.core.checks import check_at_least, check_between, check_table_size
 from grokjax.core.data import Examples, Task
+
+MAX_BITS = 62  # of a number in 64
 
 
 def make(bits: int = 40, secret: int = 3, samples: int = 2000, seed: int = 0) -> Task:
@@ -18,13 +20,13 @@ def make(bits: int = 40, secret: int = 3, samples: int = 2000, seed: int = 0) ->
         bits 0 and 2 of [1, 0, 1, 1] count  ->  label (1 + 1) mod 2 = 0
     """
     check_at_least("secret", secret, 1)
-    check_at_least("bits", bits, secret)
+    check_between("bits", bits, secret, MAX_BITS)
     check_at_least("samples", samples, 2)
     check_at_least("seed", seed, 0)
-    if bits > 62 or samples > 2 ** (bits - 1):
+    check_table_size(samples, bits)
+    if samples > 2 ** (bits - 1):
         raise ValueError(
-            f"bits = {bits} with samples = {samples}; choose at most 62 bits, and samples of no "
-            "more than half of all rows"
+            f"bits = {bits} with samples = {samples}; choose no more than half of all rows"
         )
     random = np.random.default_rng(seed)
     secret_bits = random.permutation(bits)[:secret]

@@ -5,10 +5,11 @@ The setting in which steps to generalise are compared over K = 2, 3, 4, with all
 
 import numpy as np
 
-from grokjax.core.checks import check_at_least
+from grokjax.core.checks import MAX_ROWS, check_between
 from grokjax.core.data import Examples, Task
+from grokjax.tasks._arithmetic import MAX_P
 
-MAX_SUMS = 1_000_000
+MAX_LENGTH = 19  # of the sums of two numbers, 2**19 are not a million yet
 
 
 def make(length: int = 3, p: int = 11) -> Task:
@@ -18,11 +19,11 @@ def make(length: int = 3, p: int = 11) -> Task:
 
         3 + 5 + 6 = 0 (mod 7)  ->  inputs [3, 7, 5, 7, 6, 8], label 0
     """
-    check_at_least("length", length, 2)
-    check_at_least("p", p, 2)
-    if p**length > MAX_SUMS:
+    check_between("length", length, 2, MAX_LENGTH)
+    check_between("p", p, 2, MAX_P)
+    if p**length > MAX_ROWS:
         raise ValueError(
-            f"length = {length} and p = {p} make {p**length:,} sums; choose at most {MAX_SUMS:,}"
+            f"length = {length} and p = {p} make {p**length:,} sums; choose at most {MAX_ROWS:,}"
         )
     terms_NxK = np.indices((p,) * length).reshape(length, -1).T
     inputs_NxL = np.full((len(terms_NxK), 2 * length), p)
