@@ -1,6 +1,5 @@
 """Trains the runs of a config: `python -m grokjax.train --config configs/moddiv.py`."""
 
-import contextlib
 import functools
 import sys
 import types
@@ -106,21 +105,24 @@ def train_from(
                 **start.arguments(),
             ):
                 if metrics_R is not None:
-                    logger.log_later(
-                        t, metrics_R
-                    )  # reads the one before, while this runs
+                    logger.log_later(t, metrics_R)  # reads the one before, while this runs
                 finished = t == num_steps or logger.tracker.all_stopped(t)
                 signal = interrupts.received
                 last = signal or finished
                 if last or checkpoints.is_due(t):
                     logger.flush()
                     state_R = devices.unpad(state_R, len(labels))
-                    with contextlib.nullcontext() if last else may_fail(f"no checkpoint {t}"):
-                        checkpoints.save(t, state_R, logger.history.arrays(), experiment.record)
+                    save = functools.partial(
+                        checkpoints.save, t, state_R, logger.history.arrays(), experiment.record
+                    )
+                    with may_fail("a checkpoint is missing"):
+                        save()  # may say that the one before was not written
                         results.write_history(logger.history, labels)
                         session.reached(t)
                 console.advanced(t)
                 if last:
+                    save()  # does nothing if it is written; here an error ends the training
+                    results.write_history(logger.history, labels)
                     break
             if finished:
                 console.say(report.conclude(experiment.config, results, labels, options.save_path))

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-LONGEST = 1000  # characters of a reason: a library's may fill a screen
+LONGEST = 200  # characters of a reason: a library's may fill a screen
 
 
 def warn(message: str) -> None:
@@ -19,12 +19,11 @@ def warn(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def in_one_line(error: BaseException | str) -> str:
-    """What an error says; of one of the system, what it is about."""
+def in_one_line(error: BaseException | str, longest: int | None = None) -> str:
+    """What an error says, up to a number of characters; of one of the system, what it is about."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.strerror}: {str(error.filename)!r}"
-    line = " ".join(str(error).split()) or type(error).__name__
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."
+    return (" ".join(str(error).split()) or type(error).__name__)[:longest]
 
 
 @contextlib.contextmanager
@@ -33,7 +32,7 @@ def may_fail(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        warn(f"warning: {what}: {in_one_line(error)}")
+        warn(f"warning: {what}: {in_one_line(error, LONGEST)}")
 
 
 class SteadyFile(io.FileIO):

@@ -22,7 +22,7 @@ from tensorboardX.record_writer import RecordWriter
 
 from grokjax.config.experiment import Experiment
 from grokjax.recording.history import finite_quantiles
-from grokjax.recording.output import in_one_line, may_fail, warn
+from grokjax.recording.output import LONGEST, in_one_line, may_fail, warn
 from grokjax.recording.results import Results
 
 FLUSH_SECONDS = 30
@@ -86,7 +86,7 @@ def tell(writers: list[Writer], method: str, *arguments: Any) -> None:
             getattr(writer, method)(*arguments)
         except Exception as error:
             name = type(writer).__name__
-            warn(f"warning: training goes on without {name}: {in_one_line(error)}")
+            warn(f"warning: training goes on without {name}: {in_one_line(error, LONGEST)}")
             writers.remove(writer)
             with contextlib.suppress(Exception):
                 writer.close()

@@ -16,6 +16,8 @@ from grokjax.config.config import flat, load
 from grokjax.config.rules import hint
 from grokjax.recording.output import in_one_line, make_steady, warn
 
+OF_THE_SYSTEM = re.compile("RESOURCE_EXHAUSTED|os_error_code")  # as C++ libraries say it
+
 
 class PathParser(flags.ArgumentParser):
     """Of a file or folder on this machine: expands ~, and refuses what is no path."""
@@ -60,14 +62,17 @@ def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = Fa
             work = prepare(argv)
         try:
             work()
-        except OSError as error:  # a full disk, a folder that is gone
-            fail(error, 1)
+        except Exception as error:
+            if not (isinstance(error, OSError) or OF_THE_SYSTEM.search(str(error))):
+                raise
+            fail(in_one_line(error, 400), 1)  # a full disk or memory, a folder that is gone
 
     if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
         # libraries take every name of a file for UTF-8
         environment = os.environ | {"PYTHONUTF8": "1"}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
     make_steady()
+    sys.unraisablehook = _say_unraisable
     gc.freeze()  # what is imported stays: collections that visit it cost a tenth of the start
     gc.set_threshold(50_000)
     app.run(main, flags_parser=functools.partial(_parse, arguments=arguments))
@@ -156,6 +161,12 @@ def given(*names: str) -> list[str]:
     """Those of some flags that are not at their defaults, as words for another process."""
     chosen = [flags.FLAGS[name] for name in names]
     return [flag.serialize() for flag in chosen if flag.value != flag.default]
+
+
+def _say_unraisable(unraisable):
+    """Leaves out what a library's threads raise in nothing of Python: on a full disk, hundreds."""
+    if unraisable.object is not None:
+        sys.__unraisablehook__(unraisable)
 
 
 def _parse(argv, arguments):

@@ -73,6 +73,7 @@ class Options:
         if options.memory is not None and not options.memory > 0:
             raise ValueError(f"--memory {options.memory}; choose above 0, in GB")
         check_writable("workdir", options.workdir)
+        _check_length(options.workdir / ("x" * 160))  # as far down as checkpoints have files
         if options.save_path:
             _check_picture(Path(options.save_path))
         if options.wandb:
@@ -81,7 +82,6 @@ class Options:
 
     def try_out(self, results: Results) -> None:
         """Raises an error now where something could not be written later; the folder is ours."""
-        _check_length(results.checkpoints / ("x" * 80))  # as far down as checkpoints have files
         results.log.open("a").close()
         folders = (results.folder, results.checkpoints, results.tensorboard)
         for path in vars(results).values():

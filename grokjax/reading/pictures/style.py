@@ -198,6 +198,7 @@ def save(figure: Figure, path: str | Path) -> None:
 def check_format(path: Path) -> None:
     """Raises a ValueError if no picture can be written by the suffix of a path."""
     figure = Figure(figsize=(1, 1))
+    figure.text(0, 0, "1")
     suffix = path.suffix.lower().removeprefix(".")
     formats = figure.canvas.get_supported_filetypes()
     if suffix not in formats:
