@@ -349,8 +349,6 @@ def test_a_command_without_a_config_is_one_line_and_exit_code_2():
 def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(config, tmp_path):
     a_file = tmp_path / "file"
     a_file.write_text("kept")
-    dangling = tmp_path / "dangling.png"
-    dangling.symlink_to(tmp_path / "nowhere")
     bad = {
         "--config.modle.width=24": "unknown config entry 'modle.width'; did you mean 'model.width'",
         "--config.task.p=96": "p = 96 is not prime",
@@ -376,16 +374,6 @@ def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(config, tmp_pa
         f"--config={tmp_path}/nope.py": "no config file",
         f"--workdir={a_file}/below": "is a file; choose a folder",
         f"--save_path={a_file}/picture.png": "is a file; choose a folder",
-        f"--save_path={tmp_path}": "is no file",
-        f"--save_path={tmp_path}/x.xyz": "is no picture; choose a suffix of",
-        "--save_path=/dev/full": "is no file",
-        f"--save_path={dangling}": "is no file",
-        f"--save_path={'x' * 250}.png": "File name too long",
-        f"--workdir={dangling}": "is a file; choose a folder",
-        f"--workdir={tmp_path}/none/{'y' * 300}": "File name too long",
-        f"--workdir={tmp_path}/none/{'y/' * 1950}": "File name too long",
-        f"--workdir={tmp_path}/none/\udcff": "this is not UTF-8",
-        "--workdir=gs://bucket/x": "gs:// cannot be written to",
     }
     processes = {
         flag: subprocess.Popen(
@@ -404,7 +392,6 @@ def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(config, tmp_pa
         assert err.count("\n") == 1, err
         assert bad[flag] in err
     assert not (tmp_path / "none").exists()
-    assert not (ROOT / "gs:").exists()
     assert a_file.read_text() == "kept"
 
 

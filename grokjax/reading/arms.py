@@ -183,7 +183,7 @@ def _json(path):
     if not path.is_file():
         raise ValueError(f"{path.parent} has no {path.name}; {REMEDY}")
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error!r}); {REMEDY}") from error
     if not isinstance(value, dict):

@@ -41,7 +41,7 @@ def inspected(checkpoint: Checkpoint) -> Iterator[str]:
     num_steps = checkpoint.config["schedule"]["num_steps"]
     facts = {}
     with contextlib.suppress(OSError, ValueError):
-        facts = json.loads(place.results.metadata.read_text())
+        facts = json.loads(place.results.metadata.read_text("utf-8"))
     versions = ", ".join(f"{name} {v}" for name, v in facts.get("versions", {}).items())
     yield f"checkpoint: {place.folder}, {naturalsize(place.size)} on disk"
     yield f"progress: step {place.step:,} of {num_steps:,} ({place.step / num_steps:.0%})"

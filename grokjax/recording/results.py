@@ -149,7 +149,7 @@ class Results:
     def write_summary(self, summary: Mapping) -> None:
         _write_json(self.summary, summary)
         with replacing(self.final_metrics) as path:
-            path.write_text(summary_text(summary))
+            path.write_text(summary_text(summary), "utf-8")
 
     def read_summary(self) -> dict:
         return _read_json(self.summary)
@@ -161,14 +161,14 @@ class Results:
 
 def _read_json(path):
     try:
-        return json.loads(path.read_text()) if path.is_file() else {}
+        return json.loads(path.read_text("utf-8")) if path.is_file() else {}
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}); remove {path.parent} to go on") from error
 
 
 def _write_json(path, value):
     with replacing(path) as scratch:
-        scratch.write_text(json.dumps(value, indent=2) + "\n")
+        scratch.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
 
 
 def _environment():

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -32,9 +32,10 @@ class PathParser(flags.ArgumentParser):
         return os.path.expanduser(argument)
 
 
-def define_path(name: str, default: str | None, help: str) -> flags.FlagHolder:
-    """A flag whose value is a path."""
-    return flags.DEFINE(PathParser(), name, default, help, serializer=flags.ArgumentSerializer())
+def define_path(name: str, default: str | None, help: str, **options: Any) -> flags.FlagHolder:
+    """A flag whose value is a path; the options are those of `flags.DEFINE`."""
+    writer = flags.ArgumentSerializer()
+    return flags.DEFINE(PathParser(), name, default, help, serializer=writer, **options)
 
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, such as configs/moddiv.py.")

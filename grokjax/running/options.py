@@ -82,7 +82,7 @@ class Options:
 
     def try_out(self, results: Results) -> None:
         """Raises an error now where something could not be written later; the folder is ours."""
-        results.log.open("a").close()
+        results.log.open("ab").close()
         folders = (results.folder, results.checkpoints, results.tensorboard)
         for path in vars(results).values():
             if isinstance(path, Path) and path.exists() and path.is_dir() != (path in folders):
