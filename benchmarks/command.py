@@ -63,7 +63,7 @@ class Benchmark(NamedTuple):
             print(f"{self.table(rows)}\n")
             if asked.json:
                 result = {**facts, **names, "config": config.to_dict(), "rows": rows}
-                with open(asked.json, "a") as file:
+                with open(asked.json, "a", encoding="utf-8") as file:
                     print(json.dumps(result), file=file)
 
     def _parse(self, words):
@@ -77,7 +77,7 @@ class Benchmark(NamedTuple):
             if unknown:
                 raise ValueError(f"cannot understand {unknown[0]!r}; flags start with --")
             if asked.json:  # before minutes are spent on what could not be kept
-                open(asked.json, "a").close()
+                open(asked.json, "ab").close()
         except OSError as error:
             command_line.fail(f"cannot write {asked.json}: {error.strerror}")
         except (ValueError, flags.Error) as error:
@@ -88,7 +88,7 @@ class Benchmark(NamedTuple):
         """The benchmark's own flags: those of grokjax's commands have no meaning here."""
         own = flags.FlagValues()
         flags.DEFINE_bool("quick", False, "A toy size, to see that it works.", flag_values=own)
-        flags.DEFINE_string("json", None, "Append the result to this file.", flag_values=own)
+        command_line.define_path("json", None, "Append the result to this file.", flag_values=own)
         for name, default in self._numbers().items():
             text = re.search(rf"^ +{name}: (.*)", self.measure.__doc__, re.MULTILINE)[1]
             flags.DEFINE_integer(name, default, text, lower_bound=1, flag_values=own)
@@ -133,7 +133,7 @@ def device() -> str:
     if kind != "cpu":
         return kind
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    info = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
+    info = Path("/proc/cpuinfo").read_text("utf-8") if sys.platform == "linux" else ""
     model = re.search(r"model name\s*: (.*)", info)
     return f"{cores} cores, {model[1] if model else platform.processor() or platform.machine()}"
 

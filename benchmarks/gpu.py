@@ -104,7 +104,7 @@ def run(command: Command, log: Path, deadline: float) -> bool:
     """
     if time.monotonic() >= deadline:
         raise TimeoutError("no time was left")
-    with log.open("w") as file:
+    with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
             [sys.executable, *command.words],
             cwd=ROOT,
@@ -118,7 +118,7 @@ def run(command: Command, log: Path, deadline: float) -> bool:
         _stop(process)
         return False
     if code:
-        last = log.read_text(errors="replace").strip().splitlines()[-1:]
+        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         raise RuntimeError(f"{command.name} exited with {code}: {''.join(last)[:300]}")
     return True
 
@@ -172,7 +172,7 @@ def benchmark(module: str, *words: str) -> Part:
 
 def _last_line(folder, _):
     results = folder / "results.jsonl"
-    lines = results.read_text().splitlines()
+    lines = results.read_text(encoding="utf-8").splitlines()
     if not lines:
         raise RuntimeError("time was over before its end")
     return json.loads(lines[-1])

@@ -6,8 +6,9 @@ from statistics import median
 from typing import NamedTuple
 
 import rich.box
-from rich.console import Console
 from rich.table import Table
+
+from grokjax.recording.output import plain_console
 
 PAUSE = 0.05  # seconds; OpenMP threads go on spinning for some milliseconds after their work
 
@@ -110,7 +111,7 @@ def markdown(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
         shown.add_column(column, justify="right" if i else "left")
     for cells in lines:
         shown.add_row(*cells)
-    console = Console(width=1000, markup=False, emoji=False, highlight=False)
+    console = plain_console(width=1000)
     with console.capture() as printed:
         console.print(shown)
     return "\n".join(line for line in printed.get().splitlines() if line.strip())

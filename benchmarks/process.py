@@ -45,7 +45,7 @@ def train(config: ConfigDict, cache: str) -> Training:
         )
         flags = [f"--config={file}", f"--workdir={results.folder}", f"--compilation_cache={cache}"]
         lines, exit_seconds = listen(["-m", "grokjax.train", *flags])
-        summary = json.loads(results.summary.read_text())
+        summary = json.loads(results.summary.read_text("utf-8"))
     found = [(EVALUATION.match(line), seconds) for line, seconds in lines]
     seconds_of_step = {int(e[1].replace(",", "")): seconds for e, seconds in found if e}
     return Training(seconds_of_step, lines[-1][1], exit_seconds, summary)

@@ -19,6 +19,7 @@ from grokjax.reading.pictures import plots
 from grokjax.recording.results import Results
 from grokjax.running.options import Options
 from grokjax.running.shards import concatenate, folder_of, merge
+from grokjax.running.signals import ASKING
 from grokjax.studies.cluster import Job
 from grokjax.train import train_in
 
@@ -134,7 +135,9 @@ def test_shards_make_the_whole_though_they_stopped_at_different_steps(tmp_path, 
     assert evaluations[0] < evaluations[1] < evaluations[2] == 12
 
 
-def test_a_job_whose_time_is_up_stops_its_command_and_asks_to_run_it_again(tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_job_whose_time_is_up_stops_its_command_and_asks_to_run_it_again(tmp_path, sent):
+    """By the signal that submitit handles, or the other one that people ask SLURM to send."""
     pytest.importorskip("submitit")
     ready, saved = tmp_path / "ready", tmp_path / "saved"
     words = [sys.executable, "-c", STOPPABLE, str(ready), str(saved)]
@@ -143,10 +146,9 @@ def test_a_job_whose_time_is_up_stops_its_command_and_asks_to_run_it_again(tmp_p
 
     def time_is_up():
         wait_until(ready.exists)
-        os.kill(os.getpid(), signal.SIGUSR2)
+        os.kill(os.getpid(), sent)
 
-    numbers = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in ASKING}
     signal.signal(signal.SIGUSR2, lambda *_: again.append(job.checkpoint()))
     threading.Thread(target=time_is_up).start()
     with pytest.raises(RuntimeError, match="ended with 7"):  # after that submitit would exit

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from grokjax.running.signals import Interrupts
+from grokjax.running.signals import ASKING, Interrupts
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", ASKING)
 def test_a_signal_is_noted_and_the_handlers_come_back(number):
     before = signal.getsignal(number)
     with Interrupts() as interrupts:
@@ -21,6 +21,29 @@ def test_a_signal_is_noted_and_the_handlers_come_back(number):
             time.sleep(0.001)
         assert interrupts.received == number
     assert signal.getsignal(number) is before
+
+
+def test_a_terminal_that_closes_is_no_signal_under_nohup():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGUSR1)  # comes after it
+        while interrupts.received is None:
+            time.sleep(0.001)
+        assert interrupts.received == signal.SIGUSR1
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_of_another_handler_does_not_ask_to_stop():
+    came = []
+    before = signal.signal(signal.SIGALRM, lambda *_: came.append(True))
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGALRM)
+        time.sleep(0.05)
+        assert came
+        assert interrupts.received is None
+    signal.signal(signal.SIGALRM, before)
 
 
 def test_a_second_ctrl_c_leaves_at_once():

@@ -54,9 +54,14 @@ def command(config, workdir, *flags):
     ]
 
 
-def train(config, workdir, *flags):
+def train(config, workdir, *flags, **environment):
     return subprocess.run(
-        command(config, workdir, *flags), cwd=ROOT, capture_output=True, text=True, check=False
+        command(config, workdir, *flags),
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -194,7 +199,7 @@ def test_killing_and_resuming_is_as_if_nothing_had_happened(config, finished, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_saves_and_prints_how_to_go_on(config, finished, tmp_path, number):
     workdir = tmp_path / "stopped"
     flags = ["--config", config, "--workdir", workdir, "--log_every", "60"]
@@ -218,6 +223,55 @@ def test_a_signal_saves_and_prints_how_to_go_on(config, finished, tmp_path, numb
     resumed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert resumed.returncode == 0, resumed.stderr
     assert_same_run(workdir, finished[0])
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_though_the_reader_of_the_output_ends_first(config, tmp_path):
+    """As with `| tee log`, where a terminal sends Ctrl-C to both."""
+    workdir = tmp_path / "piped"
+    process = subprocess.Popen(
+        command(config, workdir, "--config.schedule.num_steps=180000"),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (workdir / "history.npz").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.stdout.close()
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    err = process.stderr.read()
+
+    assert process.wait(timeout=60) == 130
+    assert err == "\nstopping after this chunk; Ctrl-C again leaves at once\n"
+    assert json.loads((workdir / "experiment_metadata.json").read_text())["status"] == "interrupted"
+    last = np.load(workdir / "history.npz")["step"][-1]
+    assert (workdir / "checkpoints" / str(last)).exists()
+
+
+@pytest.mark.slow
+def test_a_job_that_slurm_starts_again_goes_on_by_itself(config, finished):
+    workdir, _ = finished
+    before = (workdir / "summary.json").read_bytes()
+    again = train(config, workdir, "--overwrite", SLURM_RESTART_COUNT="1")
+
+    assert again.returncode == 0, again.stderr
+    assert "is finished at step 1,800" in again.stdout
+    assert (workdir / "summary.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_paths_of_any_letters_work_under_any_locale(config, tmp_path):
+    workdir = tmp_path / "größe a∘b"
+    flags = ["--config.schedule.num_steps=180"]
+    ascii = dict(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    done = train(config, workdir, *flags, **ascii)
+    again = train(config, workdir, *flags, "--resume=latest", **ascii)
+
+    assert done.returncode == 0, done.stderr
+    assert "is finished at step 180" in again.stdout, again.stderr
 
 
 @pytest.mark.slow
@@ -339,6 +393,28 @@ def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(config, tmp_pa
         assert bad[flag] in err
     assert not (tmp_path / "none").exists()
     assert a_file.read_text() == "kept"
+
+
+@pytest.mark.slow
+def test_a_platform_that_there_is_not_is_one_line(config, tmp_path):
+    done = train(config, tmp_path / "none", JAX_PLATFORMS="abc")
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "Unable to initialize backend 'abc'" in done.stderr
+    assert "choose another JAX_PLATFORMS, such as cpu" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
+def test_a_backend_that_matplotlib_has_not_is_not_needed(config, finished, tmp_path):
+    workdir = tmp_path / "unpictured"
+    shutil.copytree(finished[0], workdir)
+    (workdir / "summary.json").unlink()
+    (workdir / "loss.png").unlink()
+    done = train(config, workdir, "--resume=latest", MPLBACKEND="nonsense")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (workdir / "loss.png").exists()
 
 
 @pytest.mark.slow

@@ -1,7 +1,9 @@
 """Curves for many runs, what a diverged run does to them, and what Weights & Biases is sent."""
 
+import errno
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -10,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from grokjax.recording import writers
 from grokjax.recording.history import finite_median, finite_quantiles
-from grokjax.recording.writers import MANY, TensorBoard, WeightsAndBiases, check_wandb
+from grokjax.recording.writers import MANY, EventFile, TensorBoard, WeightsAndBiases, check_wandb
 
 ROOT = Path(__file__).parent.parent
 CONFIG = """
@@ -47,6 +51,54 @@ def test_many_runs_are_three_curves_and_diverged_ones_are_left_out(tmp_path):
         writer.close()
 
     assert {path.name for path in tmp_path.iterdir()} == {"lowest", "median", "highest"}
+
+
+def test_a_full_disk_ends_one_writer_with_one_warning_and_closes_its_files(
+    tmp_path, monkeypatch, capsys
+):
+    """Forty scalars, which a queue with a dead reader would not take."""
+    write = EventFile._write
+
+    def until_full(self, **content):
+        if content.get("step", 0) > 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, **content)
+
+    monkeypatch.setattr(EventFile, "_write", until_full)
+    board = TensorBoard(tmp_path, ["seed=0", "seed=1"])
+    left = [board]
+    for step in range(20):
+        writers.tell(left, "write_scalars", step, {"train_loss": np.ones(2)})
+
+    assert left == []
+    assert capsys.readouterr().err == (
+        "warning: training goes on without TensorBoard: [Errno 28] No space left on device\n"
+    )
+    assert all(file._records._writer.closed for file in board._files.values())
+
+
+def events_in(folder):
+    """Those of the only event file."""
+    (path,) = folder.iterdir()
+    data = path.read_bytes()
+    events = []
+    while data:
+        (size,) = struct.unpack_from("<Q", data)
+        events.append(Event.FromString(data[12 : 12 + size]))
+        data = data[size + 16 :]
+    return events
+
+
+def test_events_after_the_step_of_a_resume_are_marked(tmp_path):
+    board = TensorBoard(tmp_path, ["seed=0"], resumed_from=7)
+    board.write_scalars(8, {"val_loss": np.array([2.5])})
+    board.close()
+    events = events_in(tmp_path)
+
+    assert [event.file_version for event in events] == ["brain.Event:2", "", ""]
+    assert (events[1].step, events[1].session_log.status) == (8, SessionLog.START)
+    (value,) = events[2].summary.value
+    assert (events[2].step, value.tag, value.simple_value) == (8, "Loss/val", 2.5)
 
 
 def test_quantiles_of_finite_values():

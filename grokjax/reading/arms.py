@@ -239,7 +239,7 @@ def object_of(path: Path) -> dict:
     if not path.is_file():
         raise ValueError(f"{path.parent} has no {path.name}; {REMEDY}")
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error!r}); {REMEDY}") from error
     if not isinstance(value, dict):

@@ -48,7 +48,7 @@ def rebuild(results: Results) -> Rebuilt:
     if not results.config.is_file():
         raise ValueError(f"{str(results.folder)!r} has no config.json; choose a results folder")
     try:
-        record = json.loads(results.config.read_text())
+        record = json.loads(results.config.read_text("utf-8"))
         config = config_of(record)
     except (KeyError, json.JSONDecodeError) as error:
         what = f"{str(results.config)!r} is not what training wrote"
@@ -132,5 +132,5 @@ def write_pruned(rebuilt: Rebuilt, step: int, pruned: Pruned) -> Path:
         rows.append({"threshold": float(threshold), **each, "median": median})
     facts = {"step": step, "labels": list(rebuilt.experiment.labels), "pruned": rows}
     with replacing(rebuilt.results.pruned) as path:
-        path.write_text(json.dumps(facts, indent=2) + "\n")
+        path.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
     return rebuilt.results.pruned

@@ -29,7 +29,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 def check_writable(what: str, folder: Path) -> None:
     """Raises a ValueError if a folder cannot be made or written to; makes nothing."""
     folder = folder.absolute()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not existing.is_dir():
         raise ValueError(f"{what} {str(folder)!r}: {str(existing)!r} is a file; choose a folder")
     if not os.access(existing, os.W_OK):
@@ -187,7 +187,7 @@ class Results:
     def write_summary(self, summary: Mapping) -> None:
         _write_json(self.summary, summary)
         with replacing(self.final_metrics) as path:
-            path.write_text(summary_text(summary))
+            path.write_text(summary_text(summary), "utf-8")
 
     def read_summary(self) -> dict:
         """Empty if there is none, or a damaged one."""
@@ -218,7 +218,7 @@ def is_time(value: Any) -> bool:
 
 def _write_json(path, value):
     with replacing(path) as scratch:
-        scratch.write_text(json.dumps(value, indent=2) + "\n")
+        scratch.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
 
 
 def _environment():

@@ -59,7 +59,7 @@ def available(device: jax.Device, gigabytes: float | None = None) -> int:
     if "bytes_limit" in known:
         return int(USABLE * known["bytes_limit"])
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if CONTAINER.is_file() and (limit := CONTAINER.read_text().strip()).isdigit():
+    if CONTAINER.is_file() and (limit := CONTAINER.read_text("utf-8").strip()).isdigit():
         installed = min(installed, int(limit))
     return int(USABLE * installed / jax.local_device_count())
 

@@ -228,7 +228,7 @@ def _own_devices():
 
 def _write(config, whole, shards, save_path):
     labels, history = concatenate([dict(np.load(results.history)) for results in shards])
-    record = json.loads(shards[0].config.read_text())
+    record = json.loads(shards[0].config.read_text("utf-8"))
     del record["shard"]
     whole.metadata.unlink(missing_ok=True)  # of an attempt that was stopped
     before = [session for results in shards for session in results.sessions()]

@@ -85,11 +85,11 @@ class ArmProcess:
 
     def last_lines(self, count: int = 12) -> str:
         """The end of what the process said."""
-        said = self.output.read_text(errors="replace") if self.output.exists() else ""
+        said = self.output.read_text("utf-8", errors="replace") if self.output.exists() else ""
         return "\n".join(f"    {line}" for line in said.splitlines()[-count:])
 
     def _train(self, interrupts):
-        with self.output.open("a") as output:
+        with self.output.open("ab") as output:
             process = subprocess.Popen(
                 [*self._command, *self._start()],
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,76 @@
+"""What is to be written is tried before training: paths, formats, folders."""
+
+import os
+from pathlib import Path
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+from grokjax.recording.results import Results
+from grokjax.running.options import Options
+
+
+@pytest.fixture
+def options(tmp_path, monkeypatch):
+    """What the command makes of its words, in this process and in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy.py").write_text("from grokjax import base as get_config")
+
+    def parse(*words):
+        with flagsaver.flagsaver():
+            flags.FLAGS(["grokjax-train", "--config=toy.py", *words])
+            return Options.from_flags()
+
+    return parse
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    {
+        "--save_path=folder.png": "'folder.png' is no file",
+        "--save_path=/dev/full": "'/dev/full' is no file",
+        "--save_path=dangling.png": "'dangling.png' is no file",
+        "--save_path=picture": "'picture' is no picture; choose a suffix of: .*pdf.*png",
+        "--save_path=picture.xyz": "'picture.xyz' is no picture",
+        f"--save_path={'x' * 245}.png": "File name too long",  # with the number of a process
+        "--save_path=s3://bucket/x.png": "s3:// cannot be written to; choose a path on this",
+        "--workdir=dangling.png": "dangling.png' is a file; choose a folder",
+        f"--workdir={'y' * 300}": "File name too long",
+        f"--workdir={'y/' * 1990}": "File name too long",  # with the names of checkpoints
+        "--workdir=none\udcff": "this is not UTF-8; choose another name",
+        "--workdir=gs://bucket/x": "gs:// cannot be written to",
+    }.items(),
+)
+def test_a_path_that_cannot_be_written_is_refused_and_nothing_is_made(options, word, said):
+    Path("dangling.png").symlink_to("nowhere")
+    Path("folder.png").mkdir()
+    before = set(os.listdir())
+
+    with pytest.raises((ValueError, OSError, flags.Error), match=said):
+        options(word)
+    assert set(os.listdir()) == before
+
+
+def test_a_tilde_is_the_home_of_the_user(options, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert options("--workdir=~/x").workdir == tmp_path / "x"
+    assert options("--save_path=~/x.pdf").save_path == f"{tmp_path}/x.pdf"
+
+
+def test_a_job_that_slurm_starts_again_resumes_whatever_it_was_told(options, monkeypatch):
+    words = ("--workdir=there", "--overwrite")
+    assert options(*words).overwrite
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    again = options(*words)
+
+    assert (again.resume, again.step, again.overwrite, again.requeued) == ("latest", None, False, 1)
+
+
+@pytest.mark.parametrize("name", ["history.npz", "training.log", "overview.png"])
+def test_a_folder_in_the_place_of_a_file_is_noticed_before_training(options, tmp_path, name):
+    (tmp_path / "run" / name).mkdir(parents=True)
+
+    with pytest.raises((ValueError, OSError), match=f"{name}' is a folder|Is a directory"):
+        options("--workdir=run").try_out(Results(tmp_path / "run"))
