@@ -1,0 +1,108 @@
+"""One bit flipped in every file of a results folder, or the file cut, zeroed or deleted."""
+
+import re
+import shutil
+import signal
+from pathlib import Path
+from random import Random
+
+from . import forks
+from .forks import Ended
+from .tally import Tally
+from .toy import complaint, steps
+
+SIZE = re.compile(r"[\d.]+ [kM]?B\b")
+
+
+def damage(cases: int, rng: Random, toys) -> Tally:
+    """Is it noticed, or harmless? A result that is silently another one is neither."""
+    tally = Tally("damage")
+    while cases:
+        toy = next(toys)
+        for whole in (toy.whole, _interrupted(toy)):
+            tried = _every_file(toy, whole, cases, rng, tally)
+            cases -= tried
+            if not cases:
+                break
+    return tally
+
+
+def _interrupted(toy):
+    """A training that a signal stopped half-way."""
+    folder = toy.scratch / f"interrupted-{toy.kind}"
+    if not folder.exists():
+        child = toy.start(folder)
+        child.wait_for(lambda: max(steps(folder), default=0) >= 100)
+        child.send(signal.SIGTERM)
+        assert child.end().code == 128 + signal.SIGTERM
+    return folder
+
+
+def _every_file(toy, whole, cases, rng, tally):
+    """Damages the files one by one, of checkpoints those of the newest; returns how many."""
+    newest = str(steps(whole)[-1])
+    files = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
+    files = [path for path in files if path.parts[0] != "checkpoints" or path.parts[1] == newest]
+    sound = _read(toy, whole)
+    rng.shuffle(files)
+    for file in files[:cases]:
+        kind = rng.choice([_flip, _flip, _flip, _cut, _zero, Path.unlink])
+        folder = toy.new_folder(whole)
+        kind(folder / file) if kind is Path.unlink else kind(folder / file, rng)
+        _judge(toy, folder, f"{toy.kind} {whole.name} {file} {kind.__name__}", sound, tally)
+    return min(len(files), cases)
+
+
+def _flip(path, rng):
+    data = bytearray(path.read_bytes() or b"\0")
+    data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    path.write_bytes(data)
+
+
+def _cut(path, rng):
+    data = path.read_bytes()
+    path.write_bytes(data[: rng.randrange(len(data) or 1)])
+
+
+def _zero(path, rng):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def _read(toy, folder):
+    """What the commands that read say of a folder, under one path, without sizes of files."""
+    place = toy.new_folder(folder) if folder != toy.scratch / "case" else folder
+    analysis = toy.scratch / "analysis"
+    shutil.rmtree(analysis, ignore_errors=True)
+    said = {name: forks.run("grokjax.checkpoint_tool", name, place) for name in ("list", "inspect")}
+    said["analyze"] = forks.run("grokjax.analyze", place, f"--output={analysis}")
+    return {name: ended._replace(out=SIZE.sub("", ended.out)) for name, ended in said.items()}
+
+
+def _judge(toy, folder, case, sound, tally):
+    for name, said in _read(toy, folder).items():
+        if said.has_traceback:
+            tally.wrong("traceback", f"{case}, {name}", complaint(said))
+        elif said.out == sound[name].out and said.code == sound[name].code:
+            tally.good("harmless or repaired")
+        elif said.is_refusal or said.err or re.search("damaged|cannot|other bits", said.out):
+            tally.good("noticed")
+        else:
+            tally.wrong(
+                "silently another answer", f"{case}, {name}", _first_change(sound[name], said)
+            )
+    ended = toy.start(folder, "--resume=latest").end()
+    if ended.has_traceback or (ended.code and not ended.is_refusal):
+        tally.wrong("traceback" if ended.has_traceback else "ends badly", case, complaint(ended))
+    elif ended.code:
+        tally.good("noticed")
+        tally.good("refused")
+    elif differing := toy.differences(folder):
+        tally.wrong("silently different", f"{case}, resume", differing)
+    else:
+        tally.good("noticed" if "warning" in ended.err else "harmless or repaired")
+
+
+def _first_change(sound: Ended, said: Ended):
+    old, new = sound.out.splitlines(), said.out.splitlines()
+    pairs = [(a, b) for a, b in zip(old, new, strict=False) if a != b]
+    return pairs[0] if pairs else f"{len(old)} and {len(new)} lines"
