@@ -4,7 +4,8 @@
 #
 #     tests/slurm.sh FOLDER COMMAND [ARGUMENT ...]
 #
-# Everything that the cluster writes is in FOLDER; SLURM_CONF tells the command of it.
+# Everything that the cluster writes is in FOLDER; SLURM_CONF tells the command where. A requeued
+# job starts again after five seconds.
 set -euo pipefail
 folder=$(realpath -m "$1")
 shift
@@ -29,9 +30,7 @@ cat >"$SLURM_CONF" <<CONF
 ClusterName=alone
 SlurmctldHost=$(hostname)(127.0.0.1)
 SlurmUser=root
-AuthType=auth/munge
-AuthInfo=socket=$folder/munge
-CredType=cred/munge
+AuthInfo=socket=$folder/munge,cred_expire=5
 SlurmctldPort=$controller
 SlurmdPort=$((controller + 10000))
 StateSaveLocation=$folder/state
@@ -46,9 +45,8 @@ ReturnToService=2
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerParameters=sched_interval=1,batch_sched_delay=0
-MinJobAge=300
-KillWait=30
-NodeName=$(hostname) NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
+SlurmdParameters=config_overrides
+NodeName=$(hostname) NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 CONF
 until [ -S "$folder/munge" ]; do sleep 0.1; done
