@@ -4,7 +4,7 @@ from random import Random
 
 from . import forks
 from .tally import Tally
-from .toy import Toy, complaint, steps
+from .toy import Toy, steps
 
 
 def together(cases: int, rng: Random, toys) -> Tally:
@@ -43,10 +43,10 @@ def _killed(toy, rng):
 def _race(toy, folder, children, tally):
     ended = [child.end() for child in children]
     for one in ended:
-        if one.code and not one.is_refusal:
-            tally.wrong("ends badly", toy.kind, complaint(one))
+        if one.is_noisy or (one.code and not one.is_refusal):
+            tally.wrong("ends badly", toy.kind, one.complaint)
     if all(one.code for one in ended):
-        tally.wrong("nobody trained", toy.kind, complaint(ended[0]))
+        tally.wrong("nobody trained", toy.kind, ended[0].complaint)
     _compare(toy, folder, tally)
 
 
@@ -60,8 +60,8 @@ def _readers(toy, rng, tally):
         )
         output = [f"--output={toy.scratch / 'analysis'}"] if words == ("analyze",) else []
         ended = forks.run(f"grokjax.{words[0]}", *words[1:], folder, *output)
-        if ended.code and not ended.is_refusal:
-            tally.wrong("ends badly", f"{words} of {toy.kind} in training", complaint(ended))
+        if ended.is_noisy or (ended.code and not ended.is_refusal):
+            tally.wrong("ends badly", f"{words} of {toy.kind} in training", ended.complaint)
     if child.end().code:
         tally.wrong("disturbed", f"{toy.kind} by readers")
     _compare(toy, folder, tally)

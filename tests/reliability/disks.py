@@ -12,9 +12,7 @@ from random import Random
 from . import forks
 from .forks import Child
 from .tally import Tally
-from .toy import EVERY, Toy, complaint, sessions, steps
-
-MOST_LINES = 5  # on stderr
+from .toy import EVERY, Toy, steps
 
 
 def full_disk(cases: int, rng: Random, toys) -> Tally:
@@ -58,7 +56,7 @@ def power_cut(cases: int, rng: Random, toys) -> Tally:
             found = steps(disk / "case")
             folder = toy.new_folder(disk / "case" if (disk / "case").exists() else None)
         case = f"{toy.kind} at {newest}, on the disk {found}"
-        _resume(toy, folder, newest - EVERY, case, tally)  # the newest one may be on its way
+        toy.finish(folder, newest - EVERY, case, tally)  # the newest one may be on its way
     return tally
 
 
@@ -75,32 +73,16 @@ def _run_limited(limit, words):
 def _judge(toy: Toy, child, folder, case, tally, filler=None):
     """What is said when the disk is full, and what can be gone on with when it no longer is."""
     ended = child.end()
-    case = f"{toy.kind}, {case}, {complaint(ended)[:150]}"
-    saved = max(steps(folder), default=0)
-    lines = len(ended.err.splitlines())
-    if ended.has_traceback:
-        tally.wrong("traceback", case, f"{lines} lines")
-    elif lines > MOST_LINES or (ended.code and not lines):
-        tally.wrong("not one line", case, f"{lines} lines")
+    case = f"{toy.kind}, {case}, {ended.complaint[:200]}"
+    if ended.code < 0:
+        tally.wrong("hangs", case)
+    elif ended.is_noisy or (ended.code and not ended.err):
+        tally.wrong("noise", case, f"{len(ended.err.splitlines())} lines")
     else:
         tally.good("went on" if ended.code == 0 else "stopped with a line")
     if filler:
         filler.unlink()
-    _resume(toy, folder, saved, case, tally)
-
-
-def _resume(toy, folder, saved, case, tally):
-    before = len(sessions(folder)) if steps(folder) else 0
-    ended = toy.go_on(folder).end()
-    session = sessions(folder)[before:]
-    if ended.code:
-        tally.wrong("refused", case, complaint(ended))
-    elif session and session[-1]["from_step"] < saved:
-        tally.wrong("lost", case, f"{saved} was saved, went on from {session[-1]['from_step']}")
-    elif differing := toy.differences(folder):
-        tally.wrong("different", case, differing)
-    else:
-        tally.good("the same bit for bit")
+    toy.finish(folder, max(steps(folder), default=0), case, tally)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+MOST_LINES = 5  # on stderr
 PRELOADED = (
     *("clu.parameter_overview", "scipy.stats", "tensorboardX"),
     *("grokjax.config.experiment", "grokjax.recording.checkpoints", "grokjax.running.command_line"),
@@ -37,8 +38,14 @@ class Ended(NamedTuple):
         return self.code == 2 and len(lines) == 1 and lines[0].startswith("error: ")
 
     @property
-    def has_traceback(self) -> bool:
-        return "Traceback (most recent call last)" in self.out + self.err
+    def is_noisy(self) -> bool:
+        """Does it say more than a user would read?"""
+        return "Traceback" in self.out + self.err or len(self.err.splitlines()) > MOST_LINES
+
+    @property
+    def complaint(self) -> str:
+        """The end of what it said, on one line."""
+        return f"exit {self.code}: {' | '.join(self.err.splitlines())[-300:]}"
 
 
 class Child:

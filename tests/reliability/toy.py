@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from . import forks
-from .forks import Child, Ended
+from .forks import Child
+from .tally import Tally
 
 KINDS = ("solo", "map", "vmap")
 CONFIG = Path(__file__).with_name("config.py")
+CACHE = Path("~/.cache/grokjax/tests").expanduser()
 EVERY = 20  # steps between checkpoints
 
 
@@ -23,7 +25,7 @@ class Toy:
         self.kind = kind
         self.scratch = scratch
         self.whole = scratch / f"whole-{kind}"
-        self._words = [f"--config={CONFIG}:{kind}", f"--compilation_cache={scratch / 'xla'}"]
+        self._words = [f"--config={CONFIG}:{kind}", f"--compilation_cache={CACHE}"]
         ended = self.start(self.whole, "--overwrite").end(600)
         assert ended.code == 0, ended
         self._outcome = outcome(self.whole)
@@ -35,9 +37,32 @@ class Toy:
     def start(self, folder: Path, *words: str) -> Child:
         return forks.start("grokjax.train", *self.words(folder), *words)
 
-    def go_on(self, folder: Path) -> Child:
-        """Starts what a user would after a stop."""
-        return self.start(folder, *how_to_go_on(folder))
+    def finish(self, folder: Path, saved: int, case: str, tally: Tally) -> None:
+        """Goes on as a user would, and judges the end.
+
+        Args:
+            folder: where it stopped.
+            saved: the step that it must go on from, or a later one.
+            case: what had happened to it.
+            tally: where the judgement goes.
+        """
+        words = how_to_go_on(folder)
+        before = len(sessions(folder)) if "--resume=latest" in words else 0
+        ended = self.start(folder, *words).end()
+        session = next(iter(sessions(folder)[before:]), {"from_step": saved})
+        left = [path.name for path in (*folder.glob(".*"), *folder.glob("*.*.*"))]
+        if ended.code:
+            tally.wrong("refused", case, ended.complaint)
+        elif session["from_step"] < saved:
+            tally.wrong("lost", case, f"{saved} was saved, went on from {session['from_step']}")
+        elif differing := self.differences(folder):
+            tally.wrong("different", case, differing)
+        elif ended.is_noisy:
+            tally.wrong("noise", case, ended.complaint)
+        elif left:
+            tally.wrong("litter", case, left)
+        else:
+            tally.good("the same bit for bit" + " after a warning" * ("warning" in ended.err))
 
     def differences(self, folder: Path) -> list[str]:
         """Names of what is not there bit for bit as if nothing had disturbed it."""
@@ -106,8 +131,3 @@ def _print_outcome(folder):
 
 def _digest(array):
     return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()[:16]
-
-
-def complaint(ended: Ended) -> str:
-    """The end of what a process said, on one line."""
-    return f"exit {ended.code}: {' | '.join(ended.err.splitlines())[-300:]}"
