@@ -18,6 +18,6 @@ def get_config(kind="solo"):
         config.lift = kind
         config.optimizer.grokfast_ma.window = 3
         config.runs = grid(config.runs, seed=(0, 1, 2), weight_decay=(0.1, 1.0))
-        config.grok.update(threshold=0.09, count=1)
+        config.grok.update(threshold=0.14, count=1)
         config.schedule.stop_after_grok = 1
     return config
