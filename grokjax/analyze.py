@@ -11,14 +11,12 @@ the figures as summary.md, summary.csv and *.png.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from absl import flags
-
 from grokjax.reading.arms import read_all, without_history
 from grokjax.reading.comparison import write
 from grokjax.recording.results import check_writable
 from grokjax.running import command_line
 
-OUTPUT = flags.DEFINE_string("output", "analysis", "Folder for the table and the figures.")
+OUTPUT = command_line.define_path("output", "analysis", "Folder for the table and the figures.")
 
 
 def prepare(argv: Sequence[str]) -> Callable[[], None]:

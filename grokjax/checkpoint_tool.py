@@ -20,7 +20,6 @@ from pathlib import Path
 
 import jax
 from absl import flags
-from rich.console import Console
 
 from grokjax.core.weight_stats import SMALL
 from grokjax.reading import texts
@@ -35,6 +34,7 @@ from grokjax.reading.checkpoint import (
 from grokjax.reading.pictures import embeddings, style
 from grokjax.reading.rebuild import Rebuilt, pruned, rebuild, write_pruned
 from grokjax.recording.checkpoints import Damaged
+from grokjax.recording.output import plain_console
 from grokjax.recording.results import Results
 from grokjax.running import command_line
 
@@ -147,7 +147,7 @@ def _tables(rebuilt: Rebuilt, places: Sequence[Place], run: int):
 
 def _print(*lines_and_tables):
     """Tables are as wide as they are, on a terminal and in a file; no text is markup."""
-    console = Console(width=WIDTH, markup=False, emoji=False, highlight=False)
+    console = plain_console(width=WIDTH)
     for part in lines_and_tables:
         console.print(part)
 

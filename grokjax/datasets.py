@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import flags
 from ml_collections import ConfigDict
 
 from grokjax.config.experiment import Experiment, setup
@@ -31,7 +30,9 @@ from grokjax.tasks import _published
 from grokjax.tasks._downloads import fetch
 from grokjax.tasks.images import FETCHED
 
-DATA_DIR = flags.DEFINE_string("data_dir", "~/tensorflow_datasets", "Folder for prepared tables.")
+DATA_DIR = command_line.define_path(
+    "data_dir", "~/tensorflow_datasets", "Folder for prepared tables."
+)
 MOST = 2000  # batches that are drawn
 
 

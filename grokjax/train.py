@@ -15,6 +15,7 @@ from grokjax.recording.checkpoints import Checkpoints
 from grokjax.recording.early_stopping import RunTracker
 from grokjax.recording.history import Grokking, History
 from grokjax.recording.logging import Console, MetricLogger, evaluation_line
+from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results
 from grokjax.recording.writers import open_writers
 from grokjax.running import command_line, report, resume, shards
@@ -50,8 +51,10 @@ def train_in(
     results: Results, experiment: Experiment, options: Options, one_of_many: bool = False
 ) -> int | None:
     """Trains in a folder what is not trained yet; returns the number of a signal that came."""
+    may_be_new = one_of_many or options.requeued
     with command_line.one_line_errors():
-        start = resume.find_start(results, experiment, options, may_be_new=one_of_many)
+        start = resume.find_start(results, experiment, options, may_be_new=may_be_new)
+        options.try_out(results)
     if start.is_finished(experiment):
         report.conclude_again(results, experiment, start, options.save_path)
         return None
@@ -82,40 +85,49 @@ def train_from(
     labels = experiment.labels
     num_steps = experiment.config.schedule.num_steps
     with (
-        results.session(experiment.record, start.step) as session,
         Interrupts(options.parent) as interrupts,
-        Checkpoints(results.checkpoints, experiment.config.schedule) as checkpoints,
-        Console(results.log, num_steps, start.step) as console,
-        open_writers(results, experiment, start.step, options.wandb) as writers,
+        results.session(experiment.record, start.step) as session,
     ):
-        logger = MetricLogger(start.history, labels, experiment.config, console, writers)
-        logger.log_text(report.introduction(experiment, start.step), start.step)
-        for t, state_R, metrics_R in chunks(
-            experiment.trainer,
-            experiment.runs_R,
-            experiment.dataset,
-            num_steps=num_steps,
-            lift=experiment.config.lift,
-            active=logger.tracker.active,
-            **start.arguments(),
+        with (
+            Checkpoints(results.checkpoints, experiment.config.schedule) as checkpoints,
+            Console(results.log, num_steps, start.step) as console,
+            open_writers(results, experiment, start.step, options.wandb) as writers,
         ):
-            if metrics_R is not None:
-                logger.log_later(t, metrics_R)  # reads the evaluation before, while this one runs
-            finished = t == num_steps or logger.tracker.all_stopped(t)
-            signal = interrupts.received
-            if signal or finished or checkpoints.is_due(t):
-                logger.flush()
-                state_R = devices.unpad(state_R, len(labels))
-                checkpoints.save(t, state_R, logger.history.arrays(), experiment.record)
-                results.write_history(logger.history, labels)
-                session.reached(t)
-            console.advanced(t)
-            if signal or finished:
-                break
-        if finished:
-            console.say(report.conclude(experiment.config, results, labels, options.save_path))
-            logger.write_summary(results.read_summary())
-        session.end("finished" if finished else "interrupted")
+            logger = MetricLogger(start.history, labels, experiment.config, console, writers)
+            logger.log_text(report.introduction(experiment, start.step), start.step)
+            for t, state_R, metrics_R in chunks(
+                experiment.trainer,
+                experiment.runs_R,
+                experiment.dataset,
+                num_steps=num_steps,
+                lift=experiment.config.lift,
+                active=logger.tracker.active,
+                **start.arguments(),
+            ):
+                if metrics_R is not None:
+                    logger.log_later(t, metrics_R)  # reads the one before, while this runs
+                finished = t == num_steps or logger.tracker.all_stopped(t)
+                signal = interrupts.received
+                last = signal or finished
+                if last or checkpoints.is_due(t):
+                    logger.flush()
+                    state_R = devices.unpad(state_R, len(labels))
+                    save = functools.partial(
+                        checkpoints.save, t, state_R, logger.history.arrays(), experiment.record
+                    )
+                    with may_fail("a checkpoint is missing"):
+                        save()  # may say that the one before was not written
+                        results.write_history(logger.history, labels)
+                        session.reached(t)
+                console.advanced(t)
+                if last:
+                    save()  # does nothing if it is written; here an error ends the training
+                    results.write_history(logger.history, labels)
+                    break
+            if finished:
+                console.say(report.conclude(experiment.config, results, labels, options.save_path))
+                logger.write_summary(results.read_summary())
+        session.end("finished" if finished else "interrupted")  # the last checkpoint is written
     return signal
 
 
@@ -160,7 +172,8 @@ def train(config: ConfigDict, *, progress: bool = False) -> Trained:
             tracker.update(t, metrics_R)
             if progress:
                 grokked = int(tracker.grokking.has_grokked_R.sum())
-                print(f"[step {t:,}] {evaluation_line(metrics_R, grokked)}")
+                with may_fail("a line of progress"):
+                    print(f"[step {t:,}] {evaluation_line(metrics_R, grokked)}")
         if tracker.all_stopped(t):
             break
     state_R = devices.unpad(state_R, len(experiment.labels))

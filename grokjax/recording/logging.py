@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 from ml_collections import ConfigDict
-from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from grokjax.recording.early_stopping import RunTracker
 from grokjax.recording.history import History, finite_median
-from grokjax.recording.writers import Writer
+from grokjax.recording.output import may_fail, open_steady, plain_console
+from grokjax.recording.writers import Writer, tell
 
 
 class MetricLogger:
@@ -24,7 +24,7 @@ class MetricLogger:
         labels: Sequence[str],
         config: ConfigDict,
         console: "Console",
-        writers: Sequence[Writer],
+        writers: list[Writer],
     ):
         """Goes on from a history, which may be empty."""
         self.history = history
@@ -39,8 +39,7 @@ class MetricLogger:
 
     def log_text(self, text: str, step: int) -> None:
         self._console.say(text)
-        for writer in self._writers:
-            writer.write_texts(step, {"introduction": text})
+        tell(self._writers, "write_texts", step, {"introduction": text})
 
     def log_later(self, step: int, metrics_R: Mapping[str, Any]) -> None:
         """Takes metrics that may still be computing, and logs those it took before."""
@@ -50,12 +49,10 @@ class MetricLogger:
     def flush(self) -> None:
         """Logs all it has been given; waits until that has been computed."""
         self._log_pending()
-        for writer in self._writers:
-            writer.flush()
+        tell(self._writers, "flush")
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        for writer in self._writers:
-            writer.write_summary(summary)
+        tell(self._writers, "write_summary", summary)
 
     def _log_pending(self):
         if self._pending is None:
@@ -66,6 +63,11 @@ class MetricLogger:
         self.history.append(step, metrics_R)
         grokked_before_R = self.tracker.grokking.has_grokked_R
         self.tracker.update(step, metrics_R)
+        with may_fail(f"a line of step {step:,}"):
+            self._say(step, metrics_R, grokked_before_R)
+        tell(self._writers, "write_scalars", step, metrics_R)
+
+    def _say(self, step, metrics_R, grokked_before_R):
         grok = self.tracker.grokking
         for r in np.flatnonzero(grok.has_grokked_R & ~grokked_before_R):
             delay = f", after a delay of {grok.delay_R[r]:,.0f}" if grok.delay_R[r] > 0 else ""
@@ -74,24 +76,22 @@ class MetricLogger:
             line = evaluation_line(metrics_R, int(grok.has_grokked_R.sum()))
             self._console.say(line, step, quietly=True)
         self._console.describe(metrics_R)
-        for writer in self._writers:
-            writer.write_scalars(step, metrics_R)
 
 
 class Console(Progress):
-    """Says everything to the log file; on a terminal a bar stands in for the regular lines."""
+    """Says everything to the log file; a bar stands in for the regular ones on a terminal."""
 
     def __init__(self, log: Path, num_steps: int, start: int = 0):
-        console = RichConsole(highlight=False, soft_wrap=True)
+        console = plain_console(soft_wrap=True)
         super().__init__(
             MofNCompleteColumn(),
             BarColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not console.is_interactive,
         )
-        self._log = log.open("a", buffering=1)  # each line at once
+        self._log = open_steady(log)
         self._bar = self.add_task("compiling", total=num_steps, completed=start)
 
     def stop(self) -> None:
@@ -103,8 +103,8 @@ class Console(Progress):
         """A line for the log file and the console; quietly: not for a terminal."""
         text = text if step is None else f"[step {step:,}] {text}"
         self._log.write(text + "\n")
-        if not (quietly and self.console.is_terminal):
-            self.console.print(text, markup=False)
+        if not (quietly and self.console.is_interactive):
+            self.console.print(text)
 
     def describe(self, metrics_R: Mapping[str, np.ndarray]) -> None:
         """Puts the latest accuracies next to the bar."""

@@ -25,7 +25,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 def check_writable(what: str, folder: Path) -> None:
     """Raises a ValueError if a folder cannot be made or written to; makes nothing."""
     folder = folder.absolute()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not existing.is_dir():
         raise ValueError(f"{what} {str(folder)!r}: {str(existing)!r} is a file; choose a folder")
     if not os.access(existing, os.W_OK):

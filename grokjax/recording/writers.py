@@ -5,19 +5,27 @@ TensorFlow to be imported.
 """
 
 import contextlib
+import functools
 import os
 import secrets
+import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.record_writer import RecordWriter
 
 from grokjax.config.experiment import Experiment
 from grokjax.recording.history import finite_quantiles
+from grokjax.recording.output import LONGEST, in_one_line, may_fail, warn
 from grokjax.recording.results import Results
 
+FLUSH_SECONDS = 30
 MANY = 16  # above this, curves of single runs would fill a disk and a screen
 QUANTILES = {"lowest": 0, "median": 0.5, "highest": 1}
 TAGS = {
@@ -52,16 +60,69 @@ class Writer:
 def open_writers(
     results: Results, experiment: Experiment, step: int, wandb: bool
 ) -> Iterator[list[Writer]]:
-    """The writers of a training that starts at a step, or is resumed from it."""
+    """The writers of a training that starts at a step, or is resumed from it.
+
+    Training goes on without one that fails.
+    """
     labels = experiment.labels
-    writers: list[Writer] = [TensorBoard(results.tensorboard, labels, step)]
+    makers = [functools.partial(TensorBoard, results.tensorboard, labels, step)]
     if wandb:
-        writers.append(WeightsAndBiases(results.folder, labels, experiment.record, step))
+        record = experiment.record
+        makers.append(functools.partial(WeightsAndBiases, results.folder, labels, record, step))
+    writers: list[Writer] = []
+    for make in makers:
+        with may_fail(f"training goes on without {make.func.__name__}"):
+            writers.append(make())
     try:
         yield writers
     finally:
-        for writer in writers:
-            writer.close()
+        tell(writers, "close")
+
+
+def tell(writers: list[Writer], method: str, *arguments: Any) -> None:
+    """Calls a method of every writer; one that fails is closed and leaves the list."""
+    for writer in list(writers):
+        try:
+            getattr(writer, method)(*arguments)
+        except Exception as error:
+            name = type(writer).__name__
+            warn(f"warning: training goes on without {name}: {in_one_line(error, LONGEST)}")
+            writers.remove(writer)
+            with contextlib.suppress(Exception):
+                writer.close()
+
+
+class EventFile:
+    """Scalars and texts of one curve, as TensorBoard reads them.
+
+    Written where it is called: `SummaryWriter` has a thread and a queue for it, and after an error
+    of the disk in that thread the next call waits for ever.
+    """
+
+    def __init__(self, folder: Path, resumed_from: int):
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
+        self._records = RecordWriter(str((folder / name).absolute()))
+        self._flushed = time.monotonic()
+        self._write(file_version="brain.Event:2")
+        if resumed_from:
+            start = SessionLog(status=SessionLog.START)
+            self._write(step=resumed_from + 1, session_log=start)
+
+    def add(self, summary: Summary, step: int) -> None:
+        self._write(step=step, summary=summary)
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        self._records.flush()
+        self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        self._records.close()
+
+    def _write(self, **content):
+        self._records.write(Event(wall_time=time.time(), **content).SerializeToString())
 
 
 class TensorBoard(Writer):
@@ -72,33 +133,31 @@ class TensorBoard(Writer):
 
     def __init__(self, folder: Path, labels: Sequence[str], resumed_from: int = 0):
         self._labels = labels
-        self._writers = {}
-        for name in curves(labels, np.zeros(len(labels))):
-            self._writers[name] = SummaryWriter(
-                str(folder / name if len(labels) > 1 else folder),
-                purge_step=resumed_from + 1 if resumed_from else None,
-                flush_secs=30,
-            )
+        self._files = {}
+        with contextlib.ExitStack() as opening:
+            for name in curves(labels, np.zeros(len(labels))):
+                file = EventFile(folder / name if len(labels) > 1 else folder, resumed_from)
+                self._files[name] = opening.enter_context(contextlib.closing(file))
+            self._open = opening.pop_all()
 
     def write_scalars(self, step: int, scalars_R: Mapping[str, np.ndarray]) -> None:
         for name, value_R in scalars_R.items():
             metric, slash, task = name.partition("/")
             tag = TAGS.get(metric, metric) + slash + task
             for curve, value in curves(self._labels, value_R).items():
-                self._writers[curve].add_scalar(tag, value, step)
+                self._files[curve].add(summary.scalar(tag, value), step)
 
     def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
-        first = next(iter(self._writers.values()))
+        first = next(iter(self._files.values()))
         for name, text in texts.items():
-            first.add_text(name, text, step)
+            first.add(summary.text(name, text), step)
 
     def flush(self) -> None:
-        for writer in self._writers.values():
-            writer.flush()
+        for file in self._files.values():
+            file.flush()
 
     def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
+        self._open.close()
 
 
 class WeightsAndBiases(Writer):
@@ -121,14 +180,14 @@ class WeightsAndBiases(Writer):
         known = folder / "wandb" / "id"
         known.parent.mkdir(parents=True, exist_ok=True)
         if not (resumed_from and known.exists()):
-            known.write_text(secrets.token_hex(4))
+            known.write_text(secrets.token_hex(4), "utf-8")
         self._labels = labels
         self._exit_code = 1  # what has no summary has not finished, and W&B is to show that
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "grokjax"),
             group="/".join(folder.parent.parts[-2:]).lstrip("/") or None,
             name=folder.name,
-            id=known.read_text(),
+            id=known.read_text("utf-8"),
             resume="allow",
             config=dict(config),
             allow_val_change=True,  # a resume may have other schedule.keep, log_every

@@ -3,19 +3,42 @@
 import contextlib
 import functools
 import gc
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from grokjax.config.config import flat, load
 from grokjax.config.rules import hint
+from grokjax.recording.output import in_one_line, make_steady, warn
+
+OF_THE_SYSTEM = re.compile("RESOURCE_EXHAUSTED|os_error_code")  # as C++ libraries say it
+
+
+class PathParser(flags.ArgumentParser):
+    """Of a file or folder on this machine: expands ~, and refuses what is no path."""
+
+    def parse(self, argument: str) -> str:
+        if scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", argument):
+            raise ValueError(f"{scheme[0]} cannot be written to; choose a path on this machine")
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("this is not UTF-8; choose another name") from error
+        return os.path.expanduser(argument)
+
+
+def define_path(name: str, default: str | None, help: str) -> flags.FlagHolder:
+    """A flag whose value is a path."""
+    return flags.DEFINE(PathParser(), name, default, help, serializer=flags.ArgumentSerializer())
+
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, such as configs/moddiv.py.")
-CACHE = flags.DEFINE_string(
+CACHE = define_path(
     "compilation_cache", "~/.cache/grokjax/xla", "Folder of compiled programs; empty: no cache."
 )
 
@@ -37,8 +60,19 @@ def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = Fa
     def main(argv):
         with one_line_errors():
             work = prepare(argv)
-        work()
+        try:
+            work()
+        except Exception as error:
+            if not (isinstance(error, OSError) or OF_THE_SYSTEM.search(str(error))):
+                raise
+            fail(in_one_line(error, 400), 1)  # a full disk or memory, a folder that is gone
 
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        # libraries take every name of a file for UTF-8
+        environment = os.environ | {"PYTHONUTF8": "1"}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+    make_steady()
+    sys.unraisablehook = _say_unraisable
     gc.freeze()  # what is imported stays: collections that visit it cost a tenth of the start
     gc.set_threshold(50_000)
     app.run(main, flags_parser=functools.partial(_parse, arguments=arguments))
@@ -46,11 +80,18 @@ def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = Fa
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """A ValueError within the block is a user's mistake: one line and exit code 2, no traceback."""
+    """A user's mistake within the block, in a value or a file: one line and exit code 2.
+
+    A platform that JAX cannot use is one too.
+    """
     try:
         yield
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         fail(error)
+    except RuntimeError as error:
+        if "initialize backend" not in str(error):
+            raise
+        fail(f"{error}; choose another JAX_PLATFORMS, such as cpu")
 
 
 def config() -> ConfigDict:
@@ -111,7 +152,7 @@ def use_compilation_cache() -> None:
     import jax
 
     if CACHE.value and not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(Path(CACHE.value).expanduser()))
+        jax.config.update("jax_compilation_cache_dir", CACHE.value)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
@@ -122,20 +163,23 @@ def given(*names: str) -> list[str]:
     return [flag.serialize() for flag in chosen if flag.value != flag.default]
 
 
-def warn(message: str) -> None:
-    """A line on stderr."""
-    print(message, file=sys.stderr)
+def _say_unraisable(unraisable):
+    """Leaves out what a library's threads raise in nothing of Python: on a full disk, hundreds."""
+    if unraisable.object is not None:
+        sys.__unraisablehook__(unraisable)
 
 
 def _parse(argv, arguments):
     if {"--help", "-help", "-h", "--h"} & set(argv):
         _help()
+    home = os.path.expanduser("~/")
+    argv = [re.sub("^(--?config=)~/", lambda found: found[1] + home, word) for word in argv]
     try:
         left = flags.FLAGS(argv)
     except Exception as error:  # of the flags library, or whatever a config file can raise
         fail(_unknown_entry(argv) or error)
     if flags.FLAGS["verbosity"].using_default_value:
-        logging.set_verbosity(logging.ERROR)  # orbax reports every file it writes
+        logging.set_verbosity(logging.FATAL)  # orbax reports every file, and errors it raises too
     if len(left) > 1 and not arguments:
         fail(f"cannot understand {left[1]!r}; flags start with --, see --help")
     return left
@@ -167,8 +211,7 @@ def _unknown_entry(argv):
     return None
 
 
-def fail(error: Exception) -> None:
-    """Says in one line what the user got wrong, and exits with 2."""
-    line = " ".join(str(error).split())
-    warn(f"error: {line}")
-    sys.exit(2)
+def fail(error: Exception | str, code: int = 2) -> NoReturn:
+    """Says in one line what went wrong, and exits; with 2 where the user did."""
+    warn(f"error: {in_one_line(error)}")
+    sys.exit(code)

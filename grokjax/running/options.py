@@ -1,6 +1,8 @@
 """The options of `grokjax.train`: its flags, read once."""
 
+import contextlib
 import dataclasses
+import os
 import shlex
 from pathlib import Path
 
@@ -11,10 +13,10 @@ from grokjax.recording import checkpoints, writers
 from grokjax.recording.results import Results, check_writable
 from grokjax.running import command_line
 
-flags.DEFINE_string("workdir", None, "Folder for results; results/<config> if not given.")
-flags.DEFINE_string("resume", None, "Go on from: latest, a step, or a folder.")
+command_line.define_path("workdir", None, "Folder for results; results/<config> if not given.")
+command_line.define_path("resume", None, "Go on from: latest, a step, or a folder.")
 flags.DEFINE_bool("overwrite", False, "Delete earlier results in the folder.")
-flags.DEFINE_string("save_path", None, "File for a copy of overview.png.")
+command_line.define_path("save_path", None, "File for a copy of overview.png; or .pdf, .svg ...")
 flags.DEFINE_integer("log_every", None, "Short for config.log_every.")
 flags.DEFINE_integer("stop_after_grok", None, "Short for schedule.stop_after_grok.")
 flags.DEFINE_integer("parent", None, "Save and stop when this process, our parent, ends.")
@@ -42,6 +44,7 @@ class Options:
     memory: float | None = None  # GB of each device
     coordinator: str | None = None
     wandb: bool = False
+    requeued: bool = False  # SLURM starts this very command again
 
     @classmethod
     def from_flags(cls) -> "Options":
@@ -60,6 +63,9 @@ class Options:
             shard=command_line.shard(),
             **{name: given[name].value for name in AS_GIVEN},
         )
+        if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
+            again = {"resume": "latest", "step": None, "overwrite": False, "requeued": True}
+            options = dataclasses.replace(options, **again)
         if options.join and not options.shard:
             raise ValueError(
                 "--join is for shards of the runs; choose one with --shard, or leave it out"
@@ -67,11 +73,21 @@ class Options:
         if options.memory is not None and not options.memory > 0:
             raise ValueError(f"--memory {options.memory}; choose above 0, in GB")
         check_writable("workdir", options.workdir)
+        _check_length(options.workdir / ("x" * 160))  # as far down as checkpoints have files
         if options.save_path:
-            check_writable("save_path", Path(options.save_path).parent)
+            _check_picture(Path(options.save_path))
         if options.wandb:
             writers.check_wandb()
         return options
+
+    def try_out(self, results: Results) -> None:
+        """Raises an error now where something could not be written later; the folder is ours."""
+        results.log.open("a").close()
+        folders = (results.folder, results.checkpoints, results.tensorboard)
+        for path in vars(results).values():
+            if isinstance(path, Path) and path.exists() and path.is_dir() != (path in folders):
+                kind = "file" if path in folders else "folder"
+                raise ValueError(f"{str(path)!r} is a {kind}; move it or choose another --workdir")
 
     def how_to_go_on(self, results: Results) -> str:
         """This very command, going on from the newest checkpoint."""
@@ -80,6 +96,23 @@ class Options:
         kept = command_line.words_without("resume", "workdir", "parent", "overwrite")
         words = [*kept, f"--workdir={self.workdir}", "--resume=latest"]
         return f"go on with\n  {shlex.join(['python', '-m', 'grokjax.train', *words])}"
+
+
+def _check_picture(path):
+    """A file that can be written, of a kind that matplotlib writes."""
+    check_writable("save_path", path.parent)
+    _check_length(path.with_name(f"{path.name}.1234567"))  # written under another name first
+    if (path.exists() or path.is_symlink()) and not path.is_file():
+        raise ValueError(f"--save_path {str(path)!r} is no file; choose another")
+    from grokjax.reading.pictures import style  # takes a while
+
+    style.check_format(path)
+
+
+def _check_length(path):
+    """Raises an OSError if names of that length are too long."""
+    with contextlib.suppress(FileNotFoundError):
+        os.lstat(path.absolute())
 
 
 def _config(log_every, stop_after_grok):

@@ -1,6 +1,6 @@
 """Reports before and after training: the set-up, the summary, the figures."""
 
-import shutil
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from grokjax.config import grid
 from grokjax.config.experiment import Experiment
 from grokjax.recording.history import History, grokking
+from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results
 from grokjax.recording.summary import summarise, summary_text
 from grokjax.running.resume import Start
@@ -47,23 +48,35 @@ def _parameters(experiment):
 
 
 def conclude(config, results: Results, labels, save_path: str | None) -> str:
-    """Writes the summary and the figures of a finished run; returns the summary for people."""
-    from grokjax.reading.pictures import plots  # matplotlib takes a while: not when training starts
+    """Writes the summary and the figures of a finished run; returns the summary for people.
 
+    A figure that cannot be drawn is missing; the run is finished nevertheless.
+    """
     history = History.load(results.history)
     summary = summarise(history, labels, results.seconds(), config.schedule, config.grok)
     summary["overall"]["evaluated_examples"] = config.schedule.eval_examples or "all"
     results.write_summary(summary)
-
-    arrays = history.arrays()
-    grok = grokking(arrays, **config.grok)
-    plots.save(plots.accuracy(arrays, grok), results.accuracy_figure)
-    plots.save(plots.loss(arrays, grok), results.loss_figure)
-    plots.save(plots.overview(arrays, grok, facts(config, summary)), results.overview_figure)
-    if save_path:
-        Path(save_path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(results.overview_figure, save_path)
+    with may_fail("there are no pictures"):
+        _draw(config, results, history.arrays(), summary, save_path)
     return f"{summary_text(summary)}results are in {results.folder}"
+
+
+def _draw(config, results, arrays, summary, save_path):
+    from grokjax.reading.pictures import plots  # matplotlib takes a while: not when training starts
+
+    grok = grokking(arrays, **config.grok)
+    overview = functools.partial(plots.overview, arrays, grok, facts(config, summary))
+    pictures = [
+        (results.accuracy_figure, functools.partial(plots.accuracy, arrays, grok)),
+        (results.loss_figure, functools.partial(plots.loss, arrays, grok)),
+        (results.overview_figure, overview),
+    ]
+    if save_path:
+        pictures.append((Path(save_path), overview))
+    for path, draw in pictures:
+        with may_fail(f"{str(path)!r} is missing"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            plots.save(draw(), path)
 
 
 def conclude_again(

@@ -1,10 +1,14 @@
-"""Ctrl-C and SIGTERM: the first asks to stop, a second Ctrl-C leaves at once."""
+"""Signals that ask to stop: the first is noted, a second Ctrl-C leaves at once."""
 
 import contextlib
 import os
 import signal
-import sys
 import threading
+
+from grokjax.recording.output import warn
+
+# Ctrl-C; the end of a job; a closed terminal; what SLURM and submitit send before the time is up
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Interrupts(contextlib.AbstractContextManager):
@@ -30,7 +34,9 @@ class Interrupts(contextlib.AbstractContextManager):
     def __enter__(self):
         reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = set(ASKING)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup
+            numbers.remove(signal.SIGHUP)
         self._before = {number: signal.signal(number, lambda *_: None) for number in numbers}
         self._wakeup_before = signal.set_wakeup_fd(self._writing)
         threading.Thread(target=self._watch, args=(reading,), daemon=True).start()
@@ -44,8 +50,10 @@ class Interrupts(contextlib.AbstractContextManager):
 
     def _watch(self, reading):
         while numbers := os.read(reading, 1):
+            if numbers[0] not in ASKING:
+                continue  # somebody else's handler has it
             if self._received is not None and numbers[0] == signal.SIGINT:
                 os._exit(128 + signal.SIGINT)
-            print("\nstopping after this chunk; Ctrl-C again leaves at once", file=sys.stderr)
             self._received = numbers[0]
+            warn("\nstopping after this chunk; Ctrl-C again leaves at once")
         os.close(reading)

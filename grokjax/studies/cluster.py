@@ -21,6 +21,7 @@ from pathlib import Path
 from absl import flags
 
 from grokjax.running import command_line
+from grokjax.running.signals import ASKING
 
 SUBMIT = flags.DEFINE_enum("submit", None, ("slurm", "local"), "Train in jobs: on SLURM, or here.")
 JOBS = flags.DEFINE_integer("jobs", None, "With --submit or --status: the number of jobs.")
@@ -30,6 +31,7 @@ OURS = ("submit", "jobs", "slurm", "status", "shard", "chunk")
 GENERAL = ("timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node")  # of jobs here as well
 FIXED = ("job_name", "nodes", "ntasks_per_node", "time")  # a job is one task; minutes have a name
 DAY = 24 * 60  # minutes
+WARNINGS = (signal.SIGUSR2, signal.SIGUSR1)  # before the end of the time
 POLL = 0.1  # seconds between polls of the process
 
 
@@ -43,8 +45,9 @@ class Job:
     def __call__(self) -> None:
         # In a session of its own: signals to the job's processes reach it once, through us.
         self._process = subprocess.Popen(self._command, start_new_session=True)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._process.terminate())
+        save = self._saving()
+        for number in ASKING:
+            signal.signal(number, save if number in WARNINGS else self._stop)
         self._wait()
         if self._process.returncode:
             raise RuntimeError(f"{shlex.join(self._command)} ended with {self._process.returncode}")
@@ -56,6 +59,14 @@ class Job:
         self._process.terminate()  # it saves, as it does for a user's Ctrl-C
         self._wait()
         return DelayedSubmission(Job(self._command))
+
+    def _saving(self):
+        """What submitit does at the one of these signals that it knows: `checkpoint`, requeue."""
+        handlers = map(signal.getsignal, WARNINGS)
+        return next((handler for handler in handlers if callable(handler)), self._stop)
+
+    def _stop(self, *_):
+        self._process.terminate()
 
     def _wait(self):
         """Polls: a signal handler may not wait for what its own thread is waiting for."""

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags
-from rich.console import Console
 
 from grokjax.config.grid import count
 from grokjax.recording import writers
+from grokjax.recording.output import plain_console
 from grokjax.recording.results import check_writable
 from grokjax.running import command_line
 from grokjax.running.signals import Interrupts
@@ -18,7 +18,7 @@ from grokjax.studies import cluster
 from grokjax.studies.runner import Runner
 from grokjax.studies.study import FORMER, SIZES, Study, find
 
-RESULTS = flags.DEFINE_string("results", "results", "Folder in which each study has a folder.")
+RESULTS = command_line.define_path("results", "results", "Folder in which each study has a folder.")
 SIZE = flags.DEFINE_enum(
     "size", "default", (*SIZES, *FORMER), "A try, an answer, or what the paper did."
 )
@@ -95,7 +95,7 @@ def _runners(study):
 
 def _show(runners):
     """Prints the tables, as wide as they are."""
-    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+    console = plain_console(soft_wrap=True, width=None if sys.stdout.isatty() else 200)
     for number, runner in enumerate(runners, 1):
         table = runner.status()
         if cluster.JOBS.value is not None:

@@ -33,6 +33,7 @@ WEIGHTS = {
 LOGARITHMIC = ("train_loss", "val_loss", "update_size", "grad_norm", "max_train_loss")
 
 
+@style.ours
 def comparison(arms: Sequence[Arm]) -> Figure:
     """Accuracy, both losses and the steps to grok of every arm, in four panels."""
     pairs = style.styled(arms)
@@ -52,6 +53,7 @@ def comparison(arms: Sequence[Arm]) -> Figure:
     return figure
 
 
+@style.ours
 def survival(arms: Sequence[Arm]) -> Figure:
     """The cumulative incidence of grokking in each arm, with a 95 % band.
 
@@ -80,6 +82,7 @@ def survival(arms: Sequence[Arm]) -> Figure:
     return figure
 
 
+@style.ours
 def tasks(arms: Sequence[Arm]) -> Figure:
     """Validation accuracy on each task of a mixture, of the arms that train on it."""
     pairs = style.styled(arms)
@@ -92,6 +95,7 @@ def tasks(arms: Sequence[Arm]) -> Figure:
     return _panels(panels)
 
 
+@style.ours
 def weights(arms: Sequence[Arm]) -> Figure:
     """What the weights do meanwhile: their norms, their steps, how many are small."""
     pairs = style.styled(arms)

@@ -90,6 +90,7 @@ def in_step(projections: Sequence[Projection]) -> list[np.ndarray]:
     return frames
 
 
+@style.ours
 def picture(projection: Projection, title: str) -> Figure:
     """The numbered points; colours go once around from the first token to the last."""
     figure = Figure(figsize=(7, 7), layout="constrained")
@@ -103,6 +104,7 @@ def picture(projection: Projection, title: str) -> Figure:
     return figure
 
 
+@style.ours
 def animate(frames: Sequence[np.ndarray], titles: Sequence[str], path: Path) -> None:
     """Writes a GIF of the frames, all to one scale."""
     figure = Figure(figsize=(7, 7), layout="constrained")

@@ -20,6 +20,7 @@ from grokjax.reading.pictures import charts, style
 from grokjax.recording.history import finite_median
 
 
+@style.ours
 def phase(arms: Sequence[Arm], x: str, y: str) -> Figure:
     """Median steps to grok and final validation accuracy over a grid of two entries.
 
@@ -52,6 +53,7 @@ def phase(arms: Sequence[Arm], x: str, y: str) -> Figure:
     return figure
 
 
+@style.ours
 def curve(arms: Sequence[Arm], x: str, best: bool = False) -> Figure:
     """Median steps to grok, or the best validation accuracy, against one numeric entry.
 

@@ -20,6 +20,7 @@ ALPHAS = {"range": 0.13, "quartiles": 0.3}
 TASK_COLOURS = (style.GREEN, style.PURPLE, style.ORANGE, style.SKY, style.BLACK, style.YELLOW)
 
 
+@style.ours
 def accuracy(history: Mapping[str, np.ndarray], grok: Grokking | None = None) -> Figure:
     """Training and validation accuracy of R runs, with the steps of memorising and grokking.
 
@@ -32,6 +33,7 @@ def accuracy(history: Mapping[str, np.ndarray], grok: Grokking | None = None) ->
     return _with_legend(figure, history)
 
 
+@style.ours
 def loss(history: Mapping[str, np.ndarray], grok: Grokking | None = None) -> Figure:
     """Training and validation loss of R runs, on a linear and on a logarithmic axis.
 
@@ -44,6 +46,7 @@ def loss(history: Mapping[str, np.ndarray], grok: Grokking | None = None) -> Fig
     return _with_legend(figure, history)
 
 
+@style.ours
 def overview(history: Mapping[str, np.ndarray], grok: Grokking, facts: Mapping[str, str]) -> Figure:
     """Accuracy, loss and what else is worth knowing about the runs, side by side.
 

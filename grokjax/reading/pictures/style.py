@@ -5,11 +5,13 @@ display and leaves a program's other pictures alone. An artist's label is its te
 its gid says what it shows. Shape letters: E evaluations, R runs, Q quantiles.
 """
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, PercentFormatter
 
+from grokjax.recording.files import replacing
 from grokjax.recording.history import finite_quantiles
 
 # Okabe and Ito's, distinct to colour-blind readers; yellow last, as it is faint on white
@@ -27,6 +30,9 @@ LINES = ("-", "--", ":", "-.")
 INK, GREY, RULE = "#222222", "#666666", "#E4E4E4"
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 BANDS = {"range": [0, 4], "quartiles": [1, 3]}  # places in QUANTILES
+
+# A decorator of what draws: with the defaults of matplotlib, whatever the user's matplotlibrc says
+ours = style.context("default")
 
 
 def styled(arms: Iterable[Any]) -> list[tuple[Any, dict[str, str]]]:
@@ -181,6 +187,23 @@ def band_key(label: str, alpha: float = 0.25) -> Artist:
     return Patch(color=GREY, alpha=alpha, lw=0, label=label)
 
 
+@ours
 def save(figure: Figure, path: str | Path) -> None:
     """Writes the picture; the suffix chooses the format (.png, .pdf, .svg)."""
-    figure.savefig(path, dpi=150, bbox_inches="tight", facecolor="white")
+    with replacing(Path(path)) as scratch:
+        figure.savefig(scratch, dpi=150, bbox_inches="tight", facecolor="white")
+
+
+@ours
+def check_format(path: Path) -> None:
+    """Raises a ValueError if no picture can be written by the suffix of a path."""
+    figure = Figure(figsize=(1, 1))
+    figure.text(0, 0, "1")
+    suffix = path.suffix.lower().removeprefix(".")
+    formats = figure.canvas.get_supported_filetypes()
+    if suffix not in formats:
+        raise ValueError(f"{str(path)!r} is no picture; choose a suffix of: {', '.join(formats)}")
+    try:
+        figure.savefig(io.BytesIO(), format=suffix)
+    except Exception as error:  # such as .pgf without LaTeX
+        raise ValueError(f"{str(path)!r} cannot be drawn ({error}); choose .png or .pdf") from error
