@@ -17,7 +17,7 @@ class Tally:
     def wrong(self, what: str, case: str, detail: object = "") -> None:
         """Something was lost, different, or said badly."""
         self._counts[what.upper()] += 1
-        self.bad.append(f"{what.upper()}: {case}: {detail}")
+        self.bad.append(f"{what.upper()}: {case}: {str(detail)[:400]}")
         print(f"  {self.bad[-1]}", flush=True)
 
     def __str__(self) -> str:

@@ -67,6 +67,8 @@ class Toy:
     def differences(self, folder: Path) -> list[str]:
         """Names of what is not there bit for bit as if nothing had disturbed it."""
         found = outcome(folder)
+        if "unreadable" in found:
+            return [found["unreadable"]]
         names = sorted(found | self._outcome)
         return [name for name in names if found.get(name) != self._outcome.get(name)]
 
@@ -111,7 +113,7 @@ def how_to_go_on(folder: Path) -> list[str]:
 def outcome(folder: Path) -> dict[str, str]:
     """Digests of what a training leaves: each array, each run's summary, the last weights."""
     ended = Child(_print_outcome, folder).end()
-    return json.loads(ended.out) if ended.code == 0 else {"unreadable": ended.err[-500:]}
+    return json.loads(ended.out) if ended.code == 0 else {"unreadable": ended.complaint}
 
 
 def _print_outcome(folder):
