@@ -14,7 +14,6 @@ from grokjax.config import registry
 from grokjax.config.experiment import make_network
 from grokjax.core.data import Examples, Task
 from grokjax.core.prefixes import plain
-from grokjax.models._layers import INITS
 from grokjax.tasks import modular
 
 
@@ -272,20 +271,3 @@ def test_a_picture_is_too_long_for_a_decoder_and_not_for_the_others():
 
     for name in ("mlp", "lstm"):
         assert make_network(picture, dict(name=name)).length == 784
-
-
-def test_the_torch_preset_is_uniform_within_one_over_the_root_of_fan_in():
-    kernel = INITS["torch"].kernel(jax.random.key(0), (100, 50))
-    bias = INITS["torch"].bias(jax.random.key(1), (50,), 100)
-    embedding = INITS["torch"].embedding(jax.random.key(2), (100, 50))
-
-    assert 0.099 < float(jnp.abs(kernel).max()) <= 0.1
-    assert 0.08 < float(jnp.abs(bias).max()) <= 0.1
-    assert float(embedding.std()) == pytest.approx(1.0, rel=0.05)
-
-
-def test_the_lecun_preset_keeps_the_variance_of_its_input():
-    kernel = INITS["lecun"].kernel(jax.random.key(0), (100, 50))
-
-    assert float(kernel.std()) == pytest.approx(0.1, rel=0.05)
-    assert not INITS["lecun"].bias(jax.random.key(1), (50,), 100).any()

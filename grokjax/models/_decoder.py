@@ -16,8 +16,9 @@ from grokjax.core.checks import (
     check_length,
 )
 from grokjax.core.prefixes import Tree
+from grokjax.models import _initializers
 from grokjax.models._attention import POSITIONS, Attention
-from grokjax.models._layers import ACTIVATIONS, INITS, LINEARS, NORMS, Linear, Mlp
+from grokjax.models._layers import ACTIVATIONS, LINEARS, NORMS, Linear, Mlp
 
 RESIDUAL = ("out", "down", "mlp")  # names of layers whose output is added to the residual stream
 CHOICES = {
@@ -26,7 +27,6 @@ CHOICES = {
     "activation": ACTIVATIONS,
     "linear": LINEARS,
     "positions": POSITIONS,
-    "initializer": INITS,
 }
 
 
@@ -104,7 +104,7 @@ class Decoder(nn.Module):
     dropout: float = 0.0
     embedding_scale: float = 1.0
     tied_readout: bool = False
-    initializer: str = "lecun"  # or torch, gpt2
+    initializer: str = "lecun"  # or another of _initializers.py
 
     causal = True
 
@@ -118,6 +118,7 @@ class Decoder(nn.Module):
                 check_between(f"model.{size}", getattr(self, size), 1, MAX_WIDTH)
         for option, choices in CHOICES.items():
             check_choice(f"model.{option}", getattr(self, option), choices)
+        _initializers.find(self.initializer)
         check_dropout(self.dropout)
         check_length(self.length)
         if not self.norm_eps > 0:
@@ -135,7 +136,7 @@ class Decoder(nn.Module):
 
     @nn.compact
     def __call__(self, tree: Tree, train: bool = False) -> jax.Array:
-        embed = INITS[self.initializer].embedding
+        embed = _initializers.find(self.initializer).embedding
         token_VxD = self.param("token", embed, (self.num_tokens, self.width))
         x_MxD = token_VxD[tree.tokens_M] * self.embedding_scale
         position_MxD = None

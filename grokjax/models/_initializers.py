@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.nn.initializers import lecun_normal, variance_scaling
 
-from grokjax.core.checks import did_you_mean
+from grokjax.core.checks import check_choice
 
 f32 = jnp.float32  # named wherever numbers are made: a run may switch on float64 for its loss
 NORMAL = re.compile(r"normal\((\d*\.?\d+(?:e-?\d+)?)\)")
@@ -32,11 +32,8 @@ def find(name: str) -> Init:
     """
     if normal := NORMAL.fullmatch(name):
         return Init(_normal(float(normal[1])), _no_bias, _normal(float(normal[1])))
-    if name not in INITS:
-        raise ValueError(
-            f"model.initializer = {name!r}; choose from {', '.join(INITS)}, normal(0.02)"
-            f"{did_you_mean(name, INITS)}"
-        )
+    if name not in INITS:  # normal(s) for any s
+        check_choice("model.initializer", name, [*INITS, "normal(0.02)"])
     return INITS[name]
 
 

@@ -1,52 +1,12 @@
-"""Layers that models share: initialisers, activations, norms, linear layers, MLP."""
+"""Layers that models share: activations, norms, linear layers, MLP."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-f32 = jnp.float32  # named wherever numbers are made: a run may switch on float64 for its loss
-
-
-class Init(NamedTuple):
-    """How to draw initial weights; grokking time depends on it strongly."""
-
-    kernel: Callable
-    bias: Callable  # (key, shape, fan_in)
-    embedding: Callable
-
-
-def _uniform_fan_in(key, shape, fan_in):
-    return jax.random.uniform(key, shape, f32, minval=-(fan_in**-0.5), maxval=fan_in**-0.5)
-
-
-def _normal(std):
-    return lambda key, shape: jax.random.normal(key, shape, f32) * std
-
-
-def _no_bias(_key, shape, _fan_in):
-    return jnp.zeros(shape, f32)
-
-
-INITS = {
-    "torch": Init(  # the defaults of PyTorch's nn.Linear and nn.Embedding
-        kernel=lambda key, shape: _uniform_fan_in(key, shape, shape[0]),
-        bias=_uniform_fan_in,
-        embedding=_normal(1.0),
-    ),
-    "lecun": Init(  # Flax's default
-        kernel=lambda key, shape: nn.initializers.lecun_normal()(key, shape, f32),
-        bias=_no_bias,
-        embedding=lambda key, shape: jax.random.normal(key, shape, f32) * shape[1] ** -0.5,
-    ),
-    "gpt2": Init(  # whose layers that end a residual branch are scaled down besides
-        kernel=_normal(0.02),
-        bias=_no_bias,
-        embedding=_normal(0.02),
-    ),
-}
+from grokjax.models import _initializers
 
 ACTIVATIONS = {
     "relu": nn.relu,
@@ -75,7 +35,7 @@ class Linear(nn.Module):
         fan_in = x_MxI.shape[-1]
         y_MxO = self.multiply(x_MxI, self.param("kernel", self._draw, (fan_in, self.features)))
         if self.use_bias:
-            bias_O = self.param("bias", INITS[self.initializer].bias, (self.features,), fan_in)
+            bias_O = self.param("bias", self._init.bias, (self.features,), fan_in)
             y_MxO += jnp.expand_dims(bias_O, range(y_MxO.ndim - 1))
         return y_MxO
 
@@ -83,8 +43,13 @@ class Linear(nn.Module):
         """[M, O]: the matmul of the layer."""
         return x_MxI @ kernel_IxO
 
+    @property
+    def _init(self):
+        init = _initializers.find(self.initializer)
+        return init.layers.get(self.name, init)
+
     def _draw(self, key, shape):
-        kernel_IxO = INITS[self.initializer].kernel(key, shape)
+        kernel_IxO = self._init.kernel(key, shape)
         return kernel_IxO if self.scale == 1 else kernel_IxO * self.scale
 
 

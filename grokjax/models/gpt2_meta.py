@@ -15,9 +15,9 @@ import jax.numpy as jnp
 
 from grokjax.core.checks import MAX_LENGTH, check_between
 from grokjax.core.prefixes import Tree
+from grokjax.models import _initializers
 from grokjax.models._attention import Attention
 from grokjax.models._decoder import Block, Gpt2
-from grokjax.models._layers import INITS
 
 
 class Model(Gpt2):
@@ -36,7 +36,7 @@ class Model(Gpt2):
         """[M, G, D]: the meta tokens."""
         if self.frames == 0:
             return None
-        embed = INITS[self.initializer].embedding
+        embed = _initializers.find(self.initializer).embedding
         start_GxD = self.param("frames", embed, (self.frames, self.width))
         num_rows = tree.tokens_M.size
         meta_MxGxD = jnp.broadcast_to(start_GxD, (num_rows, *start_GxD.shape))

@@ -11,9 +11,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from grokjax.core.checks import MAX_WIDTH, check_between, check_choice, check_depth, check_dropout
+from grokjax.core.checks import MAX_WIDTH, check_between, check_depth, check_dropout
 from grokjax.core.prefixes import Tree
-from grokjax.models._layers import INITS, Linear
+from grokjax.models import _initializers
+from grokjax.models._layers import Linear
 
 
 class Model(nn.Module):
@@ -28,7 +29,7 @@ class Model(nn.Module):
     num_layers: int = 2
     width: int = 128
     dropout: float = 0.0  # between layers, as in PyTorch
-    initializer: str = "torch"  # of embedding and readout; or lecun, gpt2
+    initializer: str = "torch"  # of embedding and readout; see _initializers.py
 
     causal = False  # rows of a tree do not carry a state from one to the next
 
@@ -36,7 +37,7 @@ class Model(nn.Module):
         super().__post_init__()
         check_depth("model.num_layers", self.num_layers)
         check_between("model.width", self.width, 1, MAX_WIDTH)
-        check_choice("model.initializer", self.initializer, INITS)
+        _initializers.find(self.initializer)
         check_dropout(self.dropout)
         if self.dropout and self.num_layers == 1:
             raise ValueError(
@@ -46,7 +47,7 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(self, tree: Tree, train: bool = False) -> jax.Array:
-        embed = INITS[self.initializer].embedding
+        embed = _initializers.find(self.initializer).embedding
         token_VxD = self.param("token", embed, (self.num_tokens, self.width))
         tokens_LxB = jnp.stack(tree.tokens)  # side by side, 784 would compile for ages
         x_BxLxD: Any = token_VxD[tokens_LxB.T]

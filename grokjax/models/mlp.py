@@ -17,7 +17,8 @@ import jax.numpy as jnp
 
 from grokjax.core.checks import MAX_WIDTH, check_between, check_choice, check_depth, check_dropout
 from grokjax.core.prefixes import Tree
-from grokjax.models._layers import ACTIVATIONS, INITS, Linear
+from grokjax.models import _initializers
+from grokjax.models._layers import ACTIVATIONS, Linear
 
 CODES = ("embedding", "one_hot", "pixels")
 
@@ -42,7 +43,7 @@ class Model(nn.Module):
     layer_norm: bool = False  # before the readout
     activation: str = "relu"  # or gelu (exact), gelu_tanh, silu
     dropout: float = 0.0  # after every hidden layer
-    initializer: str = "torch"  # or lecun, gpt2
+    initializer: str = "torch"  # or another of _initializers.py
 
     causal = False
 
@@ -54,7 +55,7 @@ class Model(nn.Module):
         for width in self.hidden:
             check_between("an element of model.hidden", width, 1, MAX_WIDTH)
         check_choice("model.activation", self.activation, ACTIVATIONS)
-        check_choice("model.initializer", self.initializer, INITS)
+        _initializers.find(self.initializer)
         check_dropout(self.dropout)
         if not set(self.slots) <= set(range(self.length)):
             raise ValueError(
@@ -74,7 +75,7 @@ class Model(nn.Module):
         return Linear(self.num_classes, self.initializer, self.use_bias, name="readout")(x_BxF)
 
     def _first_layer(self, tree):
-        init = INITS[self.initializer]
+        init = _initializers.find(self.initializer)
         slots = self.slots or tuple(range(self.length))
         tokens = [tree.tokens[slot] for slot in slots]
         code_VxD = None if self.code == "pixels" else self._code(init)

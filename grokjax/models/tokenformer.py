@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from grokjax.core.checks import MAX_WIDTH, check_between
+from grokjax.models import _initializers
 from grokjax.models._decoder import RESIDUAL, Decoder
-from grokjax.models._layers import ACTIVATIONS, INITS
+from grokjax.models._layers import ACTIVATIONS
 
 
 class Model(Decoder):
@@ -70,7 +71,7 @@ class Pattention(nn.Module):
 
     @nn.compact
     def __call__(self, x_MxI: jax.Array) -> jax.Array:
-        init = INITS[self.initializer].kernel
+        init = _initializers.find(self.initializer).kernel
         keys_IxF = self.param("keys", init, (x_MxI.shape[-1], self.num_tokens))
         values_FxO = self.param(
             "values",
