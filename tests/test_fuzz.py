@@ -12,7 +12,7 @@ import grokjax
 from grokjax.config import registry
 from grokjax.config.config import base, flat
 from grokjax.core.checks import MAX_INT, MAX_WIDTH, is_a
-from grokjax.running import command_line, shards
+from grokjax.running import command_line, memory, shards
 
 SECONDS = 20  # on a busy machine; a config is set up in well under one
 NUMBERS = (
@@ -230,3 +230,11 @@ def test_a_shard_that_is_none_is_refused_at_once(monkeypatch, shard):
 
     with soon(shard), pytest.raises(ValueError, match="choose the i-th of n shards"):
         command_line.shard()
+
+
+def test_a_run_whose_state_does_not_fit_is_refused_before_it_is_made(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda *_: 10_000)
+    options = SimpleNamespace(shard=None, join=False, memory=None, resume=None)
+
+    with pytest.raises(ValueError, match="weights and optimizer take .* choose a smaller model"):
+        shards.plan(grokjax.setup(toy()), options)

@@ -67,7 +67,7 @@ def check_value(path: str, value: Any, wanted: Any) -> None:
             raise ValueError(f"{path} is a text of {size}; choose at most {LONGEST:,}")
         if isinstance(element, str) and re.search(r"[\x00-\x1f]", element):
             raise ValueError(f"{path} = {element!r} has control characters; choose a text without")
-        if is_a(element, float):
+        if isinstance(element, int | float):
             check_number(path, element)
 
 

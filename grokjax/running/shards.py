@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 
 from grokjax.config import grid
 from grokjax.config.experiment import Experiment
+from grokjax.core import loop
 from grokjax.recording.history import History
 from grokjax.recording.results import Busy, Results
 from grokjax.running import command_line, memory, report, resume
@@ -176,9 +177,16 @@ def concatenate(parts: Sequence[dict[str, np.ndarray]]) -> tuple[list[str], Hist
 
 def _fillings(experiment, num_runs, gigabytes):
     """How often a device has to be filled to train so many runs on it, and why."""
-    if num_runs == 1 and gigabytes is None:
-        return 1, ""  # whatever it takes
     available = memory.available(jax.local_devices()[0], gigabytes)
+    if num_runs == 1 and gigabytes is None:  # whatever it takes, if its state fits at all
+        run_1 = jax.tree.map(lambda x_R: x_R[:1], experiment.runs_R)
+        shapes = loop.state_shapes(experiment.trainer, run_1, experiment.dataset)
+        if (state := memory.size(shapes)) > available:
+            raise ValueError(
+                f"one run's weights and optimizer take {state / 1e9:.3g} GB of a device that has "
+                f"{available / 1e9:.3g}; choose a smaller model or window"
+            )
+        return 1, ""
     estimate = memory.estimate(experiment.trainer, experiment.runs_R, experiment.dataset)
     config = experiment.config
     padded = len(experiment.labels) % jax.local_device_count() > 0
