@@ -8,6 +8,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from grokjax.recording.results import Results
+from grokjax.running import command_line
 from grokjax.running.options import Options
 
 
@@ -74,3 +75,22 @@ def test_a_folder_in_the_place_of_a_file_is_noticed_before_training(options, tmp
 
     with pytest.raises((ValueError, OSError), match=f"{name}' is a folder|Is a directory"):
         options("--workdir=run").try_out(Results(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError(13, "Permission denied", "run/lock"), "Permission denied: 'run/lock'"),
+        (ValueError("p = 96\nis not prime"), "p = 96 is not prime"),
+        (
+            RuntimeError("Unable to initialize backend 'abc'"),
+            "Unable to initialize backend 'abc'; choose another JAX_PLATFORMS, such as cpu",
+        ),
+    ],
+)
+def test_a_mistake_of_the_user_is_one_line_and_exit_code_2(error, line, capsys):
+    with pytest.raises(SystemExit) as left, command_line.one_line_errors():
+        raise error
+
+    assert left.value.code == 2
+    assert capsys.readouterr().err == f"error: {line}\n"
