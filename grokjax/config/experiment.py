@@ -81,8 +81,6 @@ def setup(config: ConfigDict) -> Experiment:
             "matmul_precision = 'bfloat16' changes nothing on a CPU, whose products are float32; "
             "choose default"
         )
-    if config.loss.precision == "float64":
-        jax.config.update("jax_enable_x64", True)  # for the rest of the process
     return Experiment(
         config=config,
         task=parts.task,
