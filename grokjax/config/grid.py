@@ -66,6 +66,8 @@ def expand(config: ConfigDict, group_sizes: Sequence[int], strata: Strata) -> tu
     for name, values in runs.items():
         if name not in read and values != known[name].values:
             raise ValueError(_unread(name, config))
+        if name in read:
+            _check_steps(name, known[name].range.followed_by, values, config.schedule.num_steps)
     points = grid_points(runs)
 
     def column(name, dtype):
@@ -154,6 +156,15 @@ def _typed(name, hparam, values):
     if len(set(values)) < len(values):
         raise ValueError(f"runs.{name} = {values!r} has a value twice; choose each once")
     return tuple(hparam.type(value) for value in values)
+
+
+def _check_steps(name, followed_by, values, num_steps):
+    """What begins or lasts beyond the last step would train something other than its name."""
+    if followed_by is not None and max(values, default=0) + followed_by > num_steps:
+        raise ValueError(
+            f"runs.{name} has {max(values):g}, but schedule.num_steps is {num_steps}; choose "
+            f"{num_steps - followed_by} or less, or train longer"
+        )
 
 
 def _unread(name, config):

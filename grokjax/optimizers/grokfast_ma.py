@@ -13,6 +13,8 @@ import optax
 from grokjax.core.checks import check_at_least, check_choice
 from grokjax.core.hparams import Scalar
 
+STEPS = ("window",)  # options that are lengths in steps
+
 
 class GrokfastMaState(NamedTuple):
     """The window's gradients and their sum, kept without drift and without a branch."""

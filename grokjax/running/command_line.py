@@ -13,11 +13,14 @@ from ml_collections import ConfigDict, config_flags
 
 from grokjax.config.config import flat, load
 from grokjax.config.rules import hint
+from grokjax.running import xla
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, such as configs/moddiv.py.")
 CACHE = flags.DEFINE_string(
     "compilation_cache", "~/.cache/grokjax/xla", "Folder of compiled programs; empty: no cache."
 )
+
+CACHE_BYTES = 500_000_000  # a program has a few hundred thousand
 
 SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
 SHARD = flags.DEFINE_string("shard", None, "I/N: only the I-th of N shards of the runs, from 1.")
@@ -46,11 +49,16 @@ def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = Fa
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """A ValueError within the block is a user's mistake: one line and exit code 2, no traceback."""
+    """A ValueError within the block is a user's mistake: one line and exit code 2, no traceback.
+
+    Wrong sums are the compiler's, and end it with exit code 1.
+    """
     try:
         yield
     except ValueError as error:
         fail(error)
+    except xla.WrongSums as error:
+        fail(error, code=1)
 
 
 def config() -> ConfigDict:
@@ -111,9 +119,30 @@ def use_compilation_cache() -> None:
     import jax
 
     if CACHE.value and not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(Path(CACHE.value).expanduser()))
+        folder = Path(CACHE.value).expanduser()
+        trim(folder, CACHE_BYTES)
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def trim(folder: Path, limit: int) -> None:
+    """Deletes the programs of a cache that were used longest ago, until it has `limit` bytes.
+
+    JAX's own limit fails on entries that were written without it or by a process that was killed.
+    Another process that misses one compiles it again.
+    """
+    found = []
+    for path in folder.glob("*-cache"):
+        with contextlib.suppress(OSError):  # another process trims as well
+            facts = path.stat()
+            found.append((max(facts.st_atime, facts.st_mtime), facts.st_size, path))
+    kept = 0
+    for _, size, path in sorted(found, reverse=True):
+        kept += size
+        if kept > limit:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def given(*names: str) -> list[str]:
@@ -167,8 +196,8 @@ def _unknown_entry(argv):
     return None
 
 
-def fail(error: Exception) -> None:
-    """Says in one line what the user got wrong, and exits with 2."""
+def fail(error: Exception, code: int = 2) -> None:
+    """Says in one line what the user got wrong, and exits with 2, or another code."""
     line = " ".join(str(error).split())
     warn(f"error: {line}")
-    sys.exit(2)
+    sys.exit(code)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from grokjax.config.config import flat
 from grokjax.config.experiment import Experiment
 from grokjax.core import loop, schedules
+from grokjax.core.run import PRNG
 from grokjax.recording import checkpoints
 from grokjax.recording.early_stopping import RunTracker
 from grokjax.recording.history import History
@@ -79,7 +80,8 @@ def make_room(results: Results, start: Start) -> None:
 
 def check_same(stored: dict, experiment: Experiment) -> None:
     """Raises a ValueError if a stored config is not that of an experiment."""
-    stored, config = dict(flat(stored)), dict(flat(experiment.record))
+    stored = {"prng": PRNG} | dict(flat(stored))  # older ones do not name it
+    config = dict(flat(experiment.record))
     may_change = set(MAY_CHANGE)
     if len(experiment.labels) == 1:  # of several runs, some may be resting already
         may_change.add("schedule.stop_after_grok")
@@ -91,6 +93,12 @@ def check_same(stored: dict, experiment: Experiment) -> None:
             f"{name} was {stored.get(name)!r}, is {config.get(name)!r}" for name in sorted(names)
         )
         raise ValueError(f"cannot resume under another config: {differences}")
+
+
+def _warn_of_another_machine(results):
+    """Bits are promised on the same machine and versions alone."""
+    if changes := results.changes():
+        command_line.warn(f"warning: bits may differ from here on: {', '.join(changes)}")
 
 
 def _restored(results, present, step, experiment):
@@ -105,6 +113,7 @@ def _restored(results, present, step, experiment):
         try:
             check_same(checkpoints.read_config(folder, candidate), experiment)
             restored = checkpoints.restore(folder, candidate, like_state_R)
+            _warn_of_another_machine(results)
             return Start(restored.step, restored.state_R, History(restored.history))
         except checkpoints.Damaged as damage:
             command_line.warn(f"warning: {damage}")
