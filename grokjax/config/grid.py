@@ -66,7 +66,8 @@ def expand(config: ConfigDict, group_sizes: Sequence[int], strata: Strata) -> tu
     for name, values in runs.items():
         if name not in read and values != known[name].values:
             raise ValueError(_unread(name, config))
-        if name in read:
+        is_chosen = values != known[name].values  # a trial may be shorter than the usual warm-up
+        if name in read and (is_chosen or known[name].range.followed_by):
             _check_steps(name, known[name].range.followed_by, values, config.schedule.num_steps)
     points = grid_points(runs)
 
