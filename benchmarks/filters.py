@@ -72,6 +72,9 @@ class Grokjax:
         self.filters = filters
         self._config = ConfigDict(config.to_dict())
         self._config.optimizer = grokjax.base(optimizer={**filters, "adamw": {}}).optimizer
+        window = filters.get("grokfast_ma", {}).get("window", 0)
+        schedule = self._config.schedule  # a window longer than training would be refused
+        schedule.num_steps = max(schedule.num_steps, window * schedule.eval_every)
         self._experiment = setup(self._config, 1)
 
     def train(self, steps: int) -> Iterator[Mapping]:

@@ -5,4 +5,7 @@ Public names are those of `__init__.pyi`, loaded when asked for, so that a part 
 
 import lazy_loader
 
+from grokjax.running import xla
+
+xla.use_safe_flags()  # before JAX starts
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -18,7 +18,7 @@ from grokjax.recording.logging import Console, MetricLogger, evaluation_line
 from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results
 from grokjax.recording.writers import open_writers
-from grokjax.running import command_line, report, resume, shards
+from grokjax.running import command_line, report, resume, shards, xla
 from grokjax.running.options import Options
 from grokjax.running.resume import Start
 from grokjax.running.shards import Plan
@@ -31,6 +31,7 @@ def prepare(_):
     shards.rendezvous(options)
     command_line.use_compilation_cache()
     experiment = setup(options.config)
+    check_sums(experiment)
     if options.shard and not options.join:
         experiment = experiment.shard(*options.shard)
     return functools.partial(main, shards.plan(experiment, options), options)
@@ -131,6 +132,15 @@ def train_from(
     return signal
 
 
+def check_sums(experiment: Experiment) -> None:
+    """Raises `xla.WrongSums` if the compiler computes sums of an experiment's size wrong."""
+    task = experiment.task
+    sizes = (len(task.examples.labels_N), experiment.config.schedule.eval_block, task.num_classes)
+    double = experiment.config.loss.precision == "float64"
+    with jax.enable_x64(double):
+        xla.check_sums(*sizes, "float64" if double else "float32")
+
+
 class Trained(NamedTuple):
     """What training in memory gives."""
 
@@ -154,8 +164,10 @@ def train(config: ConfigDict, *, progress: bool = False) -> Trained:
 
     Raises:
         ValueError: for the first thing in the config that is invalid.
+        WrongSums: if the compiler computes sums of this size wrong.
     """
     experiment = setup(config)
+    check_sums(experiment)
     history = History()
     tracker = RunTracker(len(experiment.labels), config.schedule, config.grok)
     for t, state_R, metrics_R in loop.chunks(  # noqa: B007, the last state is returned

@@ -54,6 +54,10 @@ def _toy(optimizer, model):
     config = grokjax.base(task=task, model=model, optimizer=optimizer)
     config.batch_size = 11
     config.schedule.update(num_steps=20, eval_every=5, checkpoint_every=10, eval_block=13)
+    if "raise_step" in config.runs:
+        config.runs.raise_step = (7,)
+    if isinstance(optimizer, str) and "grokfast_ma" in config.optimizer:
+        config.optimizer.grokfast_ma.window = 7
     return config
 
 

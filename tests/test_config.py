@@ -11,7 +11,7 @@ import grokjax
 from grokjax import base, grid
 from grokjax.config import registry
 from grokjax.config.config import load, plain
-from grokjax.config.experiment import check
+from grokjax.config.experiment import check, setup
 from grokjax.config.grid import entries
 from grokjax.config.rules import check_table, hint
 from grokjax.core.hparams import Hparam, above
@@ -344,3 +344,40 @@ def test_every_config_says_what_it_is_and_sets_up(path, tmp_path):
             grokjax.setup(config)
     else:
         grokjax.setup(config)
+
+
+def test_nothing_begins_or_lasts_beyond_the_last_step():
+    """A filter that never starts, a window that is never full: plain AdamW by another name."""
+    config = toy("grokfast_ma+adamw+raise_layer")
+    for entry, value, message in (
+        (
+            "filter_start",
+            (3, 20),
+            "runs.filter_start has 20, but .*num_steps is 20; choose 19 or less",
+        ),
+        ("warmup", (20.5,), "runs.warmup has 20.5, .* choose 20 or less"),
+        ("raise_step", (1000,), "runs.raise_step has 1000, but .* choose 19 or less"),
+    ):
+        wrong = config.copy_and_resolve_references()
+        wrong.runs[entry] = value
+        with pytest.raises(ValueError, match=message):
+            check(wrong)
+    config.optimizer.grokfast_ma.window = 21
+    with pytest.raises(ValueError, match="grokfast_ma.window = 21 steps, but .*num_steps is 20"):
+        check(config)
+
+    config.optimizer.grokfast_ma.window = 20
+    config.runs.warmup = (20.0,)
+    check(config)
+
+
+def test_a_subset_without_examples_of_a_side_is_refused():
+    """One of 42 equations is on one side; of 35 with 13 for training, 13 - 7 or more are."""
+    config = toy()
+    config.runs = grid(config.runs, train_fraction=0.3, seed=(0, 1))
+    config.schedule.eval_examples = 1
+    with pytest.raises(ValueError, match="eval_examples = 1 has no .* examples in run 'seed=0'"):
+        setup(config)
+
+    config.schedule.eval_examples = 35
+    setup(config)

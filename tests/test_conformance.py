@@ -98,6 +98,8 @@ def experiment_of(choice):
     config.model = small(name if kind == "model" else "mlp")
     if "grokfast_ma" in config.optimizer:
         config.optimizer.grokfast_ma.window = 2
+    if "raise_step" in config.runs:
+        config.runs.raise_step = (1,)
     config.schedule.update(num_steps=3, eval_every=3, checkpoint_every=3)
     config.runs = grid(config.runs, seed=(0, 1), learning_rate=(1e-3, 1e-2))
     experiment = grokjax.setup(config)

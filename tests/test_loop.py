@@ -236,3 +236,28 @@ def test_means_over_an_interval_are_those_of_its_steps():
 
     assert float(metrics["update_size"]) == pytest.approx(np.mean(sizes[5:]), rel=1e-3)
     assert float(metrics["learning_rate"]) == pytest.approx(1e-3)
+
+
+@pytest.mark.slow
+def test_random_numbers_do_not_depend_on_the_environment():
+    """Not on JAX_DEFAULT_PRNG_IMPL, and not on whether threefry is partitionable."""
+    usual = grokjax.train(toy(dropout=0.5))
+    with jax.default_prng_impl("rbg"), jax.threefry_partitionable(False):
+        other = grokjax.train(toy(dropout=0.5))
+
+    chex.assert_trees_all_equal(usual.state_R, other.state_R)
+
+
+@pytest.mark.slow
+def test_jaxs_search_for_nans_passes_by_tasks_without_a_share():
+    config = grokjax.base(task="mixture", model=dict(name="mlp", embedding_width=5, hidden=(11,)))
+    config.batch_size = 8
+    config.schedule.update(num_steps=4, eval_every=2, checkpoint_every=2)
+    config.runs.mix = ("100:0",)
+    config.task.p = 7
+    with jax.debug_nans(True):
+        trained = grokjax.train(config)
+        assert np.isfinite(trained.history["val_loss"]).all()
+        config.runs.learning_rate = (1e38,)
+        with pytest.raises(FloatingPointError, match="NaN in .*params"):
+            grokjax.train(config)

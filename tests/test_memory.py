@@ -83,3 +83,27 @@ def test_the_estimate_is_near_what_xla_plans(model, lift, may_stop):
     estimated = memory.estimate(experiment.trainer, *given).total(6, lift, may_stop)
 
     assert 0.7 < estimated / planned < 2.5
+
+
+@pytest.mark.parametrize(
+    ("line", "folder", "file"),
+    [
+        ("0::/job_7/step_0", "job_7", "memory.max"),
+        ("8:memory:/slurm/job_7/step_0", "memory/slurm/job_7", "memory.limit_in_bytes"),
+        ("0::/", "", "memory.max"),
+    ],
+    ids=["version 2", "version 1", "a container's root"],
+)
+def test_the_limit_of_a_job_is_that_of_any_cgroup_around_the_process(
+    tmp_path, monkeypatch, line, folder, file
+):
+    (tmp_path / "own").write_text(f"5:cpu:/elsewhere\n{line}\n")
+    monkeypatch.setattr(memory, "OWN_CGROUP", tmp_path / "own")
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path)
+    around = tmp_path / folder
+    (around / "step_0").mkdir(parents=True)
+    (around / "step_0" / file).write_text("max\n")
+    (around / file).write_text("3000000\n")
+
+    assert 3_000_000 in memory.cgroup_limits()
+    assert memory.available(jax.devices()[0]) <= 0.9 * 3_000_000

@@ -102,7 +102,6 @@ def test_the_first_and_the_last_arm_of_every_study_train_at_toy_size(name):
             *(experiment.trainer, experiment.runs_R, experiment.dataset), num_steps=4
         )
         assert np.isfinite(jax.tree.leaves(metrics_R["train_loss"])).all()
-    jax.config.update("jax_enable_x64", False)  # one arm may have switched it on
 
 
 def test_an_unknown_arm_is_an_error_that_names_the_arms():

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax.config import grid, registry, rules
@@ -15,7 +16,7 @@ from grokjax.core.batches import BATCHES
 from grokjax.core.data import Task
 from grokjax.core.dataset import Dataset, checksum, make_dataset
 from grokjax.core.evaluation import make_evaluation
-from grokjax.core.run import Run
+from grokjax.core.run import PRNG, Run
 from grokjax.core.split import Strata, find_strata
 from grokjax.core.trainer import MATMUL_PRECISIONS, Recipe, Trainer, make_trainer
 
@@ -81,9 +82,9 @@ def setup(config: ConfigDict) -> Experiment:
             "matmul_precision = 'bfloat16' changes nothing on a CPU, whose products are float32; "
             "choose default"
         )
-    if config.loss.precision == "float64":
-        jax.config.update("jax_enable_x64", True)  # for the rest of the process
     dataset = make_dataset(parts.task, parts.strata, causal=parts.recipe.network.causal)
+    if parts.recipe.evaluation.num_rows < len(parts.task.examples.labels_N):
+        _check_subset(config, parts, dataset)
     trainer = make_trainer(parts.recipe)
     rules.check_state(trainer, parts.runs_R, dataset)
     return Experiment(
@@ -94,8 +95,25 @@ def setup(config: ConfigDict) -> Experiment:
         trainer=trainer,
         runs_R=parts.runs_R,
         labels=parts.labels,
-        record=plain(config) | {"table_checksum": checksum(parts.task)},
+        record=plain(config) | {"table_checksum": checksum(parts.task), "prng": PRNG},
     )
+
+
+def _check_subset(config, parts, dataset):
+    """A subset that is evaluated has examples of both sides, of every run and task with a share."""
+    count = functools.partial(
+        parts.recipe.evaluation.counts, examples=dataset.examples, strata=dataset.strata
+    )
+    counts_RxGx2 = jax.jit(lambda runs_R: jax.lax.map(count, runs_R))(parts.runs_R)
+    lacking = np.argwhere((counts_RxGx2 == 0) & (parts.runs_R.share_G > 0)[..., None])
+    if len(lacking):
+        r, g, side = lacking[0]
+        task = f" of task {parts.task.groups[g].name!r}" if parts.task.groups else ""
+        raise ValueError(
+            f"schedule.eval_examples = {config.schedule.eval_examples} has no "
+            f"{('training', 'validation')[side]} examples{task} in run {parts.labels[r]!r}; "
+            "choose more, or 0 for all"
+        )
 
 
 def make_recipe(config: ConfigDict, task: Task) -> Recipe:

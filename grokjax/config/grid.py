@@ -70,6 +70,9 @@ def expand(config: ConfigDict, group_sizes: Sequence[int], strata: Strata) -> tu
     for name, values in runs.items():
         if name not in read and values != known[name].values:
             raise ValueError(_unread(name, config))
+        is_chosen = values != known[name].values  # a trial may be shorter than the usual warm-up
+        if name in read and (is_chosen or known[name].range.followed_by):
+            _check_steps(name, known[name].range.followed_by, values, config.schedule.num_steps)
     if count(runs) > MAX_RUNS:
         raise ValueError(
             f"config.runs is a grid of {count(runs):,} runs; choose at most {MAX_RUNS:,}"
@@ -172,6 +175,15 @@ def _trained(name, hparam, value):
     if hparam.type is int:
         check_between(f"an element of runs.{name}", value, -MAX_COUNT, MAX_COUNT)
     return float(np.float32(value))
+
+
+def _check_steps(name, followed_by, values, num_steps):
+    """What begins or lasts beyond the last step would train something other than its name."""
+    if followed_by is not None and max(values, default=0) + followed_by > num_steps:
+        raise ValueError(
+            f"runs.{name} has {max(values):g}, but schedule.num_steps is {num_steps}; choose "
+            f"{num_steps - followed_by} or less, or train longer"
+        )
 
 
 def _unread(name, config):

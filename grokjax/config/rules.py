@@ -65,6 +65,12 @@ def check_chain(config: ConfigDict) -> None:
         and "learning_rate" in registry.reads(name, config.optimizer.get(name, {}))
     ]
     _check_order(chain, steps, late, last)
+    for name, option in _lengths(config):
+        if (length := config.optimizer[name][option]) > config.schedule.num_steps:
+            raise ValueError(
+                f"optimizer.{name}.{option} = {length} steps, but schedule.num_steps is "
+                f"{config.schedule.num_steps}; choose at most that, or train longer"
+            )
     defaults = {name: hparam.default for name, hparam in entries(chain).items()}
     registry.make_chain(config.optimizer, defaults)
 
@@ -185,6 +191,13 @@ def _check_intervals(config):
             f"log_every = {config.log_every} is not a multiple of schedule.eval_every = "
             f"{schedule.eval_every}; metrics are known only then"
         )
+
+
+def _lengths(config):
+    """(optimizer, option) of a chain's options that are lengths in steps: a module's `STEPS`."""
+    for name in config.optimizer.chain:
+        for option in getattr(registry.find("optimizer", name), "STEPS", ()):
+            yield name, option
 
 
 def _check_order(chain, steps, late, last):

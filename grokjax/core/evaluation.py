@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokjax.core.data import Array, Task
-from grokjax.core.split import Split, is_train
+from grokjax.core.data import Array, Examples, Task
+from grokjax.core.run import Run
+from grokjax.core.split import Split, Strata, draw_split, is_train
 
 
 class Evaluation(NamedTuple):
@@ -36,6 +37,13 @@ class Evaluation(NamedTuple):
             group_scores = _means(loss_N, correct_N, train_N, group_N == g)
             scores |= {f"{name}/{group}": mean for name, mean in group_scores.items()}
         return scores | {"misclassified": (train_N & ~correct_N).sum()}
+
+    def counts(self, run: Run, examples: Examples, strata: Strata) -> jax.Array:
+        """[G, 2]: how many of a run's training and validation examples of each group there are."""
+        rows_N = self.rows.ravel()[: self.num_rows]
+        train_N = is_train(draw_split(run, examples, strata))[rows_N]
+        sides_Nx2 = jnp.stack([train_N, ~train_N], axis=1).astype(jnp.int32)
+        return jax.ops.segment_sum(sides_Nx2, strata.group_N[rows_N], run.num_train_G.size)
 
 
 def make_evaluation(task: Task, num_examples: int, block_size: int) -> Evaluation:

@@ -17,6 +17,7 @@ class Range(NamedTuple):
 
     text: str  # as an error says it
     holds: Callable[[float], bool]
+    followed_by: int | None = None  # of a number of steps: how many more training must have
 
 
 class Hparam(NamedTuple):
@@ -33,8 +34,17 @@ class Hparam(NamedTuple):
 
 
 def at_least(low: float, unit: str = "") -> Range:
-    """`0 or more steps`."""
+    """`0 or more labels`."""
     return Range(f"{low} or more {unit}".strip(), lambda x: x >= low)
+
+
+def steps(followed_by: int) -> Range:
+    """`0 or more steps`, no more than training has.
+
+    Args:
+        followed_by: 1 for the number of a step, at which something begins; 0 for a length.
+    """
+    return Range("0 or more steps", lambda x: x >= 0, followed_by)
 
 
 def above(low: float) -> Range:

@@ -51,7 +51,10 @@ def init(
 
     if mesh:
         start = devices.shard_map(start, mesh, (SHARDED_OVER_RUNS, REPLICATED))
-    return jax.jit(start)(runs_R, dataset)
+    with jax.threefry_partitionable(
+        True
+    ):  # when training is compiled too: the environment may differ
+        return jax.jit(start)(runs_R, dataset)
 
 
 def state_shapes(trainer: Trainer, runs_R: Run, dataset: Dataset) -> Any:
@@ -183,9 +186,13 @@ def chunks(
         arguments = (state_R, metrics_R, *span, runs_R, dataset, active_R, compacted_A)
         size = num_runs if compacted_A is None else len(compacted_A)
         if size not in programs:  # compiled here, where no clock runs
-            programs[size] = advance.lower(*arguments).compile()
+            with jax.threefry_partitionable(True):
+                programs[size] = advance.lower(*arguments).compile()
         began = time.perf_counter()
-        state_R, metrics_R = programs[size](*arguments)
+        with jax.debug_nans(False):  # tasks without a share have metrics that are NaN
+            state_R, metrics_R = programs[size](*arguments)
+        if jax.config.jax_debug_nans:
+            _check_nans(state_R, t)
         jax.block_until_ready(previous_metrics_R)
         previous_metrics_R = metrics_R
         if chunk_length is None:
@@ -194,6 +201,13 @@ def chunks(
             chunk_length = max(1, int(SECONDS_PER_CHUNK / seconds_per_step))
         is_evaluation = t % trainer.eval_every == 0
         yield t, state_R, _without_padding(metrics_R, num_runs) if is_evaluation else None
+
+
+def _check_nans(state_R, t):
+    """What JAX_DEBUG_NANS asks for, of all that is trained."""
+    for path, x_R in jax.tree_util.tree_leaves_with_path(state_R):
+        if jnp.issubdtype(x_R.dtype, jnp.inexact) and bool(jnp.isnan(x_R).any()):
+            raise FloatingPointError(f"NaN in {jax.tree_util.keystr(path)} before step {t}")
 
 
 def _without_padding(metrics_R, num_runs):

@@ -20,6 +20,9 @@ class Run(flax.struct.PyTreeNode):
     hparams: Mapping[str, Array]  # {name: [] float32}: learning rate, weight decay, ...
 
 
+PRNG = "threefry2x32"  # of every key, whatever JAX_DEFAULT_PRNG_IMPL says
+
+
 class Streams(NamedTuple):
     """Independent keys, one for each use of randomness; a step folds its number into one."""
 
@@ -33,4 +36,4 @@ class Streams(NamedTuple):
 
 def streams(seed: ArrayLike) -> Streams:
     """The keys of a seed. `split` and `fold_in` share children, so no key here meets both."""
-    return Streams(*jax.random.split(jax.random.key(seed), len(Streams._fields)))
+    return Streams(*jax.random.split(jax.random.key(seed, impl=PRNG), len(Streams._fields)))

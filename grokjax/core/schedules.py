@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from grokjax.core.hparams import Hparam, at_least
+from grokjax.core.hparams import Hparam, steps
 
-HPARAMS = {"warmup": Hparam(10.0, float, at_least(0, "steps"))}
+HPARAMS = {"warmup": Hparam(10.0, float, steps(followed_by=0))}
 
 
 def constant(t: jax.Array) -> jax.Array:

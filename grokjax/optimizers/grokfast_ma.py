@@ -13,6 +13,8 @@ import optax
 from grokjax.core.checks import check_at_least, check_choice
 from grokjax.core.hparams import Scalar
 
+STEPS = ("window",)  # options that are lengths in steps
+
 
 class GrokfastMaState(NamedTuple):
     """The window's gradients as two blocks of a ring, and the sums of which theirs is made.

@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.core.hparams import Hparam, Scalar, above, at_least
+from grokjax.core.hparams import Hparam, Scalar, above, steps
 from grokjax.core.optimizer import Optimizer
 
 AFTER_STEP = True
 LAST = True  # what came after it would not be raised
 
 HPARAMS = {
-    "raise_step": Hparam(1000, int, at_least(0, "steps")),
+    "raise_step": Hparam(1000, int, steps(followed_by=1)),
     "raise_factor": Hparam(1.0, float, above(0)),
 }
 

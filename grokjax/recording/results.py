@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import functools
 import importlib.metadata
 import json
 import math
@@ -16,7 +17,9 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax.traverse_util import flatten_dict
 
+from grokjax.core.run import PRNG
 from grokjax.recording.files import Lock, remove_scratch, replacing
 from grokjax.recording.history import History
 from grokjax.recording.summary import summary_text
@@ -24,6 +27,8 @@ from grokjax.recording.summary import summary_text
 STOPPED = "stopped without notice"  # the process is gone: killed, or the power was cut
 STATUSES = ("running", "finished", "interrupted", "failed")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+LATEST = ("device", "versions", "git_commit")  # of the metadata: of the session that wrote last
+BITS = ("versions jax", "versions jaxlib", "device", "processor", "threads", "xla_flags")
 
 
 def check_writable(what: str, folder: Path) -> None:
@@ -47,6 +52,7 @@ class Session:
         self._path = path
         self._metadata = metadata
         self._facts = {"from_step": step, "to_step": step, "started": _now(), "ended": None}
+        self._facts["machine"] = machine()
         self._clock = time.perf_counter()
         self._outcome = "failed"
         self.reached(step)
@@ -162,7 +168,7 @@ class Results:
             "status": None,
             "config": config,
             "sessions": [*before, *self.sessions()],
-            **_environment(),
+            **{name: fact for name, fact in machine().items() if name in LATEST},
         }
         session = Session(self.metadata, metadata, step)  # first: the folder is then known as ours
         _write_json(self.config, config)
@@ -177,6 +183,17 @@ class Results:
         sessions = self.facts().get("sessions")
         known = sessions if isinstance(sessions, list) else []
         return [s for s in known if isinstance(s, dict) and is_time(s.get("seconds", 0.0))]
+
+    def changes(self) -> list[str]:
+        """What a resume has otherwise than the last session, of what can change bits."""
+        then = {"machine": {}} | (self.sessions() or [{}])[-1]
+        then = flatten_dict(then["machine"] or _read_json(self.metadata), sep=" ")
+        now = flatten_dict(machine(), sep=" ")
+        return [
+            f"{name} was {then[name]}, is {now.get(name)}"
+            for name in BITS
+            if name in then and then[name] != now.get(name)
+        ]
 
     def write_history(self, history: History, labels: Sequence[str]) -> None:
         arrays = history.arrays()
@@ -221,13 +238,18 @@ def _write_json(path, value):
         scratch.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
 
 
-def _environment():
+def machine() -> dict[str, Any]:
+    """What trains, for JSON: device, software and what else may change bits."""
     device = jax.local_devices()[0]
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "device": f"{jax.local_device_count()} x {device.device_kind} ({device.platform})",
         "versions": {"python": platform.python_version(), **versions},
         "git_commit": _git_commit(),
+        "processor": _processor(),
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "prng": PRNG,
     }
 
 
@@ -235,6 +257,17 @@ def _now():
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
+@functools.cache
+def _processor():
+    """The name of its kind."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+@functools.cache
 def _git_commit():
     command = ["git", "-C", Path(__file__).parent, "rev-parse", "HEAD"]
     try:

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 from absl import app, flags, logging
@@ -16,6 +17,7 @@ from grokjax.config.config import flat, load
 from grokjax.config.grid import MAX_RUNS
 from grokjax.config.rules import hint
 from grokjax.recording.output import in_one_line, make_steady, warn
+from grokjax.running import xla
 
 OF_THE_SYSTEM = re.compile("RESOURCE_EXHAUSTED|os_error_code")  # as C++ libraries say it
 
@@ -44,6 +46,7 @@ CACHE = define_path(
     "compilation_cache", "~/.cache/grokjax/xla", "Folder of compiled programs; empty: no cache."
 )
 LONGEST = 2000  # characters of an error
+CACHE_BYTES = 500_000_000  # a program has a few hundred thousand
 
 SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
 SHARD = flags.DEFINE_string("shard", None, "I/N: only the I-th of N shards of the runs, from 1.")
@@ -85,12 +88,14 @@ def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = Fa
 def one_line_errors() -> Iterator[None]:
     """A user's mistake within the block, in a value or a file: one line and exit code 2.
 
-    A platform that JAX cannot use is one too.
+    A platform that JAX cannot use is one too. Wrong sums are the compiler's: exit code 1.
     """
     try:
         yield
     except (ValueError, OSError) as error:
         fail(error)
+    except xla.WrongSums as error:
+        fail(error, code=1)
     except RuntimeError as error:
         if "initialize backend" not in str(error):
             raise
@@ -158,9 +163,30 @@ def use_compilation_cache() -> None:
     import jax
 
     if CACHE.value and not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", CACHE.value)
+        folder = Path(CACHE.value)
+        trim(folder, CACHE_BYTES)
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def trim(folder: Path, limit: int) -> None:
+    """Deletes the programs of a cache that were used longest ago, until it has `limit` bytes.
+
+    JAX's own limit fails on entries that were written without it or by a process that was killed.
+    Another process that misses one compiles it again.
+    """
+    found = []
+    for path in folder.glob("*-cache"):
+        with contextlib.suppress(OSError):  # another process trims as well
+            facts = path.stat()
+            found.append((max(facts.st_atime, facts.st_mtime), facts.st_size, path))
+    kept = 0
+    for _, size, path in sorted(found, reverse=True):
+        kept += size
+        if kept > limit:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def given(*names: str) -> list[str]:

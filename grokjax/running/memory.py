@@ -13,7 +13,8 @@ from grokjax.core.dataset import Dataset
 from grokjax.core.run import Run
 from grokjax.core.trainer import Trainer
 
-CONTAINER = Path("/sys/fs/cgroup/memory.max")
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUP = Path("/proc/self/cgroup")
 USABLE = 0.9  # of a device's memory: allocators cut pieces that do not fit together
 
 
@@ -59,9 +60,29 @@ def available(device: jax.Device, gigabytes: float | None = None) -> int:
     if "bytes_limit" in known:
         return int(USABLE * known["bytes_limit"])
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if CONTAINER.is_file() and (limit := CONTAINER.read_text("utf-8").strip()).isdigit():
-        installed = min(installed, int(limit))
-    return int(USABLE * installed / jax.local_device_count())
+    return int(USABLE * min([installed, *cgroup_limits()]) / jax.local_device_count())
+
+
+def cgroup_limits() -> list[int]:
+    """Bytes that this process's cgroup and those around it allow: of a container, of a job.
+
+    Both versions of Linux's control groups: `0::/path` is the second's line of /proc/self/cgroup,
+    `8:memory:/path` one of the first's. The root's own limit is that of a container.
+    """
+    limits = []
+    lines = OWN_CGROUP.read_text(encoding="utf-8").splitlines() if OWN_CGROUP.is_file() else ()
+    for line in ["0::/", *lines]:
+        _, controllers, place = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        root = CGROUPS / controllers
+        file = "memory.limit_in_bytes" if controllers else "memory.max"
+        folder = root / place.strip("/")
+        for around in (folder, *folder.parents):
+            if around.is_relative_to(root) and (around / file).is_file():
+                limit = (around / file).read_text(encoding="utf-8").strip()
+                limits += [int(limit)] if limit.isdigit() else []
+    return limits
 
 
 def size(tree) -> int:

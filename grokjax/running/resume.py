@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from grokjax.config.config import flat
 from grokjax.config.experiment import Experiment
 from grokjax.core import loop, schedules
+from grokjax.core.run import PRNG
 from grokjax.recording import checkpoints
 from grokjax.recording.early_stopping import RunTracker
 from grokjax.recording.files import check_handles
@@ -96,7 +97,8 @@ def make_room(results: Results, start: Start) -> None:
 
 def check_same(stored: dict, experiment: Experiment) -> None:
     """Raises a ValueError if a stored config is not that of an experiment."""
-    stored, config = dict(flat(stored)), dict(flat(experiment.record))
+    stored = {"prng": PRNG} | dict(flat(stored))  # older ones do not name it
+    config = dict(flat(experiment.record))
     may_change = set(MAY_CHANGE)
     if stored.get("table_checksum") == config["table_checksum"]:
         may_change |= PLACES_OF_DATA
@@ -112,6 +114,12 @@ def check_same(stored: dict, experiment: Experiment) -> None:
         raise ValueError(f"cannot resume under another config: {differences}")
 
 
+def _warn_of_another_machine(results):
+    """Bits are promised on the same machine and versions alone."""
+    if changes := results.changes():
+        command_line.warn(f"warning: bits may differ from here on: {', '.join(changes)}")
+
+
 def _restored(results, present, step, experiment):
     """The newest sound checkpoint of this very experiment, or the one of a step."""
     folder = results.checkpoints
@@ -124,6 +132,7 @@ def _restored(results, present, step, experiment):
         try:
             check_same(checkpoints.read_config(folder, candidate), experiment)
             restored = checkpoints.restore(folder, candidate, like_state_R)
+            _warn_of_another_machine(results)
             return Start(restored.step, restored.state_R, History(restored.history))
         except checkpoints.Damaged as damage:
             command_line.warn(f"warning: {damage}")

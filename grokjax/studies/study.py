@@ -25,6 +25,8 @@ TOY = {  # whichever of these a config has
     "model.hidden": (6,),
     "split.held_out": (0,),
     "runs.label_noise": (0, 3),
+    "runs.raise_step": (2,),
+    "optimizer.grokfast_ma.window": 3,
     "batch_size": 9,
     "schedule.num_steps": 12,
     "schedule.eval_every": 2,

@@ -1,0 +1,56 @@
+"""What is recorded of the machine, and the cache of compiled programs on it."""
+
+import json
+import os
+
+import pytest
+from conftest import toy_mlp
+
+import grokjax
+from grokjax.recording import results as results_
+from grokjax.recording.results import Results
+from grokjax.running import command_line, resume
+
+
+def test_every_session_keeps_its_machine_and_another_one_is_noticed(tmp_path, monkeypatch):
+    results = Results(tmp_path)
+    first = results_.machine()
+    for machine in (first, first | {"threads": 77, "xla_flags": "--x"}):
+        monkeypatch.setattr(results_, "machine", lambda machine=machine: machine)
+        changes = results.changes()
+        with results.session({}, 0) as session:
+            session.end("finished")
+
+    metadata = json.loads(results.metadata.read_text())
+    assert [session["machine"]["threads"] for session in metadata["sessions"]] == [
+        first["threads"],
+        77,
+    ]
+    assert metadata["versions"] == first["versions"]
+    assert changes == [
+        f"threads was {first['threads']}, is 77",
+        f"xla_flags was {first['xla_flags']}, is --x",
+    ]
+
+
+def test_a_resume_under_other_random_numbers_is_refused():
+    experiment = grokjax.setup(toy_mlp())
+    record = json.loads(json.dumps(experiment.record))
+    resume.check_same(record, experiment)
+    del record["prng"]  # as older results have it
+    resume.check_same(record, experiment)
+
+    with pytest.raises(ValueError, match="prng was 'rbg', is 'threefry2x32'"):
+        resume.check_same(record | {"prng": "rbg"}, experiment)
+
+
+def test_a_cache_loses_what_was_used_longest_ago(tmp_path):
+    for age, name in enumerate("abc"):
+        path = tmp_path / f"{name}-cache"
+        path.write_bytes(b"x" * 10)
+        os.utime(path, (1000 - age, 1000 - age))
+
+    command_line.trim(tmp_path, 25)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-cache", "b-cache"]
+    command_line.trim(tmp_path / "missing", 25)
