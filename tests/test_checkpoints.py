@@ -1,5 +1,6 @@
 """Checkpoints come back bit for bit, and damage is noticed."""
 
+import errno
 import json
 import os
 import shutil
@@ -173,6 +174,25 @@ def test_twenty_saves_leave_no_handle_and_no_thread_open(tmp_path):
                 before = open_now()
 
         assert open_now() <= before
+
+
+def test_a_save_that_failed_is_said_once_and_the_next_is_written(tmp_path, monkeypatch):
+    """A disk is full for a while: training goes on, and so do its checkpoints."""
+    save = ocp.save_checkpointables
+
+    def full_at_step_200(path, *args, **options):
+        if path.name.startswith("200"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return save(path, *args, **options)
+
+    monkeypatch.setattr(ocp, "save_checkpointables", full_at_step_200)
+    with Checkpoints(tmp_path, SCHEDULE) as saving:
+        saving.save(100, state_at(100), history_at(100), {})
+        saving.save(200, state_at(200), history_at(200), {})
+        with pytest.raises(OSError, match="No space left"):
+            saving.save(300, state_at(300), history_at(300), {})
+        saving.save(400, state_at(400), history_at(400), {})
+    assert checkpoints.steps(tmp_path) == [100, 300, 400]
 
 
 def test_a_state_before_the_first_evaluation_can_be_saved(tmp_path):

@@ -57,6 +57,7 @@ class Checkpoints(contextlib.AbstractContextManager):
         self._keep = schedule["keep"]
         self._thread = ThreadPoolExecutor(1, "checkpoints")
         self._saving = None  # the future of the last save
+        self._is_proven = False  # has one been read back?
         make_folder(folder)
         for path in folder.iterdir():
             if LEFTOVER.match(path.name):  # of a process that was killed
@@ -76,16 +77,20 @@ class Checkpoints(contextlib.AbstractContextManager):
         Raises:
             OSError: if this or the save before it could not be written.
         """
-        self._wait()
-        if steps(self._folder)[-1:] == [step]:
-            return
+        try:
+            self._wait()
+        finally:  # this one may be written, though the one before was not
+            if steps(self._folder)[-1:] != [step]:
+                self._begin(step, state_R, history, config)
+
+    def _begin(self, step, state_R, history, config):
         content = {"state": state_R} | ({"history": dict(history)} if history else {})
         copied = jax.tree.map(np.array, jax.device_get(content))
-        is_first = self._saving is None
         self._saving = self._thread.submit(self._write, step, copied, config)
-        if is_first:
+        if not self._is_proven:
             self._wait()
             self._read_back(step)
+            self._is_proven = True
 
     def _write(self, step, content, config):
         text = json.dumps({"config": config, "crc": checksums(content)})  # as text: keeps its order
@@ -117,8 +122,10 @@ class Checkpoints(contextlib.AbstractContextManager):
             raise OSError(f"{where} ({damage}); choose another --workdir") from damage
 
     def _wait(self):
-        if self._saving is not None:
-            self._saving.result()
+        saving = self._saving
+        self._saving = None  # its error is raised once
+        if saving is not None:
+            saving.result()
 
     def __exit__(self, *exception):
         self._thread.shutdown()
