@@ -191,7 +191,7 @@ def chunks(
         began = time.perf_counter()
         with jax.debug_nans(False):  # tasks without a share have metrics that are NaN
             state_R, metrics_R = programs[size](*arguments)
-        if jax.config.jax_debug_nans:
+        if jax.config.jax_debug_nans:  # pyright: ignore[reportAttributeAccessIssue]
             _check_nans(state_R, t)
         jax.block_until_ready(previous_metrics_R)
         previous_metrics_R = metrics_R
