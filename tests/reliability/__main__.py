@@ -1,6 +1,7 @@
 """The command: `python -m tests.reliability [PART ...] [--cases N]`."""
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
@@ -31,11 +32,14 @@ def main() -> None:
     if unknown := set(chosen.parts) - PARTS.keys():
         parser.error(f"unknown part {unknown.pop()!r}; choose from {', '.join(PARTS)}")
     forks.preload()
-    with tempfile.TemporaryDirectory() as temporary:
-        scratch = chosen.scratch or Path(temporary)
-        scratch.mkdir(parents=True, exist_ok=True)
+    scratch = chosen.scratch or Path(tempfile.mkdtemp())  # every fork would end a `with` block's
+    scratch.mkdir(parents=True, exist_ok=True)
+    try:
         toys = toy.toys(scratch.resolve())
         tallies = [_measured(PARTS[name], chosen, toys) for name in chosen.parts or PARTS]
+    finally:
+        if not chosen.scratch:
+            shutil.rmtree(scratch)
     print(*tallies, sep="\n")
     sys.exit(any(tally.bad for tally in tallies))
 

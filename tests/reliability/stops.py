@@ -34,6 +34,8 @@ def _stops(tally, numbers, cases, rng, toys):
             if ended.code not in (-number, 128 + number):
                 break  # it was too late, or refused, which is found below
             cases -= 1
+            if cases and cases % 100 == 0:
+                print(f"  {cases} to go; {tally}", flush=True)
             tally.good("stopped in training" if session else "stopped before training")
             saved = max(steps(folder), default=0)
             if session and number == signal.SIGKILL:
