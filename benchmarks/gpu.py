@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from benchmarks import harness
 from benchmarks.problem import ROOT
@@ -30,11 +30,13 @@ from grokjax.recording import checkpoints
 from grokjax.recording.files import replacing
 from grokjax.recording.history import History
 from grokjax.recording.results import Results
+from grokjax.running import command_line
 
-MINUTES = flags.DEFINE_float("minutes", 25.0, "After that, what goes on is stopped.", 0.0)
-OUT = flags.DEFINE_string("out", None, "Folder of what is found.", required=True)
-ONLY = flags.DEFINE_list("only", [], "Parts, such as step,seeds; all if not given.")
-QUICK = flags.DEFINE_bool("quick", False, "A toy size, to see that it works.")
+OWN = flags.FlagValues()  # those of grokjax's commands have no meaning here
+flags.DEFINE_float("minutes", 25.0, "After that, what goes on is stopped.", flag_values=OWN)
+flags.DEFINE_string("out", None, "Folder of what is found.", flag_values=OWN)
+flags.DEFINE_list("only", [], "Parts, such as step,seeds; all if not given.", flag_values=OWN)
+flags.DEFINE_bool("quick", False, "A toy size, to see that it works.", flag_values=OWN)
 
 GRACE = 30.0  # seconds that a command has to save, once it is told to stop
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
@@ -57,23 +59,42 @@ class Part(NamedTuple):
     table: Callable[[Mapping], str]  # rows -> Markdown
 
 
-def main(_) -> None:
-    """Runs the parts that are not complete yet, and writes the tables of all that are known."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Runs the parts that are not complete yet, and writes the tables of all that are known.
+
+    Args:
+        words: flags; None: those of the process.
+    """
+    asked = _asked(sys.argv[1:] if words is None else words)
     jax.config.update("jax_platforms", "cpu")  # the GPU's memory is for the commands alone
-    if unknown := set(ONLY.value) - set(PARTS):
-        raise app.UsageError(f"--only {sorted(unknown)[0]}; choose from {', '.join(PARTS)}")
-    out = Path(OUT.value).expanduser().absolute()
-    deadline = time.monotonic() + 60 * MINUTES.value
-    for name in ONLY.value or PARTS:
+    out = Path(asked.out).expanduser().absolute()
+    deadline = time.monotonic() + 60 * asked.minutes
+    for name in asked.only or PARTS:
         if not _known(out, name).get("complete"):
-            measure(name, out, deadline)
+            measure(name, out, deadline, asked.quick)
     text = "\n\n".join(_texts(out))
     with replacing(out / "table.md") as scratch:
         scratch.write_text(text + "\n", encoding="utf-8")
     print(text)
 
 
-def measure(name: str, out: Path, deadline: float) -> None:
+def _asked(words):
+    """The values of the flags; what is wrong with them is one line and exit 2."""
+    if {"--help", "-h"} & set(words):
+        print(__doc__, OWN.module_help(__name__), sep="\n")
+        sys.exit(0)
+    try:
+        OWN(["gpu", *words])
+        if OWN.out is None:
+            raise ValueError("no folder given; choose one with --out, such as results/gpu")
+        if unknown := set(OWN.only) - set(PARTS):
+            raise ValueError(f"--only {min(unknown)}; choose from {', '.join(PARTS)}")
+    except (ValueError, flags.Error) as error:
+        command_line.fail(error)
+    return OWN
+
+
+def measure(name: str, out: Path, deadline: float, quick: bool) -> None:
     """Runs the commands of a part and keeps what they found, also if time ended one of them."""
     part = PARTS[name]
     folder = out / name
@@ -81,7 +102,7 @@ def measure(name: str, out: Path, deadline: float) -> None:
     seconds = {}
     complete = True
     try:
-        for command in part.commands(folder, QUICK.value):
+        for command in part.commands(folder, quick):
             print(f"{name}: {command.name}", flush=True)
             began = time.monotonic()
             complete &= run(command, folder / f"{command.name}.log", deadline)
@@ -90,7 +111,7 @@ def measure(name: str, out: Path, deadline: float) -> None:
     except Exception as error:  # of one part; the others can still be run
         print(f"{name}: not measured: {error!r}", file=sys.stderr, flush=True)
         return
-    found = {"complete": complete, "quick": QUICK.value, "seconds": seconds, "rows": rows}
+    found = {"complete": complete, "quick": quick, "seconds": seconds, "rows": rows}
     with replacing(out / f"{name}.json") as scratch:
         scratch.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
@@ -285,4 +306,4 @@ PARTS = {
 }
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

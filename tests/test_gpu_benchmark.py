@@ -4,16 +4,8 @@ import json
 import time
 
 import pytest
-from absl.testing import flagsaver
 
 from benchmarks import gpu
-
-
-@pytest.fixture(autouse=True)
-def _flags(tmp_path):
-    gpu.flags.FLAGS(["gpu", f"--out={tmp_path}", "--quick"])
-    with flagsaver.flagsaver():
-        yield
 
 
 def part(code, rows=None):
@@ -25,7 +17,7 @@ def part(code, rows=None):
 def test_a_part_that_fails_costs_no_other(monkeypatch, tmp_path, capsys):
     parts = {"bad": part("raise SystemExit('no memory')"), "good": part("", {"a": 1})}
     monkeypatch.setattr(gpu, "PARTS", parts)
-    gpu.main([])
+    gpu.main([f"--out={tmp_path}", "--quick"])
     printed = capsys.readouterr()
     assert "bad: not measured" in printed.err
     assert "no memory" in printed.err
@@ -37,29 +29,42 @@ def test_a_part_that_fails_costs_no_other(monkeypatch, tmp_path, capsys):
 def test_a_part_that_is_complete_is_not_run_again(monkeypatch, tmp_path):
     code = f"open({str(tmp_path / 'runs')!r}, 'a').write('x')"
     monkeypatch.setattr(gpu, "PARTS", {"it": part(code)})
-    gpu.main([])
-    gpu.main([])
+    gpu.main([f"--out={tmp_path}", "--quick"])
+    gpu.main([f"--out={tmp_path}", "--quick"])
     assert (tmp_path / "runs").read_text() == "x"
 
 
 def test_time_stops_a_command_and_it_is_run_again(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(gpu, "PARTS", {"it": part("import time; time.sleep(60)")})
     began = time.monotonic()
-    gpu.measure("it", tmp_path, began + 0.5)
+    gpu.measure("it", tmp_path, began + 0.5, quick=True)
     assert time.monotonic() - began < 30
     assert not json.loads((tmp_path / "it.json").read_text())["complete"]
-    gpu.measure("it", tmp_path, began)
+    gpu.measure("it", tmp_path, began, quick=True)
     assert "no time was left" in capsys.readouterr().err
 
 
-def test_an_unknown_part_is_refused():
-    with flagsaver.flagsaver(only=["speed"]), pytest.raises(gpu.app.UsageError, match="agreement"):
-        gpu.main([])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--out=x", "--only=speed"], "--only speed; choose from agreement, step"),
+        (["--only=step"], "no folder given; choose one with --out"),
+        (["--out=x", "--minute=3"], "Unknown command line flag 'minute'"),
+    ],
+)
+def test_a_mistake_is_one_line(words, message, capsys):
+    gpu.OWN.unparse_flags()
+    gpu.OWN.out = None
+    gpu.OWN.only = []
+    with pytest.raises(SystemExit, match="2"):
+        gpu.main(words)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
 
 
 @pytest.mark.slow
 def test_all_parts_at_toy_size(tmp_path, capsys):
-    gpu.main([])
+    gpu.main([f"--out={tmp_path}", "--quick"])
     printed = capsys.readouterr().out
     for name in gpu.PARTS.keys() - {"bfloat16", "float32"}:  # a CPU has one precision
         assert json.loads((tmp_path / f"{name}.json").read_text())["complete"], name

@@ -56,7 +56,7 @@ def base(
                 "num_steps": 4000,
                 "eval_every": 100,
                 "checkpoint_every": 1000,
-                "keep": 2,  # newest checkpoints; every tenth stays as a milestone
+                "keep": 2,  # newest checkpoints; every tenth stays, and one older than a minute
                 "learning_rate": "linear_warmup",  # or constant, warmup_cosine
                 "stop_after_grok": 0,  # evaluations that a run goes on after it grokked; 0: all
                 "eval_examples": 0,  # evaluate on a fixed random subset; 0: on all
