@@ -31,7 +31,7 @@ def prepare(_):
     shards.rendezvous(options)
     command_line.use_compilation_cache()
     experiment = setup(options.config)
-    check_sums(experiment)
+    xla.check(experiment)
     if options.shard and not options.join:
         experiment = experiment.shard(*options.shard)
     return functools.partial(main, shards.plan(experiment, options), options)
@@ -132,15 +132,6 @@ def train_from(
     return signal
 
 
-def check_sums(experiment: Experiment) -> None:
-    """Raises `xla.WrongSums` if the compiler computes sums of an experiment's size wrong."""
-    task = experiment.task
-    sizes = (len(task.examples.labels_N), experiment.config.schedule.eval_block, task.num_classes)
-    double = experiment.config.loss.precision == "float64"
-    with jax.enable_x64(double):
-        xla.check_sums(*sizes, "float64" if double else "float32")
-
-
 class Trained(NamedTuple):
     """What training in memory gives."""
 
@@ -167,7 +158,7 @@ def train(config: ConfigDict, *, progress: bool = False) -> Trained:
         WrongSums: if the compiler computes sums of this size wrong.
     """
     experiment = setup(config)
-    check_sums(experiment)
+    xla.check(experiment)
     history = History()
     tracker = RunTracker(len(experiment.labels), config.schedule, config.grok)
     for t, state_R, metrics_R in loop.chunks(  # noqa: B007, the last state is returned

@@ -175,7 +175,12 @@ def test_types_and_sizes_are_checked_as_they_are_trained(path, value, message):
         ("model=gpt2_meta", "model.frames", 65, "model.frames = 65; choose at most 64"),
         ("model=tokenformer", "model.tokens", MAX_INT, "model.tokens = 2,147,483,647; choose at"),
         ("optimizer=adamw+raise_layer", "optimizer.raise_layer.layer", "a", "no layer 'a'; choose"),
-        ("optimizer=grokfast_ma+sgd", "optimizer.grokfast_ma.window", MAX_INT, "smaller model or"),
+        (
+            "optimizer=grokfast_ma+sgd",
+            "optimizer.grokfast_ma.window",
+            MAX_INT,
+            "but schedule.num_steps is",
+        ),
     ],
 )
 def test_an_option_of_a_part_that_is_too_large_is_one_clear_error(choice, option, value, message):

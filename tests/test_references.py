@@ -457,7 +457,7 @@ def test_delays_are_counted_from_memorising():
     """To the end where it did not grok, and not at all where it did not memorise."""
     never = np.nan
     memorised_R, grok_R = np.array([100, 200, never]), np.array([400, never, never])
-    grok = Grokking(memorised_R, grok_R, grok_R - memorised_R, None)
+    grok = Grokking(memorised_R, grok_R, grok_R - memorised_R, None, None, None)
     delays = survival.delay_times(grok, 1000)
 
     assert delays.duration_R.tolist() == [300, 800]

@@ -36,7 +36,8 @@ def check_entries(config: ConfigDict) -> None:
         if path not in known:
             raise ValueError(f"unknown config entry {path!r}{hint(path, known)}")
         check_value(path, value, annotations.get(path, type(known[path])))
-    if lacking := [path for path in known if path not in values]:
+    # an entry of `runs` may be lacking: it has a default
+    if lacking := [path for path in known if path not in values and path[:5] != "runs."]:
         raise ValueError(f"the config has no entry {lacking[0]!r}; start from grokjax.base()")
     check_ranges(values)
     if config.grok.rule == "s3" and config.grok.to_dict() != usual.grok.to_dict() | {"rule": "s3"}:

@@ -4,9 +4,13 @@ import functools
 import os
 import sys
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxlib.version import __version__ as jaxlib_version
+
+if TYPE_CHECKING:
+    from grokjax.config.experiment import Experiment
 
 # jaxlib 0.10.2 hands some sums over long rows to a library that reads other rows on a CPU:
 # https://github.com/jax-ml/jax/issues/39103 (0.10.1 and 0.11.0 compute them right)
@@ -37,6 +41,17 @@ def use_safe_flags() -> None:
             RuntimeWarning,
             stacklevel=3,
         )
+
+
+def check(experiment: "Experiment") -> None:
+    """Raises `WrongSums` if the compiler computes sums of an experiment's size wrong."""
+    import jax  # not where the flags are set: that comes before
+
+    task = experiment.task
+    sizes = (len(task.examples.labels_N), experiment.config.schedule.eval_block, task.num_classes)
+    double = experiment.config.loss.precision == "float64"
+    with jax.enable_x64(double):
+        check_sums(*sizes, "float64" if double else "float32")
 
 
 def check_sums(num_rows: int, block: int, num_classes: int, dtype: str = "float32") -> None:
