@@ -1,5 +1,6 @@
 """What is to be written is tried before training: paths, formats, folders."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
+from grokjax.config.config import base, grid, plain
+from grokjax.config.experiment import setup
 from grokjax.recording.results import Results
 from grokjax.running import command_line
 from grokjax.running.options import Options
@@ -94,3 +97,36 @@ def test_a_mistake_of_the_user_is_one_line_and_exit_code_2(error, line, capsys):
 
     assert left.value.code == 2
     assert capsys.readouterr().err == f"error: {line}\n"
+
+
+def test_a_folder_is_gone_on_with_by_the_config_that_it_holds(tmp_path, monkeypatch):
+    """No config is given: entries, shard and short flags are those of the folder."""
+    monkeypatch.chdir(tmp_path)
+    config = base(task=dict(name="modular", p=7))
+    config.batch_size = 13
+    config.runs = grid(config.runs, seed=(3, 4))
+    record = setup(config).record
+    folder = Path("results/toy")
+    (folder / "shard-1-of-2").mkdir(parents=True)
+
+    def parse(*words):
+        with flagsaver.flagsaver():
+            flags.FLAGS["config"].present = 0
+            flags.FLAGS(["grokjax-train", *words])
+            return Options.from_flags()
+
+    with pytest.raises(ValueError, match="'results/toy' holds no training; choose another folder"):
+        parse("--resume=results/toy")
+    (folder / "shard-1-of-2/config.json").write_text(json.dumps(record | {"shard": "1/2"}))
+    whole = parse("--resume=results/toy", "--log_every=50")
+    assert (whole.workdir, whole.resume, whole.step, whole.shard) == (folder, "latest", None, None)
+    assert whole.config.task.p == 7
+    assert whole.config.runs.seed == (3, 4)
+    assert whole.config.log_every == 50
+    part = parse("--resume=results/toy/shard-1-of-2")
+    assert part.shard == (1, 2)
+    assert plain(part.config) == plain(config)
+    assert plain(parse("--workdir=results/toy", "--resume=latest").config) == plain(config)
+    (folder / "config.json").write_text('{"runs": 3}')
+    with pytest.raises(ValueError, match="holds no sound config .*; give the one"):
+        parse("--resume=results/toy")

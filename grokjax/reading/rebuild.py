@@ -1,5 +1,6 @@
 """An experiment built again from its record, to evaluate the weights that it left."""
 
+import contextlib
 import functools
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from grokjax.core import loop, weight_stats
 from grokjax.core.optimizer import chain
 from grokjax.core.trainer import make_trainer
 from grokjax.recording import checkpoints
-from grokjax.recording.checkpoints import Restored
+from grokjax.recording.checkpoints import Damaged, Restored
 from grokjax.recording.files import replacing
 from grokjax.recording.history import finite_median
 from grokjax.recording.results import Results
@@ -64,6 +65,14 @@ def rebuild(results: Results) -> Rebuilt:
     if "shard" in record:
         experiment = experiment.shard(*map(int, record["shard"].split("/")))
     return Rebuilt(experiment, results)
+
+
+def record_of(results: Results) -> dict:
+    """What is trained in a folder, by its newest sound checkpoint or config.json; else empty."""
+    for step in reversed(checkpoints.steps(results.checkpoints)):
+        with contextlib.suppress(Damaged):
+            return checkpoints.read_config(results.checkpoints, step)
+    return results.stored_config()
 
 
 def config_of(record: Mapping) -> ConfigDict:

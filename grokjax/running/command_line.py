@@ -104,14 +104,14 @@ def one_line_errors() -> Iterator[None]:
 
 def config() -> ConfigDict:
     """The config that `--config` names, with its overrides."""
-    if not flags.FLAGS["config"].present:
-        raise ValueError("no config given; choose one with --config, such as configs/moddiv.py")
     load(config_file())  # its errors are one line
     return CONFIG.value
 
 
 def config_file() -> str:
     """`configs/moddiv.py`, or with a choice `configs/moddiv.py:model=lstm`."""
+    if not flags.FLAGS["config"].present:
+        raise ValueError("no config given; choose one with --config, such as configs/moddiv.py")
     return config_flags.get_config_filename(flags.FLAGS["config"])
 
 

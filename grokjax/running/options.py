@@ -10,12 +10,13 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
+from grokjax.reading.rebuild import config_of, record_of
 from grokjax.recording import checkpoints, writers
 from grokjax.recording.results import Results, check_writable
 from grokjax.running import command_line
 
 command_line.define_path("workdir", None, "Folder for results; results/<config> if not given.")
-command_line.define_path("resume", None, "Go on from: latest, a step, or a folder.")
+command_line.define_path("resume", None, "Go on from: latest, a step, or a folder, whose config it is.")
 flags.DEFINE_bool("overwrite", False, "Delete earlier results in the folder.")
 command_line.define_path("save_path", None, "File for a copy of overview.png; or .pdf, .svg ...")
 flags.DEFINE_integer("log_every", None, "Short for config.log_every.")
@@ -55,14 +56,18 @@ class Options:
             ValueError: for one that is invalid.
         """
         given = flags.FLAGS
-        config = _config(given.log_every, given.stop_after_grok)
         workdir, step = _workdir_and_step(given.workdir, given.resume)
+        record = {} if given["config"].present or not given.resume else _record(workdir)
+        config = _config_of(record, workdir) if record else command_line.config()
+        as_given = {name: given[name].value for name in AS_GIVEN}
+        if _is_path(given.resume) and step is None:
+            as_given["resume"] = "latest"
         options = cls(
-            config=config,
+            config=_with_short_flags(config, given.log_every, given.stop_after_grok),
             workdir=workdir,
             step=step,
-            shard=command_line.shard(),
-            **{name: given[name].value for name in AS_GIVEN},
+            shard=command_line.shard() or _shard(record),
+            **as_given,
         )
         if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
             again = {"resume": "latest", "step": None, "overwrite": False, "requeued": True}
@@ -116,9 +121,30 @@ def _check_length(path):
         os.lstat(path.absolute())
 
 
-def _config(log_every, stop_after_grok):
-    """The config with its overrides and the flags that are short for some of them."""
-    config = command_line.config()
+def _record(workdir):
+    """The record of the training in a folder, or in the folders of its shards."""
+    if record := record_of(Results(workdir)):
+        return record
+    for folder in sorted(workdir.glob("shard-*-of-*")):
+        if record := record_of(Results(folder)):
+            return record | {"shard": None}  # all of them are gone on with
+    raise ValueError(f"{str(workdir)!r} holds no training; choose another folder, or a --config")
+
+
+def _config_of(record, workdir):
+    try:
+        return config_of(record)
+    except (KeyError, TypeError, AttributeError) as error:
+        what = f"{str(workdir)!r} holds no sound config ({error!r})"
+        raise ValueError(f"{what}; give the one it was trained with, by --config") from error
+
+
+def _shard(record):
+    return tuple(map(int, record["shard"].split("/"))) if record.get("shard") else None
+
+
+def _with_short_flags(config, log_every, stop_after_grok):
+    """The config, changed by the flags that are short for some of its entries."""
     config.runs.seed = command_line.seeds() or config.runs.seed
     if log_every is not None:
         config.log_every = log_every
@@ -132,13 +158,9 @@ def _workdir_and_step(given, resume):
 
     A PATH is a run directory, its `checkpoints` folder or one of the step folders in that.
     """
-    file, _, choice = command_line.config_file().partition(":")
-    name = "-".join([Path(file).stem, *choice.split(",")] if choice else [Path(file).stem])
-    workdir = Path(given or f"results/{name}")  # such as moddiv, or moddiv-model=lstm
-    if not resume or resume == "latest":
-        return workdir, None
-    if resume.isdigit():
-        return workdir, int(resume)
+    if not _is_path(resume):
+        workdir = Path(given) if given else _usual_folder()
+        return workdir, int(resume) if resume and resume.isdigit() else None
     folder = Path(resume)
     step = None
     if not folder.exists():
@@ -148,9 +170,19 @@ def _workdir_and_step(given, resume):
         folder = folder.parent
     if folder.name == "checkpoints":
         folder = folder.parent
-    if given and folder.absolute() != workdir.absolute():
+    if given and folder.absolute() != Path(given).absolute():
         raise ValueError(
             f"--resume {resume} is not in --workdir {given}; "
             "leave out --workdir to go on where the checkpoint is"
         )
     return folder, step
+
+
+def _is_path(resume):
+    return bool(resume) and resume != "latest" and not resume.isdigit()
+
+
+def _usual_folder():
+    """Of a config: results/moddiv, or results/moddiv-model=lstm."""
+    file, _, choice = command_line.config_file().partition(":")
+    return Path("results", "-".join([Path(file).stem, *filter(None, choice.split(","))]))
