@@ -16,7 +16,7 @@ from grokjax.recording.results import Results, check_writable
 from grokjax.running import command_line
 
 command_line.define_path("workdir", None, "Folder for results; results/<config> if not given.")
-command_line.define_path("resume", None, "Go on from: latest, a step, or a folder, whose config it is.")
+command_line.define_path("resume", None, "Go on from: latest, a step, or a folder and its config.")
 flags.DEFINE_bool("overwrite", False, "Delete earlier results in the folder.")
 command_line.define_path("save_path", None, "File for a copy of overview.png; or .pdf, .svg ...")
 flags.DEFINE_integer("log_every", None, "Short for config.log_every.")
