@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from grokjax.config.experiment import Experiment, setup
 from grokjax.core.batches import BATCHES
 from grokjax.core.checks import check_choice
-from grokjax.core.run import streams
+from grokjax.core.run import same_numbers, streams
 from grokjax.core.split import draw_split
 from grokjax.running import command_line
 from grokjax.tasks import _published
@@ -116,7 +116,8 @@ def _count_batches(config: ConfigDict, experiment: Experiment, r: int) -> tuple[
         reads_N, in_batch_TxG = jax.lax.scan(one_batch, jnp.zeros_like(split.order_N), steps_T)
         return in_batch_TxG, reads_N, split.num_train_G
 
-    return jax.tree.map(np.asarray, count(run, experiment.dataset))
+    with same_numbers():
+        return jax.tree.map(np.asarray, count(run, experiment.dataset))
 
 
 def _range(numbers):

@@ -1,5 +1,6 @@
 """Trains the runs of a config: `python -m grokjax.train --config configs/moddiv.py`."""
 
+import contextlib
 import functools
 import sys
 import types
@@ -60,6 +61,8 @@ def train_in(
         report.conclude_again(results, experiment, start, options.save_path)
         return None
     resume.make_room(results, start)
+    if start.step:
+        resume.warn_of_another_machine(results)
     try:
         return train_from(start, results, experiment, options)
     except BaseException:
@@ -113,17 +116,13 @@ def train_from(
                 if last or checkpoints.is_due(t):
                     logger.flush()
                     state_R = devices.unpad(state_R, len(labels))
-                    save = functools.partial(
-                        checkpoints.save, t, state_R, logger.history.arrays(), experiment.record
-                    )
-                    with may_fail("a checkpoint is missing"):
-                        save()  # may say that the one before was not written
+                    content = (state_R, logger.history.arrays(), experiment.record)
+                    checkpoints.save_or_warn(t, *content, last=last)
+                    with contextlib.nullcontext() if last else may_fail("a history is not written"):
                         results.write_history(logger.history, labels)
                         session.reached(t)
                 console.advanced(t)
                 if last:
-                    save()  # does nothing if it is written; here an error ends the training
-                    results.write_history(logger.history, labels)
                     break
             if finished:
                 console.say(report.conclude(experiment.config, results, labels, options.save_path))

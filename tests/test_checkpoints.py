@@ -72,7 +72,7 @@ def test_one_that_is_older_than_a_minute_is_kept(tmp_path):
     with Checkpoints(tmp_path, SCHEDULE) as saving:
         for step, age in [(1, 200), (2, 100), (3, 50), (4, 40), (5, 30), (6, 20)]:
             saving.save(step, {"w": np.arange(3)}, {}, {})
-            saving._wait()
+            saving.wait()
             long_ago = time.time() - age
             os.utime(tmp_path / str(step), (long_ago, long_ago))
         before = checkpoints.steps(tmp_path)
@@ -169,7 +169,7 @@ def test_twenty_saves_leave_no_handle_and_no_thread_open(tmp_path):
     with Checkpoints(tmp_path, SCHEDULE) as saving:
         for step in range(1, 24):
             saving.save(step, {"w": np.arange(3)}, {}, {})
-            saving._wait()
+            saving.wait()
             if step == 3:
                 before = open_now()
 
@@ -196,6 +196,69 @@ def test_a_save_that_failed_is_said_once_and_the_next_is_written(tmp_path, monke
             saving.save(300, state_at(300), history_at(300), {})
         saving.save(400, state_at(400), history_at(400), {})
     assert checkpoints.steps(tmp_path) == [100, 300, 400]
+
+
+def test_a_disk_that_stays_full_is_said_once_and_fills_no_more(tmp_path, monkeypatch, capsys):
+    def fail(path, *_, **__):
+        (Path(path).parent / f"{Path(path).name}.orbax-checkpoint-tmp").mkdir()
+        raise ValueError("RESOURCE_EXHAUSTED: No space left")
+
+    save = ocp.save_checkpointables
+    with Checkpoints(tmp_path, SCHEDULE) as saving:
+        saving.save_or_warn(10, state_at(10), {}, {}, last=False)
+        monkeypatch.setattr(ocp, "save_checkpointables", fail)
+        for step in range(20, 60, 10):
+            saving.save_or_warn(step, state_at(step), {}, {}, last=False)
+        with pytest.raises(ValueError, match="No space left"):
+            saving.wait()
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line == "warning: a checkpoint is missing: RESOURCE_EXHAUSTED: No space left"
+        monkeypatch.setattr(ocp, "save_checkpointables", save)
+        saving.save_or_warn(60, state_at(60), {}, {}, last=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["10", "60"]
+
+
+def test_a_last_save_that_fails_once_is_tried_again(tmp_path, monkeypatch, capsys):
+    """Also where it is the first, and what fails is reading it back."""
+    for name in ("save_checkpointables", "load_checkpointables"):
+        function = getattr(ocp, name)
+        calls = []
+
+        def once(*args, calls=calls, function=function, **options):
+            calls.append(1)
+            if len(calls) == 1:
+                raise OSError(errno.EBUSY, "Device or resource busy")
+            return function(*args, **options)
+
+        folder = tmp_path / name
+        with monkeypatch.context() as patch, Checkpoints(folder, SCHEDULE) as saving:
+            patch.setattr(ocp, name, once)
+            saving.save_or_warn(300, state_at(300), history_at(300), {}, last=True)
+        assert checkpoints.steps(folder) == [300]
+        assert bits(checkpoints.restore(folder, 300).state_R["w"]) == bits(state_at(300)["w"])
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("warning: a checkpoint is missing: ")
+
+
+def test_a_last_save_that_fails_twice_ends_training(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("RESOURCE_EXHAUSTED: No space left")
+
+    monkeypatch.setattr(ocp, "save_checkpointables", fail)
+    with pytest.raises(ValueError, match="No space"), Checkpoints(tmp_path, SCHEDULE) as saving:
+        saving.save_or_warn(300, state_at(300), history_at(300), {}, last=True)
+
+
+def test_a_passing_error_is_no_damage(tmp_path, monkeypatch):
+    """Nothing is to be deleted for want of open files."""
+    saved(tmp_path, [10])
+
+    def fail(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(ocp, "load_checkpointables", fail)
+    with pytest.raises(OSError, match="Too many"):
+        checkpoints.is_readable(tmp_path, 10)
 
 
 def test_a_state_before_the_first_evaluation_can_be_saved(tmp_path):

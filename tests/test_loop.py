@@ -240,12 +240,20 @@ def test_means_over_an_interval_are_those_of_its_steps():
 
 @pytest.mark.slow
 def test_random_numbers_do_not_depend_on_the_environment():
-    """Not on JAX_DEFAULT_PRNG_IMPL, and not on whether threefry is partitionable."""
+    """Not on JAX_DEFAULT_PRNG_IMPL, JAX_ENABLE_X64 and whether threefry is partitionable."""
     usual = grokjax.train(toy(dropout=0.5))
-    with jax.default_prng_impl("rbg"), jax.threefry_partitionable(False):
-        other = grokjax.train(toy(dropout=0.5))
-
-    chex.assert_trees_all_equal(usual.state_R, other.state_R)
+    settings = (
+        jax.default_prng_impl("rbg"),
+        jax.threefry_partitionable(False),
+        jax.enable_x64(True),
+    )
+    for setting in settings:
+        with setting:
+            other = grokjax.train(toy(dropout=0.5))
+        chex.assert_trees_all_equal(usual.state_R, other.state_R)
+        chex.assert_trees_all_equal_dtypes(usual.state_R, other.state_R)
+        for name, values_ExR in usual.history.arrays().items():
+            np.testing.assert_array_equal(values_ExR, other.history[name], name)
 
 
 @pytest.mark.slow

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from absl import flags
 from conftest import toy_mlp
+from ml_collections import ConfigDict
 
 from grokjax.config.experiment import setup
+from grokjax.reading.checkpoint import read_newest
+from grokjax.reading.rebuild import rebuild
+from grokjax.reading.texts import inspected
 from grokjax.recording.results import Results
 from grokjax.running import report, resume
 from grokjax.running.options import Options
@@ -169,3 +173,44 @@ def test_data_may_move_as_long_as_the_table_is_the_same(experiment):
     then["table_checksum"] += 1
     with pytest.raises(ValueError, match="task.path was '/old/data.csv', is '/new/data.csv'"):
         resume.check_same(then, now)
+
+
+def test_a_finished_training_is_not_gone_on_with_to_an_earlier_step(results, experiment):
+    config = ConfigDict(experiment.config.to_dict())
+    config.schedule.num_steps = 10
+    with pytest.raises(ValueError, match=r"is at step 20, beyond schedule.num_steps = 10; choose"):
+        start(results, setup(config), resume="latest")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("summary.json", '{"overall": 3}'),
+        ("experiment_metadata.json", '{"status": "finished", "sessions": [{"machine": "x"}]}'),
+        ("experiment_metadata.json", '{"status": "finished", "versions": "x"}'),
+        ("config.json", "[1]"),
+        ("config.json", '{"optimizer": 3}'),
+    ],
+)
+def test_json_of_another_shape_is_damage_too(name, text, results, experiment):
+    (results.folder / name).write_text(text)
+    restored = start(results, experiment, resume="latest")
+    assert restored.step == 20
+    assert set(report.not_as_written(results, experiment, restored.history)) <= {
+        name,
+        "final_metrics.txt",
+    }
+    resume.warn_of_another_machine(results)
+    assert list(inspected(read_newest(results.folder)))
+    if name == "config.json":
+        with pytest.raises(ValueError, match=r"no config.json|is not what training wrote"):
+            rebuild(results)
+
+
+def test_reading_says_which_checkpoint_it_passes_over(results, capsys):
+    file = max(results.checkpoints.joinpath("20").rglob("*"), key=lambda p: p.stat().st_size)
+    flip(file)
+    assert read_newest(results.folder).place.step == 10
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: checkpoint 20")
+    assert line.endswith("; this is 10")

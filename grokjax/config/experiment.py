@@ -16,7 +16,7 @@ from grokjax.core.batches import BATCHES
 from grokjax.core.data import Task
 from grokjax.core.dataset import Dataset, checksum, make_dataset
 from grokjax.core.evaluation import make_evaluation
-from grokjax.core.run import PRNG, Run
+from grokjax.core.run import PRNG, Run, same_numbers
 from grokjax.core.split import Strata, find_strata
 from grokjax.core.trainer import MATMUL_PRECISIONS, Recipe, Trainer, make_trainer
 
@@ -104,7 +104,8 @@ def _check_subset(config, parts, dataset):
     count = functools.partial(
         parts.recipe.evaluation.counts, examples=dataset.examples, strata=dataset.strata
     )
-    counts_RxGx2 = jax.jit(lambda runs_R: jax.lax.map(count, runs_R))(parts.runs_R)
+    with same_numbers():
+        counts_RxGx2 = jax.jit(lambda runs_R: jax.lax.map(count, runs_R))(parts.runs_R)
     lacking = np.argwhere((counts_RxGx2 == 0) & (parts.runs_R.share_G > 0)[..., None])
     if len(lacking):
         r, g, side = lacking[0]

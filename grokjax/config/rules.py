@@ -38,7 +38,10 @@ def check_entries(config: ConfigDict) -> None:
         check_value(path, value, annotations.get(path, type(known[path])))
     # an entry of `runs` may be lacking: it has a default
     if lacking := [path for path in known if path not in values and path[:5] != "runs."]:
-        raise ValueError(f"the config has no entry {lacking[0]!r}; start from grokjax.base()")
+        raise ValueError(
+            f"the config has no entry {lacking[0]!r}; start from grokjax.base(), or choose other "
+            "parts behind the colon of --config FILE:optimizer=..."
+        )
     check_ranges(values)
     if config.grok.rule == "s3" and config.grok.to_dict() != usual.grok.to_dict() | {"rule": "s3"}:
         raise ValueError("grok.rule = 's3' has its own threshold and count; leave them as they are")

@@ -17,7 +17,7 @@ class Range(NamedTuple):
 
     text: str  # as an error says it
     holds: Callable[[float], bool]
-    followed_by: int | None = None  # of a number of steps: how many more training must have
+    followed_by: int | None = None  # num_steps is the value plus this or more; None: no steps
 
 
 class Hparam(NamedTuple):

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from grokjax.core import devices
 from grokjax.core.dataset import Dataset
 from grokjax.core.devices import REPLICATED, SHARDED_OVER_RUNS
-from grokjax.core.run import Run
+from grokjax.core.run import Run, same_numbers
 from grokjax.core.trainer import Trainer
 
 SECONDS_PER_CHUNK = 5.0  # a signal is answered within about this time
@@ -51,15 +51,14 @@ def init(
 
     if mesh:
         start = devices.shard_map(start, mesh, (SHARDED_OVER_RUNS, REPLICATED))
-    with jax.threefry_partitionable(
-        True
-    ):  # when training is compiled too: the environment may differ
+    with same_numbers():
         return jax.jit(start)(runs_R, dataset)
 
 
 def state_shapes(trainer: Trainer, runs_R: Run, dataset: Dataset) -> Any:
     """The state of R runs as shapes and dtypes; nothing is computed."""
-    return jax.eval_shape(jax.vmap(functools.partial(trainer.init, dataset=dataset)), runs_R)
+    with same_numbers():
+        return jax.eval_shape(jax.vmap(functools.partial(trainer.init, dataset=dataset)), runs_R)
 
 
 def make_advance(trainer: Trainer, lift: str = "auto", mesh: Mesh | None = None) -> Callable:
@@ -126,7 +125,8 @@ def no_metrics(
 ) -> dict[str, np.ndarray]:
     """The metrics of R runs before their first evaluation: zeros."""
     evaluate = functools.partial(trainer.evaluate, dataset=dataset)
-    shapes_R = jax.eval_shape(over_runs(evaluate, lift), state_R, runs_R)
+    with same_numbers():
+        shapes_R = jax.eval_shape(over_runs(evaluate, lift), state_R, runs_R)
     return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes_R)
 
 
@@ -186,7 +186,7 @@ def chunks(
         arguments = (state_R, metrics_R, *span, runs_R, dataset, active_R, compacted_A)
         size = num_runs if compacted_A is None else len(compacted_A)
         if size not in programs:  # compiled here, where no clock runs
-            with jax.threefry_partitionable(True):
+            with same_numbers():
                 programs[size] = advance.lower(*arguments).compile()
         began = time.perf_counter()
         with jax.debug_nans(False):  # tasks without a share have metrics that are NaN

@@ -1,6 +1,7 @@
 """A run: everything that may differ between two runs of one compiled program."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import flax.struct
@@ -21,6 +22,13 @@ class Run(flax.struct.PyTreeNode):
 
 
 PRNG = "threefry2x32"  # of every key, whatever JAX_DEFAULT_PRNG_IMPL says
+
+
+@contextlib.contextmanager
+def same_numbers() -> Iterator[None]:
+    """What is traced or compiled within depends on no setting of JAX for numbers."""
+    with jax.threefry_partitionable(True), jax.enable_x64(False):
+        yield
 
 
 class Streams(NamedTuple):

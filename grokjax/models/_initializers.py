@@ -11,7 +11,7 @@ from jax.nn.initializers import lecun_normal, variance_scaling
 
 from grokjax.core.checks import check_choice
 
-f32 = jnp.float32  # named wherever numbers are made: a run may switch on float64 for its loss
+f32 = jnp.float32  # named wherever numbers are made, whatever JAX_ENABLE_X64 says
 NORMAL = re.compile(r"normal\((\d*\.?\d+(?:e-?\d+)?)\)")
 
 

@@ -13,6 +13,7 @@ from grokjax.reading.arms import Arm, arrays_of, record_of, walk
 from grokjax.recording import checkpoints
 from grokjax.recording.checkpoints import Damaged
 from grokjax.recording.history import History, finite_median
+from grokjax.recording.output import warn
 from grokjax.recording.results import Results
 
 T = TypeVar("T")
@@ -98,7 +99,7 @@ def find(path: Path) -> list[Place]:
     folders = [whole] if whole.name == "checkpoints" else []
     for folder, below in walk(path) if not folders else ():
         folders += [folder / name for name in below if name == "checkpoints"]
-        below[:] = set(below) - {"checkpoints", "tensorboard"}
+        below[:] = [name for name in below if name not in ("checkpoints", "tensorboard")]
     places = [
         Place(Results(folder.parent), step)
         for folder in sorted(folders)
@@ -132,13 +133,22 @@ def read(place: Place) -> Checkpoint:
 
 
 def newest(places: Sequence[Place], reader: Callable[[Place], T] = read) -> T:
-    """Reads the newest sound one of some checkpoints; a ValueError if none is sound."""
+    """Reads the newest sound one of some checkpoints, and says which it has passed over.
+
+    Raises:
+        ValueError: if none is sound.
+    """
+    damages = []
     for place in reversed(places):
         try:
-            return reader(place)
+            found = reader(place)
         except Damaged as damage:
-            reason = damage
-    raise ValueError(f"no sound checkpoint in {str(places[0].results.folder)!r}: {reason}")
+            damages.append(damage)
+            continue
+        for damage in damages:
+            warn(f"warning: {damage}; this is {place.step}")
+        return found
+    raise ValueError(f"no sound checkpoint in {str(places[0].results.folder)!r}: {damages[-1]}")
 
 
 def read_newest(path: Path) -> Checkpoint:

@@ -16,6 +16,7 @@ from grokjax.config.config import base
 from grokjax.config.experiment import Experiment, setup
 from grokjax.core import loop, weight_stats
 from grokjax.core.optimizer import chain
+from grokjax.core.run import same_numbers
 from grokjax.core.trainer import make_trainer
 from grokjax.recording import checkpoints
 from grokjax.recording.checkpoints import Damaged, Restored
@@ -48,12 +49,8 @@ def rebuild(results: Results) -> Rebuilt:
     """
     if not results.config.is_file():
         raise ValueError(f"{str(results.folder)!r} has no config.json; choose a results folder")
-    try:
-        record = json.loads(results.config.read_text("utf-8"))
-        config = config_of(record)
-    except (KeyError, json.JSONDecodeError) as error:
-        what = f"{str(results.config)!r} is not what training wrote"
-        raise ValueError(f"{what} ({error!r}); choose another folder") from error
+    record = results.stored_config()
+    config = config_of(record)
     experiment = setup(config)
     then = record.get("table_checksum")
     now = experiment.record["table_checksum"]
@@ -76,7 +73,18 @@ def record_of(results: Results) -> dict:
 
 
 def config_of(record: Mapping) -> ConfigDict:
-    """The config that `config.plain` made a record of; entries it lacks are at their defaults."""
+    """The config that `config.plain` made a record of; entries it lacks are at their defaults.
+
+    Raises:
+        ValueError: if it is not such a record.
+    """
+    try:
+        return _config_of(record)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the config is not what training wrote ({error!r})") from error
+
+
+def _config_of(record):
     given = {name: _typed(value) for name, value in record.items() if name not in NOT_CONFIG}
     optimizer = given.pop("optimizer")
     chosen = {name: optimizer.get(name, {}) for name in optimizer["chain"]}
@@ -126,7 +134,8 @@ def pruned(rebuilt: Rebuilt, state_R: Any, thresholds: Sequence[float]) -> Prune
         return jax.lax.map(all_runs, threshold_S)
 
     threshold_S = jnp.asarray(thresholds, jnp.float32)
-    columns = evaluate(state_R, experiment.runs_R, experiment.dataset, threshold_S)
+    with same_numbers():  # the split is drawn again
+        columns = evaluate(state_R, experiment.runs_R, experiment.dataset, threshold_S)
     return Pruned(np.asarray(thresholds, float), *map(np.asarray, columns))
 
 

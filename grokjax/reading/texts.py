@@ -38,7 +38,8 @@ def inspected(checkpoint: Checkpoint) -> Iterator[str]:
     place = checkpoint.place
     num_steps = checkpoint.config["schedule"]["num_steps"]
     facts = place.results.facts()
-    versions = ", ".join(f"{name} {v}" for name, v in dict(facts.get("versions") or {}).items())
+    known = facts.get("versions")
+    versions = ", ".join(f"{n} {v}" for n, v in known.items()) if isinstance(known, dict) else ""
     yield f"checkpoint: {place.folder}, {naturalsize(place.size)} on disk"
     yield f"progress: step {place.step:,} of {num_steps:,} ({place.step / num_steps:.0%})"
     yield f"status of training: {place.results.status() or 'unknown'}"

@@ -6,6 +6,7 @@ a checkpoint gets its name, and older ones are deleted, when all its bytes have 
 """
 
 import contextlib
+import errno
 import json
 import re
 import shutil
@@ -22,10 +23,13 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from grokjax.recording.files import make_folder, sync, sync_all
+from grokjax.recording.output import LONGEST, in_one_line, may_fail, warn
 
-SETTLED = 60.0  # seconds after which a disk that promised too much has written all the same
+SETTLED = 60.0  # seconds after which even a disk that ignores fsync has written
+UNWRITTEN = (OSError, ValueError)  # of a disk that is full; tensorstore says it by the second
 UNSAVED = ".unsaved"  # of a checkpoint that is being written
 DELETED = ".deleted"
+PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EIO, errno.ESTALE}  # no damage
 LEFTOVER = re.compile(rf"\d+({UNSAVED}|{DELETED}|\.orbax-checkpoint-tmp)")
 MISREAD = re.compile(r"[\\*?\[\]\udc80-\udcff]")  # in a path; orbax takes it for a pattern
 
@@ -58,6 +62,7 @@ class Checkpoints(contextlib.AbstractContextManager):
         self._thread = ThreadPoolExecutor(1, "checkpoints")
         self._saving = None  # the future of the last save
         self._is_proven = False  # has one been read back?
+        self._is_warned = False  # of one that could not be written, and none was since
         make_folder(folder)
         for path in folder.iterdir():
             if LEFTOVER.match(path.name):  # of a process that was killed
@@ -78,21 +83,44 @@ class Checkpoints(contextlib.AbstractContextManager):
             OSError: if this or the save before it could not be written.
         """
         try:
-            self._wait()
+            self.wait()
         finally:  # this one may be written, though the one before was not
             if steps(self._folder)[-1:] != [step]:
                 self._begin(step, state_R, history, config)
+
+    def save_or_warn(self, step: int, *content: Any, last: bool) -> None:
+        """Saves: training goes on without a checkpoint, but does not end without the last one."""
+        try:
+            self.save(step, *content)
+            self._is_warned = False
+        except UNWRITTEN as error:  # perhaps of the one before
+            if not self._is_warned:  # once, as long as a disk is full
+                warn(f"warning: a checkpoint is missing: {in_one_line(error, LONGEST)}")
+            self._is_warned = True
+        if last:
+            with may_fail("the last checkpoint is tried again", UNWRITTEN):
+                self.wait()
+            self.save(step, *content)  # does nothing if it is there
+            self.wait()
 
     def _begin(self, step, state_R, history, config):
         content = {"state": state_R} | ({"history": dict(history)} if history else {})
         copied = jax.tree.map(np.array, jax.device_get(content))
         self._saving = self._thread.submit(self._write, step, copied, config)
         if not self._is_proven:
-            self._wait()
+            self.wait()
             self._read_back(step)
             self._is_proven = True
 
     def _write(self, step, content, config):
+        try:
+            self._write_all(step, content, config)
+        except BaseException:
+            for path in self._folder.glob(f"{step}{UNSAVED}*"):  # frees the disk
+                shutil.rmtree(path, ignore_errors=True)
+            raise
+
+    def _write_all(self, step, content, config):
         text = json.dumps({"config": config, "crc": checksums(content)})  # as text: keeps its order
         content["meta"] = {"json": f"{_crc(text):08x} {text}"}
         unsaved = self._folder / f"{step}{UNSAVED}"
@@ -118,10 +146,12 @@ class Checkpoints(contextlib.AbstractContextManager):
         try:
             restore(self._folder, step)
         except Damaged as damage:
+            shutil.rmtree(self._folder / str(step), ignore_errors=True)
             where = f"{str(self._folder)!r} does not give back what is written there"
             raise OSError(f"{where} ({damage}); choose another --workdir") from damage
 
-    def _wait(self):
+    def wait(self) -> None:
+        """Waits for the save that is under way; raises what it ended with, once."""
         saving = self._saving
         self._saving = None  # its error is raised once
         if saving is not None:
@@ -129,7 +159,7 @@ class Checkpoints(contextlib.AbstractContextManager):
 
     def __exit__(self, *exception):
         self._thread.shutdown()
-        self._wait()
+        self.wait()
 
 
 def steps(folder: Path) -> list[int]:
@@ -238,5 +268,7 @@ def _attempt(read, folder, step):
     except (PermissionError, MemoryError):
         raise
     except Exception as error:  # orbax raises many types, some of them plain Exception
+        if {getattr(each, "errno", None) for each in (error, error.__cause__)} & PASSING:
+            raise
         reason = str(error.__cause__ or error).strip().split("\n")[0]
         raise Damaged(f"checkpoint {step} cannot be read ({reason[:200]})") from error

@@ -23,7 +23,8 @@ def check_handles() -> None:
     if now >= HANDLES:
         return
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (HANDLES, max(most, HANDLES)))
+        limits = (HANDLES, most if most == resource.RLIM_INFINITY else max(most, HANDLES))
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     except (ValueError, OSError) as error:
         raise ValueError(
             f"this process may open {most} files; training needs {HANDLES}, see ulimit -n"

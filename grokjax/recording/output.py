@@ -27,11 +27,16 @@ def in_one_line(error: BaseException | str, longest: int | None = None) -> str:
 
 
 @contextlib.contextmanager
-def may_fail(what: str) -> Iterator[None]:
-    """A block that training does without: if it fails, that is a line on stderr."""
+def may_fail(what: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
+    """A block that training does without: if it fails, that is a line on stderr.
+
+    Args:
+        what: is amiss then.
+        kinds: of errors, if others are not to be passed over.
+    """
     try:
         yield
-    except Exception as error:
+    except kinds as error:
         warn(f"warning: {what}: {in_one_line(error, LONGEST)}")
 
 

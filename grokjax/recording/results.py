@@ -182,7 +182,8 @@ class Results:
         """Those that are sound, of all that were begun here."""
         sessions = self.facts().get("sessions")
         known = sessions if isinstance(sessions, list) else []
-        return [s for s in known if isinstance(s, dict) and is_time(s.get("seconds", 0.0))]
+        sound = [s for s in known if isinstance(s, dict) and isinstance(s.get("machine", {}), dict)]
+        return [session for session in sound if is_time(session.get("seconds", 0.0))]
 
     def changes(self) -> list[str]:
         """What a resume has otherwise than the last session, of what can change bits."""

@@ -6,6 +6,7 @@ import gc
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -79,6 +80,8 @@ def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = Fa
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
     make_steady()
     sys.unraisablehook = _say_unraisable
+    warnings.showwarning = lambda message, *_, **__: warn(f"warning: {message}")
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # orbax's, of damaged files
     gc.freeze()  # what is imported stays: collections that visit it cost a tenth of the start
     gc.set_threshold(50_000)
     app.run(main, flags_parser=functools.partial(_parse, arguments=arguments))
@@ -193,6 +196,11 @@ def given(*names: str) -> list[str]:
     """Those of some flags that are not at their defaults, as words for another process."""
     chosen = [flags.FLAGS[name] for name in names]
     return [flag.serialize() for flag in chosen if flag.value != flag.default]
+
+
+def path(word: str) -> str:
+    """A word of the command line as a path; a ValueError if it is none."""
+    return PathParser().parse(word)
 
 
 def _say_unraisable(unraisable):

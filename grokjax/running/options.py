@@ -58,7 +58,7 @@ class Options:
         given = flags.FLAGS
         workdir, step = _workdir_and_step(given.workdir, given.resume)
         record = {} if given["config"].present or not given.resume else _record(workdir)
-        config = _config_of(record, workdir) if record else command_line.config()
+        config = config_of(record) if record else command_line.config()
         as_given = {name: given[name].value for name in AS_GIVEN}
         if _is_path(given.resume) and step is None:
             as_given["resume"] = "latest"
@@ -88,12 +88,12 @@ class Options:
 
     def try_out(self, results: Results) -> None:
         """Raises an error now where something could not be written later; the folder is ours."""
-        results.log.open("ab").close()
         folders = (results.folder, results.checkpoints, results.tensorboard)
         for path in vars(results).values():
             if isinstance(path, Path) and path.exists() and path.is_dir() != (path in folders):
                 kind = "file" if path in folders else "folder"
                 raise ValueError(f"{str(path)!r} is a {kind}; move it or choose another --workdir")
+        results.log.open("ab").close()
 
     def how_to_go_on(self, results: Results) -> str:
         """This very command, going on from the newest checkpoint."""
@@ -129,14 +129,6 @@ def _record(workdir):
         if record := record_of(Results(folder)):
             return record | {"shard": None}  # all of them are gone on with
     raise ValueError(f"{str(workdir)!r} holds no training; choose another folder, or a --config")
-
-
-def _config_of(record, workdir):
-    try:
-        return config_of(record)
-    except (KeyError, TypeError, AttributeError) as error:
-        what = f"{str(workdir)!r} holds no sound config ({error!r})"
-        raise ValueError(f"{what}; give the one it was trained with, by --config") from error
 
 
 def _shard(record):

@@ -104,7 +104,8 @@ def _summary(config, labels, history, seconds):
 def not_as_written(results: Results, experiment: Experiment, history: History) -> list[str]:
     """Names of files that are not what the history of the last checkpoint asks for."""
     given = results.read_summary()
-    seconds = dict(given.get("overall") or {}).get("seconds")
+    overall = given.get("overall")
+    seconds = overall.get("seconds") if isinstance(overall, dict) else None
     summary = _summary(experiment.config, experiment.labels, history, 0.0)
     summary["overall"]["seconds"] = seconds
     text = summary_text(summary) if is_time(seconds) else ""

@@ -114,7 +114,7 @@ def check_same(stored: dict, experiment: Experiment) -> None:
         raise ValueError(f"cannot resume under another config: {differences}")
 
 
-def _warn_of_another_machine(results):
+def warn_of_another_machine(results: Results) -> None:
     """Bits are promised on the same machine and versions alone."""
     if changes := results.changes():
         command_line.warn(f"warning: bits may differ from here on: {', '.join(changes)}")
@@ -127,12 +127,17 @@ def _restored(results, present, step, experiment):
         raise ValueError(f"nothing to resume in {str(results.folder)!r}: it has no checkpoint")
     if step is not None and step not in present:
         raise ValueError(f"no checkpoint of step {step} in {str(folder)!r}; there are {present}")
+    num_steps = experiment.config.schedule.num_steps
     like_state_R = loop.state_shapes(experiment.trainer, experiment.runs_R, experiment.dataset)
     for candidate in present[::-1] if step is None else [step]:
         try:
             check_same(checkpoints.read_config(folder, candidate), experiment)
             restored = checkpoints.restore(folder, candidate, like_state_R)
-            _warn_of_another_machine(results)
+            if restored.step > num_steps:
+                raise ValueError(
+                    f"{str(results.folder)!r} is at step {restored.step:,}, beyond "
+                    f"schedule.num_steps = {num_steps:,}; choose {restored.step:,} or more"
+                )
             return Start(restored.step, restored.state_R, History(restored.history))
         except checkpoints.Damaged as damage:
             command_line.warn(f"warning: {damage}")

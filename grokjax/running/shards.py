@@ -5,7 +5,6 @@ once would not fit in memory.
 """
 
 import functools
-import json
 import os
 import re
 import socket
@@ -21,6 +20,8 @@ from ml_collections import ConfigDict
 from grokjax.config import grid
 from grokjax.config.experiment import Experiment
 from grokjax.core import loop
+from grokjax.reading.arms import arrays_of
+from grokjax.reading.rebuild import record_of
 from grokjax.recording.history import History
 from grokjax.recording.results import Busy, Results
 from grokjax.running import command_line, memory, report, resume
@@ -38,11 +39,12 @@ class Plan(NamedTuple):
     n: int
 
     def remaining(self) -> Iterator[tuple[Experiment, Results]]:
-        """What there is to train, and where; shards that are complete are left out."""
+        """What there is to train, and where; a resume looks at shards that are complete as well."""
         if self.n > 1 and self.options.overwrite:
             Results(self.options.workdir).clear()
         for experiment, results in self.trainings:
-            if self.n == 1 or self.options.overwrite or not results.is_complete():
+            options = self.options
+            if self.n == 1 or options.overwrite or options.resume or not results.is_complete():
                 yield experiment, results
 
     def is_complete(self) -> bool:
@@ -156,7 +158,7 @@ def merge(config: ConfigDict, folder: Path, n: int, save_path: str | None = None
     if not whole.lock.acquire(timeout=600):  # another process may be doing the same
         raise Busy(f"{str(folder)!r} is being written by another process; try again later")
     try:
-        if not whole.is_complete():
+        if not whole.is_complete() or not all(figure.is_file() for figure in whole.figures):
             _write(config, whole, shards, save_path)
     finally:
         whole.lock.release()
@@ -217,7 +219,7 @@ def _check_folder(experiment, options, n):
         return
     resume.check_ours(Results(folder))
     for results in map(Results, (folder, *shards)):
-        if stored := results.stored_config():
+        if stored := record_of(results):
             stored.pop("shard", None)
             resume.check_same(stored, experiment)
     status = Results(folder).status()
@@ -235,8 +237,8 @@ def _own_devices():
 
 
 def _write(config, whole, shards, save_path):
-    labels, history = concatenate([dict(np.load(results.history)) for results in shards])
-    record = json.loads(shards[0].config.read_text("utf-8"))
+    labels, history = concatenate([arrays_of(results.history) for results in shards])
+    record = record_of(shards[0])
     del record["shard"]
     whole.metadata.unlink(missing_ok=True)  # of an attempt that was stopped
     before = [session for results in shards for session in results.sessions()]

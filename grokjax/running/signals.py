@@ -55,5 +55,6 @@ class Interrupts(contextlib.AbstractContextManager):
             if self._received is not None and numbers[0] == signal.SIGINT:
                 os._exit(128 + signal.SIGINT)
             self._received = numbers[0]
-            warn("\nstopping after this chunk; Ctrl-C again leaves at once")
+            again = "; Ctrl-C again leaves at once" if numbers[0] == signal.SIGINT else ""
+            warn(f"\nstopping after this chunk{again}")
         os.close(reading)
