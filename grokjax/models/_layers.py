@@ -46,7 +46,7 @@ class Linear(nn.Module):
     @property
     def _init(self):
         init = _initializers.find(self.initializer)
-        return init.layers.get(self.name, init)
+        return init.layers.get(self.name or "", init)
 
     def _draw(self, key, shape):
         kernel_IxO = self._init.kernel(key, shape)
