@@ -381,3 +381,11 @@ def test_a_subset_without_examples_of_a_side_is_refused():
 
     config.schedule.eval_examples = 35
     setup(config)
+
+
+def test_a_record_holds_the_hyperparameters_that_are_read():
+    config = grokjax.base(optimizer=dict(from_optax=dict(name="radam")))
+    assert "weight_decay" in config.runs
+    record = grokjax.setup(config).record
+    assert {"b1", "b2", "seed", "learning_rate"} <= record["runs"].keys()
+    assert not {"weight_decay", "momentum"} & record["runs"].keys()

@@ -214,3 +214,9 @@ def test_reading_says_which_checkpoint_it_passes_over(results, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: checkpoint 20")
     assert line.endswith("; this is 10")
+
+
+def test_hyperparameters_that_nothing_reads_do_not_hinder_a_resume(experiment):
+    stored = copy.deepcopy(experiment.record)
+    stored["runs"]["momentum"] = [0.9]  # recorded by an earlier version
+    resume.check_same(stored, experiment)

@@ -95,8 +95,15 @@ def setup(config: ConfigDict) -> Experiment:
         trainer=trainer,
         runs_R=parts.runs_R,
         labels=parts.labels,
-        record=plain(config) | {"table_checksum": checksum(parts.task), "prng": PRNG},
+        record=_record(config) | {"table_checksum": checksum(parts.task), "prng": PRNG},
     )
+
+
+def _record(config):
+    """The config as JSON would give it back, without entries of `runs` that nothing reads."""
+    record = plain(config)
+    read = grid.read_by(config)
+    return record | {"runs": {n: values for n, values in record["runs"].items() if n in read}}
 
 
 def _check_subset(config, parts, dataset):

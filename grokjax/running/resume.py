@@ -106,7 +106,10 @@ def check_same(stored: dict, experiment: Experiment) -> None:
         may_change.add("schedule.stop_after_grok")
     if "num_steps" not in schedules.reads(config["schedule.learning_rate"]):
         may_change.add("schedule.num_steps")
-    names = {n for n in stored | config if stored.get(n) != config.get(n)} - may_change
+    unread = {
+        name for name in stored.keys() - config if name.startswith("runs.")
+    }  # of an older one
+    names = {n for n in stored | config if stored.get(n) != config.get(n)} - may_change - unread
     if names:
         differences = ", ".join(
             f"{name} was {stored.get(name)!r}, is {config.get(name)!r}" for name in sorted(names)
