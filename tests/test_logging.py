@@ -1,5 +1,8 @@
 """What a training says and keeps of each evaluation, and that this takes the same time always."""
 
+import io
+import re
+import sys
 import time
 
 import numpy as np
@@ -7,6 +10,8 @@ import pytest
 
 from grokjax.recording.history import History
 from grokjax.recording.logging import Console, MetricLogger
+
+DELAY = ["delay", "10", "steps"]
 
 
 class Recorder:
@@ -86,7 +91,7 @@ def test_an_evaluation_takes_as_long_after_four_thousand_others_as_at_first(toy_
     """Who grokked and who trains on, of 64 runs."""
 
     class Silent:
-        say = describe = lambda *args, **kwargs: None
+        say = describe = announce = lambda *args, **kwargs: None
 
     toy_config.schedule.stop_after_grok = 500
     labels = [f"seed={r}" for r in range(64)]
@@ -103,3 +108,36 @@ def test_an_evaluation_takes_as_long_after_four_thousand_others_as_at_first(toy_
     late = np.median(seconds[-100:])
     assert late < 0.002
     assert late < 2 * early
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_shows_the_latest_evaluations_and_sets_grokking_off(
+    toy_config, tmp_path, monkeypatch
+):
+    """The log has the regular lines; losses, learning rate and L1 are in the table."""
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    with Console(tmp_path / "training.log", num_steps=100) as console:
+        logger = MetricLogger(History(), ["seed=0", "seed=1"], toy_config, console, [])
+        for e in range(8):
+            logger.log_later(5 * (e + 1), metrics_of(e, num_runs=2))
+            console.advanced(5 * (e + 1))
+        logger.flush()
+        console.refresh()
+        shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", sys.stdout.getvalue())
+    lines = [line.strip() for line in shown.splitlines()]
+    assert "step train loss accuracy validation loss accuracy learning rate     L1" in lines
+    assert "40     1.0000  100.00%          1.0000  100.00%      1.00e+00 1.0000" in lines
+    start = next(i for i, line in enumerate(lines) if "seed=1 grokked" in line)
+    facts = [line.strip("│ ").split() for line in lines[start + 1 : start + 4]]
+    assert facts == [["memorised", "step", "5"], ["generalised", "step", "15"], DELAY]
+    assert any("40/100" in line and "40%" in line for line in lines)
+    assert not any("[step 40]" in line for line in lines)
+    log = (tmp_path / "training.log").read_text(encoding="utf-8")
+    assert "[step 40] train loss 1.0000" in log
+    assert "[step 25] seed=1 grokked at 15, after a delay of 10" in log

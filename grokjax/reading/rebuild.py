@@ -64,7 +64,7 @@ def rebuild(results: Results) -> Rebuilt:
     return Rebuilt(experiment, results)
 
 
-def record_of(results: Results) -> dict:
+def newest_record(results: Results) -> dict:
     """What is trained in a folder, by its newest sound checkpoint or config.json; else empty."""
     for step in reversed(checkpoints.steps(results.checkpoints)):
         with contextlib.suppress(Damaged):

@@ -1,18 +1,41 @@
 """Metric logging: history, console, log file, curves, and which runs have grokked."""
 
-from collections.abc import Mapping, Sequence
+import collections
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import RenderableType
+from rich.panel import Panel
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
 
 from grokjax.recording.early_stopping import RunTracker
 from grokjax.recording.history import History, finite_median
 from grokjax.recording.output import may_fail, open_steady, plain_console
 from grokjax.recording.writers import Writer, tell
+
+SHOWN = 5  # evaluations in the table on a terminal
+MANY = 8  # runs whose grokking is set off as a block there
+COLUMNS = {  # metric -> what stands above it, and how it is written
+    "train_loss": ("train loss", ".4f"),
+    "train_accuracy": ("accuracy", ".2%"),
+    "val_loss": ("validation loss", ".4f"),
+    "val_accuracy": ("accuracy", ".2%"),
+    "learning_rate": ("learning rate", ".2e"),
+    "l1": ("L1", ".4f"),
+}
 
 
 class MetricLogger:
@@ -70,28 +93,45 @@ class MetricLogger:
     def _say(self, step, metrics_R, grokked_before_R):
         grok = self.tracker.grokking
         for r in np.flatnonzero(grok.has_grokked_R & ~grokked_before_R):
+            name = (
+                f"{self._labels[r]} {'crept over the threshold' if grok.crept_R[r] else 'grokked'}"
+            )
             delay = f", after a delay of {grok.delay_R[r]:,.0f}" if grok.delay_R[r] > 0 else ""
-            self._console.say(f"{self._labels[r]} grokked at {grok.grok_R[r]:,.0f}{delay}", step)
+            line = f"{name} at {grok.grok_R[r]:,.0f}{delay}"
+            facts = {
+                "memorised": f"step {grok.memorised_R[r]:,.0f}",
+                "generalised": f"step {grok.grok_R[r]:,.0f}",
+                "delay": f"{grok.delay_R[r]:,.0f} steps",
+            }
+            self._console.announce(line, step, name, facts)
         if step % self._log_every == 0:
             line = evaluation_line(metrics_R, int(grok.has_grokked_R.sum()))
             self._console.say(line, step, quietly=True)
-        self._console.describe(metrics_R)
+        self._console.describe(step, metrics_R)
 
 
 class Console(Progress):
-    """Says everything to the log file; a bar stands in for the regular ones on a terminal."""
+    """Says everything to the log file.
+
+    On a terminal a bar and a table of the latest evaluations stand in for the regular lines.
+    """
 
     def __init__(self, log: Path, num_steps: int, start: int = 0):
+        self._latest = collections.deque(maxlen=SHOWN)  # the rows of the table
         console = plain_console(soft_wrap=True)
         super().__init__(
             MofNCompleteColumn(),
-            BarColumn(),
+            BarColumn(20),
+            TaskProgressColumn(),
             TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_interactive,
         )
         self._log = open_steady(log)
+        self._announced = 0
         self._bar = self.add_task("compiling", total=num_steps, completed=start)
 
     def stop(self) -> None:
@@ -106,10 +146,35 @@ class Console(Progress):
         if not (quietly and self.console.is_interactive):
             self.console.print(text)
 
-    def describe(self, metrics_R: Mapping[str, np.ndarray]) -> None:
-        """Puts the latest accuracies next to the bar."""
-        train, val = (finite_median(metrics_R[f"{name}_accuracy"]) for name in ("train", "val"))
-        self.update(self._bar, description=f"train {train:.1%} validation {val:.1%}")
+    def announce(self, line: str, step: int, name: str, facts: Mapping[str, str]) -> None:
+        """A line for the log file; on a terminal a block, as long as there are few."""
+        self._announced += 1
+        is_block = self.console.is_interactive and self._announced <= MANY
+        self.say(line, step, quietly=is_block)
+        if is_block:
+            block = Table.grid(padding=(0, 2))
+            for what, value in facts.items():
+                block.add_row(what, value)
+            self.console.print(Panel.fit(block, title=name, padding=(0, 2)))
+
+    def describe(self, step: int, metrics_R: Mapping[str, np.ndarray]) -> None:
+        """Puts an evaluation into the table; of many runs their medians."""
+        columns = [name for name in COLUMNS if name != "l1" or np.any(metrics_R["l1"])]
+        values = (finite_median(metrics_R[name]) for name in columns)
+        texts = [f"{value:{COLUMNS[name][1]}}" for name, value in zip(columns, values, strict=True)]
+        self._latest.append({"step": f"{step:,}", **dict(zip(columns, texts, strict=True))})
+        self.update(self._bar, description="")
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """The bar, and below it the table."""
+        yield self.make_tasks_table(self.tasks)
+        if self._latest:
+            table = Table(box=None, padding=(0, 1, 0, 0))
+            for name in self._latest[-1]:
+                table.add_column(COLUMNS.get(name, (name,))[0], justify="right", no_wrap=True)
+            for row in self._latest:
+                table.add_row(*row.values())
+            yield table
 
     def advanced(self, step: int) -> None:
         """Moves the bar."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
-from grokjax.reading.rebuild import config_of, record_of
+from grokjax.reading.rebuild import config_of, newest_record
 from grokjax.recording import checkpoints, writers
 from grokjax.recording.results import Results, check_writable
 from grokjax.running import command_line
@@ -123,10 +123,10 @@ def _check_length(path):
 
 def _record(workdir):
     """The record of the training in a folder, or in the folders of its shards."""
-    if record := record_of(Results(workdir)):
+    if record := newest_record(Results(workdir)):
         return record
     for folder in sorted(workdir.glob("shard-*-of-*")):
-        if record := record_of(Results(folder)):
+        if record := newest_record(Results(folder)):
             return record | {"shard": None}  # all of them are gone on with
     raise ValueError(f"{str(workdir)!r} holds no training; choose another folder, or a --config")
 

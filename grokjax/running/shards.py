@@ -21,7 +21,7 @@ from grokjax.config import grid
 from grokjax.config.experiment import Experiment
 from grokjax.core import loop
 from grokjax.reading.arms import arrays_of
-from grokjax.reading.rebuild import record_of
+from grokjax.reading.rebuild import newest_record
 from grokjax.recording.history import History
 from grokjax.recording.results import Busy, Results
 from grokjax.running import command_line, memory, report, resume
@@ -219,7 +219,7 @@ def _check_folder(experiment, options, n):
         return
     resume.check_ours(Results(folder))
     for results in map(Results, (folder, *shards)):
-        if stored := record_of(results):
+        if stored := newest_record(results):
             stored.pop("shard", None)
             resume.check_same(stored, experiment)
     status = Results(folder).status()
@@ -238,7 +238,7 @@ def _own_devices():
 
 def _write(config, whole, shards, save_path):
     labels, history = concatenate([arrays_of(results.history) for results in shards])
-    record = record_of(shards[0])
+    record = newest_record(shards[0])
     del record["shard"]
     whole.metadata.unlink(missing_ok=True)  # of an attempt that was stopped
     before = [session for results in shards for session in results.sessions()]
