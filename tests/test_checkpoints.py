@@ -345,3 +345,14 @@ def test_rewinding_sets_aside_what_is_newer(tmp_path):
     assert checkpoints.steps(tmp_path) == [10]
     assert (tmp_path / "20.superseded").is_dir()
     assert checkpoints.steps(tmp_path / "nowhere") == []
+
+
+def test_a_state_of_another_version_is_not_called_damaged(tmp_path):
+    """Else training would fall back to an older checkpoint, and to none."""
+    saved(tmp_path, [10])
+    like = {"w": state_at(10)["w"], "average": state_at(10)["half"], "many": state_at(10)["many"]}
+    with pytest.raises(
+        ValueError, match=r"other fields \(state.average\); it was written by"
+    ) as error:
+        checkpoints.restore(tmp_path, 10, like)
+    assert not isinstance(error.value, Damaged)

@@ -10,10 +10,9 @@ import errno
 import json
 import re
 import shutil
-import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from grokjax.recording.files import make_folder, sync, sync_all
+from grokjax.recording.files import make_folder, plainly, sync, sync_all
 from grokjax.recording.output import LONGEST, in_one_line, may_fail, warn
 
 SETTLED = 60.0  # seconds after which even a disk that ignores fsync has written
@@ -31,7 +30,6 @@ UNSAVED = ".unsaved"  # of a checkpoint that is being written
 DELETED = ".deleted"
 PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EIO, errno.ESTALE}  # no damage
 LEFTOVER = re.compile(rf"\d+({UNSAVED}|{DELETED}|\.orbax-checkpoint-tmp)")
-MISREAD = re.compile(r"[\\*?\[\]\udc80-\udcff]")  # in a path; orbax takes it for a pattern
 
 
 class Restored(NamedTuple):
@@ -124,7 +122,7 @@ class Checkpoints(contextlib.AbstractContextManager):
         text = json.dumps({"config": config, "crc": checksums(content)})  # as text: keeps its order
         content["meta"] = {"json": f"{_crc(text):08x} {text}"}
         unsaved = self._folder / f"{step}{UNSAVED}"
-        with _plainly(self._folder) as folder:
+        with plainly(self._folder) as folder:
             ocp.save_checkpointables(folder / unsaved.name, content, overwrite=True)
         sync_all(unsaved)
         unsaved.rename(self._folder / str(step))
@@ -184,11 +182,13 @@ def restore(folder: Path, step: int, like_state_R: Any = None) -> Restored:
 
     Raises:
         Damaged: if it cannot be read, or its checksums are not those of its arrays.
+        ValueError: if it holds a state with other fields.
     """
     meta = _read_meta(folder, step)
     shapes = dict(_attempt(ocp.checkpointables_metadata, folder, step).metadata)
     shapes.pop("meta")
     if like_state_R is not None:
+        _check_fields(step, meta["crc"], like_state_R)
         shapes["state"] = like_state_R
     content = _load(folder, step, jax.tree.map(lambda x: np.empty(x.shape, x.dtype), shapes))
     if _by_words(checksums(content)) != _by_words(meta["crc"]):
@@ -223,6 +223,17 @@ def checksums(tree: Any) -> dict[str, int]:
     }
 
 
+def _check_fields(step, crc, like_state_R):
+    stored = {words for words in _by_words(crc) if words[0] == "state"}
+    paths = jax.tree_util.tree_leaves_with_path({"state": like_state_R})
+    wanted = {*_by_words({jax.tree_util.keystr(path): 0 for path, _ in paths})}
+    if other := stored ^ wanted:
+        raise ValueError(
+            f"checkpoint {step} holds a state with other fields ({'.'.join(min(other))}); it was "
+            "written by another version of grokjax: go on with that, or train again"
+        )
+
+
 def _by_words(crc):
     """With paths in which a field, an entry of a dict and a place in a list look alike."""
     return {tuple(re.findall(r"\w+", path)): value for path, value in crc.items()}
@@ -249,21 +260,9 @@ def _load(folder, step, wanted):
     return _attempt(lambda path: ocp.load_checkpointables(path, wanted), folder, step)
 
 
-@contextlib.contextmanager
-def _plainly(folder: Path) -> Iterator[Path]:
-    """The same folder under a name that orbax does not take for a pattern."""
-    if not MISREAD.search(str(folder.absolute())):
-        yield folder.absolute()
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        link = Path(scratch, "checkpoints")
-        link.symlink_to(folder.absolute())
-        yield link
-
-
 def _attempt(read, folder, step):
     try:
-        with _plainly(folder) as plain:
+        with plainly(folder) as plain:
             return read(plain / str(step))
     except (PermissionError, MemoryError):
         raise

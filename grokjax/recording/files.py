@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import resource
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 
 POLL = 0.05  # seconds
 HANDLES = 128  # 90 were seen to be open at once, with the curves of 16 runs
+MISREAD = re.compile(r"[\\*?\[\]\udc80-\udcff]")  # in a path; orbax takes it for a pattern
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of a file system without flock
 NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # of one that cannot sync folders
 
@@ -84,6 +86,18 @@ def remove_scratch(path: Path) -> None:
     for scratch in path.parent.iterdir():
         if name.fullmatch(scratch.name) and scratch.is_file():
             scratch.unlink()
+
+
+@contextlib.contextmanager
+def plainly(folder: Path) -> Iterator[Path]:
+    """The same folder under a name that orbax does not take for a pattern."""
+    if not MISREAD.search(str(folder.absolute())):
+        yield folder.absolute()
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        link = Path(scratch, "checkpoints")
+        link.symlink_to(folder.absolute())
+        yield link
 
 
 class Lock:
