@@ -3,9 +3,9 @@
     python -m grokjax.analyze results/moddiv results/moddiv_grokfast_ema
     python -m grokjax.analyze results --output analysis/all
 
-Each word is a results folder or a folder above several. Runs that differ in nothing but their
-seeds are one arm; p values compare with the first. Prints the table of arms, and writes it with
-the figures as summary.md, summary.csv and *.png.
+Each word is a results folder or a folder above several; without any it is results/. Runs that
+differ in nothing but their seeds are one arm; p values compare with the first. Prints the table of
+arms, and writes it with the figures as summary.md, summary.csv and *.png.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
     folders = [command_line.path(word) for word in argv[1:]]
     output = Path(OUTPUT.value)
     if not folders:
-        raise ValueError("no folder given; choose one or more, such as results/moddiv")
+        folders = [command_line.usual_results()]
     check_writable("--output", output)
     arms = read_all(folders, command_line.warn)
     for folder in dict.fromkeys(f for path in folders for f in without_history(Path(path))):

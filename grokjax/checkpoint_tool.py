@@ -1,6 +1,6 @@
 """Reads checkpoints, and evaluates their networks with fewer weights.
 
-    python -m grokjax.checkpoint_tool list results
+    python -m grokjax.checkpoint_tool list                   # of results/; or of other folders
     python -m grokjax.checkpoint_tool inspect results/moddiv
     python -m grokjax.checkpoint_tool inspect results/moddiv/checkpoints/2000
     python -m grokjax.checkpoint_tool compare results/moddiv results/modadd
@@ -50,7 +50,8 @@ def command(argv: Sequence[str]) -> Callable[[], None]:
     """Checks the words of the command line; returns the work that they ask for."""
     command_line.refuse("config", "seeds", "shard", "chunk", "wandb")
     match [command_line.path(word) for word in argv[1:]]:
-        case ["list", *folders] if folders:
+        case ["list", *folders]:
+            folders = folders or [command_line.usual_results()]
             places = [place for folder in folders for place in find(Path(folder))]
             return functools.partial(_list, places)
         case ["inspect", folder]:
@@ -66,7 +67,7 @@ def command(argv: Sequence[str]) -> Callable[[], None]:
             return _embeddings(folder, METHOD.value, RUN.value)
         case _:
             raise ValueError(
-                "unknown command; choose from: list FOLDER..., inspect FOLDER, "
+                "unknown command; choose from: list [FOLDER...], inspect FOLDER, "
                 "compare FOLDER FOLDER..., prune FOLDER, embeddings FOLDER"
             )
 

@@ -6,6 +6,8 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import signal
+
 import jax
 import pytest
 
@@ -70,3 +72,11 @@ def initial(network, tree):
 @pytest.fixture
 def toy_config():
     return toy()
+
+
+@pytest.fixture
+def hangups():
+    """A closed terminal is a signal here, and in the processes started, under nohup too."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

@@ -187,14 +187,14 @@ def parsed_flags():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "no folder given; choose one or more, such as results/moddiv"),
+        ([], "no folder given, and there is no results/; choose one or more"),
         (["nowhere"], "nowhere does not exist; choose a folder that grokjax.train has written"),
         (["setup.cfg"], "setup.cfg is not a folder"),
         (["tests"], "tests holds no results"),
     ],
 )
-def test_mistakes_are_one_line(words, said, parsed_flags, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_mistakes_are_one_line(words, said, parsed_flags, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT if words else tmp_path)
     with pytest.raises(ValueError, match=said):
         analyze.prepare(["analyze", *words])
 

@@ -386,16 +386,17 @@ def test_embeddings_are_those_that_are_evaluated(averaged):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["list"], "choose from: list FOLDER"),
+        (["list"], "no folder given, and there is no results/"),
         (["list", "{here}/nothing"], "no checkpoint in"),
         (["inspect", "{here}/.."], "holds several results; choose one of"),
-        (["compare", "{here}"], "choose from: list FOLDER"),
+        (["compare", "{here}"], r"choose from: list \[FOLDER...\]"),
         (["prune", "{here}", "--threshold=small"], "choose numbers as in 0.01,0.1"),
         (["prune", "{here}", "--threshold=-1"], "choose 0 or more"),
         (["embeddings", "{here}", "--run=3"], "run = 3; there are 3, choose 0 to 2"),
     ],
 )
-def test_a_wrong_word_is_one_sentence(words, message, three, copy, capsys, tmp_path):
+def test_a_wrong_word_is_one_sentence(words, message, three, copy, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where there is no results/
     shutil.copytree(three, tmp_path / "other")
     with pytest.raises(ValueError, match=message) as error:
         tell(capsys, *(word.format(here=copy) for word in words))
@@ -423,3 +424,10 @@ def test_flags_may_follow_the_folder_and_a_mistake_exits_with_2(copy):
     assert [row["threshold"] for row in found] == [0, 0.1, 0.3]
     assert (bad.returncode, bad.stdout) == (2, "")
     assert bad.stderr == "error: run = 7; there are 3, choose 0 to 2\n"
+
+
+def test_without_a_folder_it_lists_those_in_results(three, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("results").mkdir()
+    Path("results/three").symlink_to(three)
+    assert "results/three" in "\n".join(tell(capsys, "list"))

@@ -11,6 +11,7 @@ import pytest
 from grokjax.running.signals import ASKING, Interrupts
 
 
+@pytest.mark.usefixtures("hangups")
 @pytest.mark.parametrize("number", ASKING)
 def test_a_signal_is_noted_and_the_handlers_come_back(number):
     before = signal.getsignal(number)

@@ -199,6 +199,7 @@ def test_killing_and_resuming_is_as_if_nothing_had_happened(config, finished, tm
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hangups")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_saves_and_prints_how_to_go_on(config, finished, tmp_path, number):
     workdir = tmp_path / "stopped"

@@ -203,6 +203,13 @@ def path(word: str) -> str:
     return PathParser().parse(word)
 
 
+def usual_results() -> str:
+    """The folder that is read where none is given."""
+    if not os.path.isdir("results"):
+        raise ValueError("no folder given, and there is no results/; choose one or more")
+    return "results"
+
+
 def _say_unraisable(unraisable):
     """Leaves out what a library's threads raise in nothing of Python: on a full disk, hundreds."""
     if unraisable.object is not None:
