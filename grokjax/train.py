@@ -88,6 +88,7 @@ def train_from(
     """
     labels = experiment.labels
     num_steps = experiment.config.schedule.num_steps
+    said: set[str] = set()  # warnings that a full disk would repeat
     with (
         Interrupts(options.parent) as interrupts,
         results.session(experiment.record, start.step) as session,
@@ -118,7 +119,8 @@ def train_from(
                     state_R = devices.unpad(state_R, len(labels))
                     content = (state_R, logger.history.arrays(), experiment.record)
                     checkpoints.save_or_warn(t, *content, last=last)
-                    with contextlib.nullcontext() if last else may_fail("a history is not written"):
+                    block = may_fail("a history is not written", said=said)
+                    with contextlib.nullcontext() if last else block:
                         results.write_history(logger.history, labels)
                         session.reached(t)
                 console.advanced(t)

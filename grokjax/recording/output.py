@@ -27,16 +27,23 @@ def in_one_line(error: BaseException | str, longest: int | None = None) -> str:
 
 
 @contextlib.contextmanager
-def may_fail(what: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
+def may_fail(
+    what: str, kinds: tuple[type[Exception], ...] = (Exception,), said: set[str] | None = None
+) -> Iterator[None]:
     """A block that training does without: if it fails, that is a line on stderr.
 
     Args:
         what: is amiss then.
         kinds: of errors, if others are not to be passed over.
+        said: what has been said before, which is not said again.
     """
     try:
         yield
     except kinds as error:
+        if what in (said or ()):
+            return
+        if said is not None:
+            said.add(what)
         warn(f"warning: {what}: {in_one_line(error, LONGEST)}")
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-MOST_LINES = 5  # on stderr
+MOST_LINES = 10  # a full disk takes several things away, each a line
 PRELOADED = (
     *("clu.parameter_overview", "scipy.stats", "tensorboardX"),
     *("grokjax.config.experiment", "grokjax.recording.checkpoints", "grokjax.running.command_line"),
