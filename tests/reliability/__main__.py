@@ -10,10 +10,10 @@ from random import Random
 
 from . import __doc__ as about
 from . import forks, toy
-from .company import together
 from .damage import damage
 from .disks import full_disk, power_cut
 from .stops import kills, signals
+from .together import together
 
 PARTS = {part.__name__: part for part in (kills, signals, damage, together, full_disk, power_cut)}
 
