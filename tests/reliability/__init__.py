@@ -1,4 +1,4 @@
-"""What a training survives: kills, signals, damaged files, several processes at once, full disks, power cuts.
+"""What a training survives: kills, signals, damage, other processes, full disks, power cuts.
 
     python -m tests.reliability                      # everything
     python -m tests.reliability kills --cases 1000   # see --help
