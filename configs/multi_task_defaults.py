@@ -1,0 +1,21 @@
+"""Division and addition by halves with next to no weight decay: 0.001 in place of 1.
+
+The defaults of a public project that trains several operations at once: AdamW at a constant
+rate of 0.001, 250,000 steps, seed 42, an evaluation every 50 steps. A run has grokked there
+when validation accuracy reaches 95 % more than 1,000 steps after training accuracy did. Its
+documents do not say where its norms stand nor how its weights are drawn; this is our
+transformer, its split and its order of examples.
+Expected: not measured yet.
+
+    python -m grokjax.train --config configs/multi_task_defaults.py
+"""
+
+from grokjax import base, grid
+
+
+def get_config(choice=""):
+    config = base(choice, task=dict(name="mixture", ops=("div", "add")))
+    config.schedule.update(num_steps=250_000, eval_every=50, learning_rate="constant")
+    config.grok.rule = "s3"
+    config.runs = grid(config.runs, seed=42, mix="50:50", weight_decay=1e-3)
+    return config
