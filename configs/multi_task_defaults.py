@@ -15,6 +15,7 @@ from grokjax import base, grid
 
 def get_config(choice=""):
     config = base(choice, task=dict(name="mixture", ops=("div", "add")))
+    config.batch_size = "auto"  # 512, or half of the data where that is less
     config.schedule.update(num_steps=250_000, eval_every=50, learning_rate="constant")
     config.grok.rule = "s3"
     config.runs = grid(config.runs, seed=42, mix="50:50", weight_decay=1e-3)

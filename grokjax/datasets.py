@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from grokjax.config.experiment import Experiment, setup
 from grokjax.core.batches import BATCHES
@@ -50,7 +49,7 @@ def command(argv: Sequence[str]) -> Callable[[], None]:
         case ["batches"]:
             config = command_line.config()
             command_line.use_compilation_cache()
-            return functools.partial(_print_batches, config, setup(config))
+            return functools.partial(_print_batches, setup(config))
         case _:
             raise ValueError(
                 "unknown command; choose from: list, prepare TASK/SETTING, fetch NAME, batches"
@@ -77,11 +76,11 @@ def _print_rows(builder):
     print(f"{rows:,} rows are in {builder.data_path}")
 
 
-def _print_batches(config, experiment):
+def _print_batches(experiment):
     task = experiment.task
     names = [group.name for group in task.groups] or ["all"]
     for r, label in enumerate(experiment.labels):
-        in_batch_TxG, reads_N, num_train_G = _count_batches(config, experiment, r)
+        in_batch_TxG, reads_N, num_train_G = _count_batches(experiment, r)
         print(f"{label}: {len(in_batch_TxG):,} batches")
         reads = np.split(reads_N, np.cumsum(task.group_sizes)[:-1])
         columns = zip(names, in_batch_TxG.T, reads, num_train_G, strict=True)
@@ -92,12 +91,13 @@ def _print_batches(config, experiment):
             print(f"  {name}: {_range(in_batch_T)} in each batch, {seen}")
 
 
-def _count_batches(config: ConfigDict, experiment: Experiment, r: int) -> tuple[np.ndarray, ...]:
+def _count_batches(experiment: Experiment, r: int) -> tuple[np.ndarray, ...]:
     """Draws the first T batches of run r as training does; only rows that have a weight count.
 
     Returns the examples of each group in each batch [T, G], how often each row of the table was
     read [N], and the training rows of each group [G].
     """
+    config = experiment.config
     run = jax.tree.map(lambda x_R: jnp.asarray(x_R[r]), experiment.runs_R)
     draw = BATCHES[config.batches]
 

@@ -159,6 +159,7 @@ def train(config: ConfigDict, *, progress: bool = False) -> Trained:
         WrongSums: if the compiler computes sums of this size wrong.
     """
     experiment = setup(config)
+    config = experiment.config
     xla.check(experiment)
     history = History()
     tracker = RunTracker(len(experiment.labels), config.schedule, config.grok)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
-from conftest import toy
+from conftest import toy, toy_mlp
 from PIL import Image
 
-from grokjax import checkpoint_tool, grid
+from grokjax import base, checkpoint_tool, grid
 from grokjax.config import config as config_lib
 from grokjax.config.experiment import setup
 from grokjax.core import loop
@@ -250,6 +250,23 @@ def test_a_share_of_the_runs_has_their_labels(tmp_path, capsys):
 
     labels = [line.split(":")[0].strip() for line in lines if line.startswith("  seed=")]
     assert labels == ["seed=2", "seed=3", "seed=4"]
+
+
+def test_inspect_has_a_table_of_the_tasks_of_a_mixture(tmp_path, capsys):
+    config = toy_mlp()
+    config.task = base("task=mixture").task
+    config.task.p = 7
+    config.runs = grid(config.runs, mix=("9:1", "1:0"))
+    lines = tell(capsys, "inspect", trained(tmp_path / "mixture", config))
+
+    first = next(i for i, line in enumerate(lines) if line.startswith("  mix=9:1: "))
+    assert lines[first + 1].split()[:6] == ["task", "examples", "trained", "on", "of", "a"]
+    table = rows(lines[first + 2 : first + 4])
+    assert table["add"][:3] == ["49", "24", "9.1%"]
+    assert table["div"][:3] == ["42", "21", "90.9%"]
+    assert all(cell.endswith("%") for cell in table["div"][3:5])
+    other = rows(lines[first + 6 : first + 8])
+    assert other["add"][:4] == ["49", "0", "0.0%", "-"]
 
 
 def test_compare_shows_both_delays(tmp_path, capsys):

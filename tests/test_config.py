@@ -66,6 +66,41 @@ def test_a_proportional_mix_thins_out_the_training_sets_too():
     assert check(config).runs_R.num_train_G.tolist() == [[21, 21], [21, 7]]
 
 
+def test_an_automatic_batch_is_at_most_half_of_the_smallest_training_set():
+    config = toy()
+    config.batch_size = "auto"
+    config.runs = grid(config.runs, train_fraction=(0.5, 0.25))  # 21 and 10 of 42 equations
+    experiment = setup(config)
+
+    assert experiment.runs_R.share_G.tolist() == [[5], [5]]
+    assert experiment.config.batch_size == experiment.record["batch_size"] == 5
+    assert config.batch_size == "auto"  # what is given stays as it is
+    config = base()
+    config.batch_size = "auto"
+    assert check(config).config.batch_size == 512
+
+
+def test_of_a_mixture_no_task_fills_a_batch_with_more_than_half_of_its_own():
+    config = mixed(mix=("50:50", "9:1"))  # nine tenths of 12 are 11, half of 21
+    config.batch_size = "auto"
+
+    assert check(config).runs_R.share_G.tolist() == [[6, 6], [11, 1]]
+
+
+@pytest.mark.parametrize(("batches", "num_steps"), [("shuffled", 15), ("full", 10)])
+def test_epochs_are_steps_of_the_largest_training_set_up_to_an_evaluation(batches, num_steps):
+    """21 and 10 examples in batches of 11: two steps an epoch; full batches: one."""
+    config = toy()
+    config.batches = batches
+    config.schedule.update(num_steps=0, num_epochs=7)
+    config.runs = grid(config.runs, train_fraction=(0.5, 0.25) if batches == "full" else (0.5,))
+    experiment = setup(config)
+
+    assert experiment.config.schedule.num_steps == num_steps
+    assert experiment.record["schedule"]["num_steps"] == num_steps
+    assert plain(setup(experiment.config).config) == plain(experiment.config)
+
+
 def test_what_is_held_out_is_not_counted_by_the_fraction():
     config = toy()
     config.split.held_out = (0, 1)
@@ -185,6 +220,12 @@ BAD = [
     ("model.norm", "mid", "unknown model.norm 'mid'; choose from pre, post"),
     ("batch_size", 22, "batch_size = 22 reads 22 examples at once from a training set of 21"),
     ("batch_size", 0, "batch_size = 0; choose 1 or more"),
+    ("batch_size", "atuo", "batch_size = 'atuo'; choose a value of type .*int.*'auto'"),
+    ("batch_size", True, "batch_size = True; choose a value of type"),
+    ("schedule.num_steps", 0, "schedule.num_steps = 0; choose 1 or more"),
+    ("schedule.num_epochs", -1, "schedule.num_epochs = -1; choose 0 or more"),
+    ("schedule.num_epochs", 7, "7 of 2 steps makes 15, but schedule.num_steps is 20; choose one"),
+    ("schedule.num_epochs", 2**31 - 1, "num_epochs = .* = 4,294,967,295; choose at most"),
     ("schedule.eval_every", 3, "schedule.eval_every = 3 does not divide schedule.num_steps = 20"),
     ("schedule.checkpoint_every", 7, "does not divide schedule.checkpoint_every = 7"),
     ("schedule.num_steps", 400_000_000, "choose less than 2\\*\\*32 examples"),

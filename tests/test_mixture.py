@@ -6,6 +6,7 @@ from conftest import toy_mlp
 
 import grokjax
 from grokjax import datasets, grid
+from grokjax.config.experiment import check
 from grokjax.core import loop
 from grokjax.recording.summary import summarise, summary_text
 from grokjax.tasks import mixture, modular
@@ -111,7 +112,7 @@ def test_batches_are_counted_task_by_task(capsys):
     config.schedule.update(num_steps=21, eval_every=21, checkpoint_every=21)  # nine epochs of div
     config.runs = grid(config.runs, mix=("9:1", "1:0"))
 
-    datasets._print_batches(config, grokjax.setup(config))
+    datasets._print_batches(grokjax.setup(config))
 
     assert capsys.readouterr().out.splitlines() == [
         "mix=9:1: 21 batches",
@@ -125,7 +126,9 @@ def test_batches_are_counted_task_by_task(capsys):
 
 def test_the_summary_reports_each_task(trained):
     history, _ = trained
-    summary = summarise(history, [f"run {r}" for r in range(6)], 1.0, schedule={}, rule={})
+    sizes = {"run 0": {"div": {"examples": 110, "training_examples": 55, "proportion": 5 / 11}}}
+    labels = [f"run {r}" for r in range(6)]
+    summary = summarise(history, labels, 1.0, schedule={}, rule={}, sizes=sizes)
 
     assert summary["runs"][0]["tasks"]["add"]["val_accuracy"] == pytest.approx(
         float(history["val_accuracy/add"][-1, 0])
@@ -133,4 +136,25 @@ def test_the_summary_reports_each_task(trained):
     assert summary["runs"][5]["tasks"]["add"]["train_accuracy"] is None  # it has no share
     text = summary_text(summary).splitlines()
     assert text[0].startswith("run 0: ")
-    assert {line.split(":")[0] for line in text[1:3]} == {"  add", "  div"}
+    assert text[1].startswith("  task  examples  trained on  of a batch  training  validation")
+    assert "  div        110          55       45.5%" in text[2:4][text[2].startswith("  add")]
+    assert summary["runs"][0]["tasks"]["div"]["examples"] == 110
+
+
+def test_each_task_has_its_sizes_in_each_run():
+    config = grokjax.base(task=dict(name="mixture", ops=("div", "add"), p=7))
+    config.batch_size = 10
+    config.runs = grid(config.runs, mix=("9:1", "1:0"))
+    sizes = check(config).sizes_of_tasks()
+
+    div = {"examples": 42, "training_examples": 21}
+    assert sizes == {
+        "mix=9:1": {
+            "div": div | {"proportion": 0.9},
+            "add": {"examples": 49, "training_examples": 24, "proportion": 0.1},
+        },
+        "mix=1:0": {
+            "div": div | {"proportion": 1.0},
+            "add": {"examples": 49, "training_examples": 0, "proportion": 0.0},
+        },
+    }

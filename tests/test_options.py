@@ -1,7 +1,9 @@
 """What is to be written is tried before training: paths, formats, folders."""
 
+import contextlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from grokjax.config.config import base, grid, plain
-from grokjax.config.experiment import setup
+from grokjax.config.experiment import check, setup
 from grokjax.recording.results import Results
 from grokjax.running import command_line
 from grokjax.running.options import Options
@@ -54,6 +56,31 @@ def test_a_path_that_cannot_be_written_is_refused_and_nothing_is_made(options, w
     with pytest.raises((ValueError, OSError, flags.Error), match=said):
         options(word)
     assert set(os.listdir()) == before
+
+
+@pytest.mark.parametrize(("word", "size"), [("auto", "auto"), ("256", 256), ("'x'", "x")])
+def test_the_size_of_a_batch_is_a_number_or_auto(options, monkeypatch, word, size):
+    words = ["--config=toy.py", f"--config.batch_size={word}"]
+    monkeypatch.setattr(sys, "argv", ["grokjax-train", *words])  # where entries are looked for
+
+    assert options(words[1]).config.batch_size == size
+
+
+@pytest.mark.parametrize(
+    ("every", "evaluated", "said"),
+    [(50, 50, ""), (200, 100, ""), (125, 125, ""), (-1, 100, "log_every = -1; choose 0 or more")],
+)
+def test_lines_come_as_often_as_asked_for_and_evaluations_too(options, every, evaluated, said):
+    config = options(f"--log_every={every}").config
+
+    assert (config.log_every, config.schedule.eval_every) == (every, evaluated)
+    with pytest.raises(ValueError, match=said) if said else contextlib.nullcontext():
+        check(config)
+
+
+def test_lines_that_do_not_fit_the_schedule_are_one_clear_error(options):
+    with pytest.raises(ValueError, match="eval_every = 30 does not divide .* or --log_every"):
+        check(options("--log_every=30").config)
 
 
 def test_a_tilde_is_the_home_of_the_user(options, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flax.traverse_util import flatten_dict
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict, FieldReference, config_dict
 
 from grokjax.config import registry
 from grokjax.config.grid import entries
@@ -50,10 +50,12 @@ def base(
             },
             "loss": {"name": "cross_entropy", "precision": "float32", "l1": "normalized"},
             "matmul_precision": "default",  # or highest, bfloat16: matters on accelerators
-            "batch_size": 512,
+            # or "auto": 512, but at most half of the smallest training set
+            "batch_size": FieldReference(512, field_type=object),
             "batches": "shuffled",  # or sampled (with replacement), full
             "schedule": {
                 "num_steps": 4000,
+                "num_epochs": 0,  # above 0: in place of num_steps, for the largest training set
                 "eval_every": 100,
                 "checkpoint_every": 1000,
                 "keep": 2,  # newest checkpoints; every tenth stays, and one older than a minute
@@ -65,7 +67,8 @@ def base(
             "grok": {"threshold": 0.99, "count": 3, "rule": "sustained"},
             "runs": {name: hparam.values for name, hparam in entries(chain["chain"]).items()},
             "lift": "auto",  # or vmap, map, a number of runs at a time
-            "log_every": 0,  # steps between lines on the console; 0: every evaluation
+            # steps between lines on the console, a multiple of eval_every; 0: every evaluation
+            "log_every": 0,
         }
     )
 

@@ -1,5 +1,6 @@
 """An experiment: a config checked and built, once."""
 
+import copy
 import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,9 +11,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax.config import grid, registry, rules
-from grokjax.config.config import plain
+from grokjax.config.config import base, plain
 from grokjax.core import losses, schedules
 from grokjax.core.batches import BATCHES
+from grokjax.core.checks import MAX_INT, check_number
 from grokjax.core.data import Task
 from grokjax.core.dataset import Dataset, checksum, make_dataset
 from grokjax.core.evaluation import make_evaluation
@@ -24,11 +26,26 @@ from grokjax.core.trainer import MATMUL_PRECISIONS, Recipe, Trainer, make_traine
 class Parts(NamedTuple):
     """What a config asks for, on the host."""
 
+    config: ConfigDict  # its sizes are numbers, whatever it left open
     task: Task
     strata: Strata
     runs_R: Run
     labels: list[str]  # one for each run
     recipe: Recipe
+
+    def sizes_of_tasks(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """{label: {task: sizes}} of a mixture: rows, and the share of a batch, in each run."""
+        sizes = {}
+        for r, label in enumerate(self.labels):
+            sizes[label] = {
+                group.name: {
+                    "examples": group.num_rows,
+                    "training_examples": int(self.runs_R.num_train_G[r, g]),
+                    "proportion": int(self.runs_R.share_G[r, g]) / self.config.batch_size,
+                }
+                for g, group in enumerate(self.task.groups)
+            }
+        return sizes
 
 
 class Experiment(NamedTuple):
@@ -65,18 +82,59 @@ def check(config: ConfigDict) -> Parts:
     """
     rules.check_entries(config)
     task = make_task(config.task)
-    rules.check_chain(config)
     rules.check_table(config.task.name, task)
     rules.check_groups(config, task)
     strata = find_strata(task, config.split.held_out, config.split.symmetric)
+    config = _with_sizes(config, task, strata)
+    rules.check_chain(config)
     runs_R, labels = grid.expand(config, task.group_sizes, strata)
     rules.check_batches(config, task, strata, runs_R, labels)
-    return Parts(task, strata, runs_R, labels, make_recipe(config, task))
+    return Parts(config, task, strata, runs_R, labels, make_recipe(config, task))
+
+
+def is_open(config: ConfigDict) -> bool:
+    """Does it leave a size open: `batch_size = "auto"`, or epochs in place of steps?"""
+    return config.batch_size == "auto" or config.schedule.num_epochs > 0
+
+
+def _with_sizes(config, task, strata):
+    """The config with numbers for what it leaves open, which all runs of a sweep share.
+
+    A batch is 512, but at most half of the smallest training set, rounded up, as in openai/grok
+    (danielmamay/grokking takes half of all data); no task of a mixture reads more than half of
+    its own. An epoch of the largest training set has ceil(n / batch) steps, as with PyTorch's
+    loader, or one if batches are full; the last is rounded up to the next evaluation.
+    """
+    if not is_open(config):
+        return config
+    given, config = config, copy.deepcopy(config)
+    most = base().batch_size
+    config.batch_size = most if given.batch_size == "auto" else given.batch_size
+    config.schedule.num_steps = MAX_INT  # of what lasts longer, the true number is told later
+    runs_R, _ = grid.expand(config, task.group_sizes, strata)
+    if given.batch_size == "auto":
+        share_RxG = np.maximum(runs_R.share_G, 1)
+        half_RxG = -(-runs_R.num_train_G * most // (2 * share_RxG))
+        config.batch_size = int(half_RxG[runs_R.share_G > 0].min().clip(1, most))
+    num_train = int(runs_R.num_train_G.sum(axis=1).max())
+    per_epoch = 1 if config.batches == "full" else -(-num_train // config.batch_size)
+    evaluations = -(-given.schedule.num_epochs * per_epoch // given.schedule.eval_every)
+    num_steps = evaluations * given.schedule.eval_every or given.schedule.num_steps
+    what = f"schedule.num_epochs = {given.schedule.num_epochs:,} of {per_epoch:,} steps"
+    check_number(f"{what}, rounded up to an evaluation,", num_steps)
+    if given.schedule.num_steps not in (0, base().schedule.num_steps, num_steps):
+        raise ValueError(
+            f"{what} makes {num_steps:,}, but schedule.num_steps is "
+            f"{given.schedule.num_steps:,}; choose one of them, and 0 for the other"
+        )
+    config.schedule.update(num_steps=num_steps, num_epochs=0)
+    return config
 
 
 def setup(config: ConfigDict) -> Experiment:
     """Checks a config and builds its experiment; a ValueError before anything is computed."""
     parts = check(config)
+    config = parts.config
     if config.matmul_precision == "bfloat16" and jax.default_backend() == "cpu":
         raise ValueError(
             "matmul_precision = 'bfloat16' changes nothing on a CPU, whose products are float32; "
@@ -102,6 +160,7 @@ def setup(config: ConfigDict) -> Experiment:
 def _record(config):
     """The config as JSON would give it back, without entries of `runs` that nothing reads."""
     record = plain(config)
+    del record["schedule"]["num_epochs"]  # none are left, and earlier records do not have it
     read = grid.read_by(config)
     return record | {"runs": {n: values for n, values in record["runs"].items() if n in read}}
 

@@ -184,16 +184,18 @@ def hint(path: str, known: Iterable[str]) -> str:
 
 def _check_intervals(config):
     schedule = config.schedule
-    for name in ("num_steps", "checkpoint_every"):
+    steps = ("checkpoint_every",) if schedule.num_epochs else ("num_steps", "checkpoint_every")
+    for name in steps:
         if schedule[name] % schedule.eval_every:
             raise ValueError(
                 f"schedule.eval_every = {schedule.eval_every} does not divide "
-                f"schedule.{name} = {schedule[name]}; choose a multiple"
+                f"schedule.{name} = {schedule[name]}; choose a multiple, or another eval_every "
+                "or --log_every"
             )
     if config.log_every % schedule.eval_every:
         raise ValueError(
             f"log_every = {config.log_every} is not a multiple of schedule.eval_every = "
-            f"{schedule.eval_every}; metrics are known only then"
+            f"{schedule.eval_every}; metrics are known only then (--log_every sets both)"
         )
 
 

@@ -4,7 +4,7 @@ import inspect
 import re
 import reprlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from ml_collections import ConfigDict
 
@@ -20,6 +20,7 @@ from grokjax.core.checks import (
 )
 from grokjax.core.trainer import MATMUL_PRECISIONS
 
+SIZES = {"batch_size": int | Literal["auto"]}
 NAMES = {"task.name": str, "model.name": str, "optimizer.chain": tuple[str, ...]}
 CHOICES = {  # entries that name one of a few things
     "loss.name": losses.LOSSES,
@@ -32,7 +33,7 @@ CHOICES = {  # entries that name one of a few things
 }
 LONGEST = 1000  # characters of a text
 LOWEST = {  # entries that are numbers: their least value
-    "schedule.num_steps": 1,
+    "schedule.num_epochs": 0,
     "schedule.eval_every": 1,
     "schedule.checkpoint_every": 1,
     "schedule.keep": 1,
@@ -46,7 +47,7 @@ LOWEST = {  # entries that are numbers: their least value
 
 def annotations_of(config: ConfigDict) -> dict[str, Any]:
     """{path: type} of the entries that say more of it than their default does."""
-    types: dict[str, Any] = {"split.held_out": tuple[int, ...], **NAMES}
+    types: dict[str, Any] = {"split.held_out": tuple[int, ...], **SIZES, **NAMES}
     sections = {"task": ("task", config.task.name), "model": ("model", config.model.name)}
     sections |= {f"optimizer.{name}": ("optimizer", name) for name in config.optimizer.chain}
     for section, part in sections.items():
@@ -75,7 +76,10 @@ def check_ranges(values: Mapping[str, Any]) -> None:
     """Entries {path: value} that belong to no part are in range, and choices exist."""
     for path, low in LOWEST.items():
         check_at_least(path, values[path], low)
-    check_between("batch_size", values["batch_size"], 1, MAX_ROWS)
+    fewest = 0 if values["schedule.num_epochs"] else 1
+    check_at_least("schedule.num_steps", values["schedule.num_steps"], fewest)
+    if values["batch_size"] != "auto":
+        check_between("batch_size", values["batch_size"], 1, MAX_ROWS)
     for path, choices in CHOICES.items():
         check_choice(path, values[path], choices)
     threshold = values["grok.threshold"]

@@ -8,12 +8,14 @@ from humanize import naturalsize
 from rich.table import Table
 
 from grokjax.config.config import flat
+from grokjax.config.experiment import check
 from grokjax.core import weight_stats
 from grokjax.reading.checkpoint import Checkpoint, Place, read
-from grokjax.reading.rebuild import Pruned
+from grokjax.reading.rebuild import Pruned, config_of
 from grokjax.reading.rows import COLUMNS, columns, rows
 from grokjax.recording.checkpoints import Damaged
 from grokjax.recording.history import finite_median
+from grokjax.recording.summary import summarise, task_table
 
 MOST_RUNS = 20
 
@@ -46,8 +48,9 @@ def inspected(checkpoint: Checkpoint) -> Iterator[str]:
     yield f"device: {facts.get('device', 'unknown')}"
     yield f"versions: {versions or 'unknown'}"
     yield f"runs: {checkpoint.num_runs}, {checkpoint.num_grokked}"
+    tasks_R = _tasks(checkpoint)
     for r, label in enumerate(checkpoint.labels[:MOST_RUNS]):
-        yield f"  {label}: {_run(checkpoint, r)}"
+        yield "\n  ".join([f"  {label}: {_run(checkpoint, r)}", *task_table(tasks_R[r])])
     if checkpoint.num_runs > MOST_RUNS:
         yield f"  ... and {checkpoint.num_runs - MOST_RUNS} more runs"
     yield from _weights(checkpoint)
@@ -113,6 +116,20 @@ def _run(checkpoint, r):
     if np.isfinite(delay):
         steps.append(f"delay {delay:,.0f}")
     return f"{', '.join(parts)}; {', '.join(steps)}"
+
+
+def _tasks(checkpoint):
+    """[R] what came of each task of a mixture so far; empty ones for other tasks."""
+    history = checkpoint.history
+    if not history.groups:
+        return [{}] * checkpoint.num_runs
+    try:
+        sizes = check(config_of(checkpoint.config)).sizes_of_tasks()
+    except ValueError:  # of another version
+        sizes = None
+    sections = (checkpoint.config.get(name, {}) for name in ("schedule", "grok"))
+    summary = summarise(history, checkpoint.labels, 0, *sections, sizes)
+    return [run["tasks"] for run in summary["runs"]]
 
 
 def _weights(checkpoint):

@@ -9,6 +9,17 @@ from grokjax.recording.early_stopping import last_steps
 from grokjax.recording.history import History, finite_median, grokking
 
 FINAL = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
+COLUMNS = {  # of the table of a mixture's tasks: what stands above it, and how it is written
+    "examples": ("examples", ","),
+    "training_examples": ("trained on", ","),
+    "proportion": ("of a batch", ".1%"),
+    "train_accuracy": ("training", ".2%"),
+    "val_accuracy": ("validation", ".2%"),
+    "memorised_step": ("memorised", ","),
+    "grok_step": ("grokked", ","),
+    "delay": ("delay", ","),
+    "collapses": ("collapses", ","),
+}
 
 
 def summarise(
@@ -17,6 +28,7 @@ def summarise(
     seconds: float,
     schedule: Mapping[str, Any],
     rule: Mapping[str, Any],
+    sizes: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
 ) -> dict[str, Any]:
     """What came out, for each run and over all; JSON values only.
 
@@ -25,13 +37,18 @@ def summarise(
         labels: [R].
         seconds: wall time of the training.
         schedule, rule: the sections `schedule` and `grok` of the config.
+        sizes: of a mixture's tasks in each run, as `Parts.sizes_of_tasks` gives them.
     """
     arrays = history.arrays()
     groks = {task: grokking(arrays, task, **rule) for task in ["", *history.groups]}
     steps_R = last_steps(history, schedule, rule)
     runs = []
     for r, label in enumerate(labels):
-        outcomes = {task: _outcome(arrays, task, grok, r) for task, grok in groks.items()}
+        of_label = (sizes or {}).get(label, {})
+        outcomes = {
+            task: {**of_label.get(task, {}), **_outcome(arrays, task, grok, r)}
+            for task, grok in groks.items()
+        }
         run = {"label": label, **outcomes.pop(""), "steps": int(steps_R[r])}
         run["diverged"] = run["train_loss"] is None
         runs.append(run | ({"tasks": outcomes} if outcomes else {}))
@@ -91,19 +108,30 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def task_table(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A line for each task of a mixture, below what stands above them; none if it is none."""
+    rows = [["task", *(header for header, _ in COLUMNS.values())]]
+    for task, outcome in tasks.items():
+        values = [(outcome.get(name), style) for name, (_, style) in COLUMNS.items()]
+        rows.append([task, *("-" if x is None else f"{x:{style}}" for x, style in values)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows if tasks else ():
+        cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
+        lines.append("  ".join(["", first.ljust(widths[0]), *cells]))
+    return lines
+
+
 def _line(run):
     text = f"{run['label']}: {_found(run)}; {_accuracy(run)} at step {run['steps']:,}"
-    tasks = run.get("tasks", {}).items()
-    return "\n  ".join([text, *(f"{task}: {_found(of)}; {_accuracy(of)}" for task, of in tasks)])
+    return "\n".join([text, *task_table(run.get("tasks", {}))])
 
 
 def _found(run):
-    if run["train_accuracy"] is None and not run.get("diverged"):
-        return "no training examples"
     memorised, step, delay = (run[name] for name in ("memorised_step", "grok_step", "delay"))
     found = ["not memorised" if memorised is None else f"memorised at {memorised:,}"]
     if step is None:
-        found.append("not grokked" + (f" by step {run['steps']:,}" if "steps" in run else ""))
+        found.append(f"not grokked by step {run['steps']:,}")
     else:
         high = run["share_of_delay_above_90"] or 0
         share = f", {high:.0%} of it above 90 % validation accuracy" if high else ""

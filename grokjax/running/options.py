@@ -19,7 +19,9 @@ command_line.define_path("workdir", None, "Folder for results; results/<config> 
 command_line.define_path("resume", None, "Go on from: latest, a step, or a folder and its config.")
 flags.DEFINE_bool("overwrite", False, "Delete earlier results in the folder.")
 command_line.define_path("save_path", None, "File for a copy of overview.png; or .pdf, .svg ...")
-flags.DEFINE_integer("log_every", None, "Short for config.log_every.")
+flags.DEFINE_integer(
+    "log_every", None, "Steps between lines; evaluates so often if schedule.eval_every does not."
+)
 flags.DEFINE_integer("stop_after_grok", None, "Short for schedule.stop_after_grok.")
 flags.DEFINE_integer("parent", None, "Save and stop when this process, our parent, ends.")
 flags.DEFINE_bool("join", False, "With --shard: the last process to finish merges them all.")
@@ -140,6 +142,8 @@ def _with_short_flags(config, log_every, stop_after_grok):
     config.runs.seed = command_line.seeds() or config.runs.seed
     if log_every is not None:
         config.log_every = log_every
+        if log_every > 0 and log_every % config.schedule.eval_every:
+            config.schedule.eval_every = log_every
     if stop_after_grok is not None:
         config.schedule.stop_after_grok = stop_after_grok
     return config

@@ -12,7 +12,7 @@ from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from grokjax.config import grid
-from grokjax.config.experiment import Experiment
+from grokjax.config.experiment import Experiment, check
 from grokjax.reading.arms import arrays_of
 from grokjax.recording.history import History, grokking
 from grokjax.recording.output import may_fail
@@ -35,6 +35,7 @@ def introduction(experiment: Experiment, step: int) -> str:
         f"data: {train} training and {val} validation examples of {length} tokens",
         f"vocabulary: {experiment.task.num_tokens} tokens, {experiment.task.num_classes} answers",
         f"optimizer: {' + '.join(config.optimizer.chain)}",
+        f"training: {config.schedule.num_steps:,} steps of {config.batch_size} examples",
         f"runs: {len(labels)} ({labels[0]}{' ... ' + labels[-1] if len(labels) > 1 else ''})",
     ]
     if 0 < config.schedule.eval_examples < num_examples:
@@ -96,7 +97,8 @@ def conclude_again(
 
 
 def _summary(config, labels, history, seconds):
-    summary = summarise(history, labels, seconds, config.schedule, config.grok)
+    sizes = check(config).sizes_of_tasks() if history.groups else None
+    summary = summarise(history, labels, seconds, config.schedule, config.grok, sizes)
     summary["overall"]["evaluated_examples"] = config.schedule.eval_examples or "all"
     return summary
 

@@ -21,7 +21,7 @@ from grokjax.config import grid
 from grokjax.config.experiment import Experiment
 from grokjax.core import loop
 from grokjax.reading.arms import arrays_of
-from grokjax.reading.rebuild import newest_record
+from grokjax.reading.rebuild import config_of, newest_record
 from grokjax.recording.history import History
 from grokjax.recording.results import Busy, Results
 from grokjax.running import command_line, memory, report, resume
@@ -159,7 +159,7 @@ def merge(config: ConfigDict, folder: Path, n: int, save_path: str | None = None
         raise Busy(f"{str(folder)!r} is being written by another process; try again later")
     try:
         if not whole.is_complete() or not all(figure.is_file() for figure in whole.figures):
-            _write(config, whole, shards, save_path)
+            _write(whole, shards, save_path)
     finally:
         whole.lock.release()
     return True
@@ -236,7 +236,7 @@ def _own_devices():
     return {name.upper(): devices for name, devices in visible.items() if devices != "all"}
 
 
-def _write(config, whole, shards, save_path):
+def _write(whole, shards, save_path):
     labels, history = concatenate([arrays_of(results.history) for results in shards])
     record = newest_record(shards[0])
     del record["shard"]
@@ -245,5 +245,5 @@ def _write(config, whole, shards, save_path):
     with whole.session(record, 0, before) as session:
         whole.write_history(history, labels)
         session.reached(int(history["step"][-1]))
-        report.conclude(config, whole, labels, save_path)
+        report.conclude(config_of(record), whole, labels, save_path)
         session.end("finished")

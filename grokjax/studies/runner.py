@@ -8,7 +8,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from grokjax.config import grid
-from grokjax.config.experiment import check
+from grokjax.config.experiment import check, is_open
 from grokjax.reading import arms, comparison
 from grokjax.reading.rows import rows, write_csv
 from grokjax.recording.files import Lock, replacing
@@ -59,6 +59,7 @@ class Runner:
         self._processes = {}
         for name, config in self._arms.items():
             place = folder / name
+            config = check(config).config if is_open(config) else config
             _check_same(place, config)
             if shard:
                 place = shards.folder_of(place, *shard)
