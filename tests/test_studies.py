@@ -1,6 +1,7 @@
 """Studies: arms trained by processes of their own, whatever happens to them in between."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -16,10 +17,11 @@ from absl.testing import flagsaver
 from made_results import leave
 
 import grokjax
-from grokjax.config.experiment import check
+from grokjax.config.experiment import check, setup
 from grokjax.core import loop
 from grokjax.studies import command as studies_command
 from grokjax.studies.process import ArmProcess
+from grokjax.studies.runner import Runner
 from grokjax.studies.study import find
 
 ROOT = Path(__file__).parent.parent
@@ -200,6 +202,21 @@ def test_an_arm_that_fails_stops_no_other_and_is_tried_again(tmp_path):
     assert second.returncode == 0
     assert [row["arm"] for row in rows(results / "toy")] == ["without", "with"]
     assert second.stdout.count("was finished before") == 1
+
+
+def test_an_arm_that_leaves_its_sizes_open_is_known_again(tmp_path):
+    """12 training examples in batches of 6: nine epochs end before the first evaluation."""
+    change = "for c in configs.values(): c.batch_size, c.schedule.num_epochs = 'auto', 9"
+    toy(tmp_path, num_steps=0, extra=change)
+    study = find(tmp_path)["toy"]
+    folder = tmp_path / "results/with"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(setup(study.arms()["with"]).record))
+    runner = Runner(study, folder.parent, "default", only="with")
+
+    (process,) = runner._processes.values()
+    assert (process.config.batch_size, process.config.schedule.num_steps) == (6, 50)
+    assert study.arms("smoke")["with"].schedule.num_epochs == 0
 
 
 def test_an_arm_that_cannot_be_meant_is_found_before_any_is_trained(tmp_path):

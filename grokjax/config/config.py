@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flax.traverse_util import flatten_dict
-from ml_collections import ConfigDict, FieldReference, config_dict
+from ml_collections import ConfigDict, config_dict
 
 from grokjax.config import registry
 from grokjax.config.grid import entries
@@ -50,8 +50,7 @@ def base(
             },
             "loss": {"name": "cross_entropy", "precision": "float32", "l1": "normalized"},
             "matmul_precision": "default",  # or highest, bfloat16: matters on accelerators
-            # or "auto": 512, but at most half of the smallest training set
-            "batch_size": FieldReference(512, field_type=object),
+            "batch_size": config_dict.FieldReference(512, object),  # or "auto": shrinks with data
             "batches": "shuffled",  # or sampled (with replacement), full
             "schedule": {
                 "num_steps": 4000,
@@ -67,8 +66,7 @@ def base(
             "grok": {"threshold": 0.99, "count": 3, "rule": "sustained"},
             "runs": {name: hparam.values for name, hparam in entries(chain["chain"]).items()},
             "lift": "auto",  # or vmap, map, a number of runs at a time
-            # steps between lines on the console, a multiple of eval_every; 0: every evaluation
-            "log_every": 0,
+            "log_every": 0,  # steps between lines, a multiple of eval_every; 0: every evaluation
         }
     )
 

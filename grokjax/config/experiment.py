@@ -121,7 +121,7 @@ def _with_sizes(config, task, strata):
     evaluations = -(-given.schedule.num_epochs * per_epoch // given.schedule.eval_every)
     num_steps = evaluations * given.schedule.eval_every or given.schedule.num_steps
     what = f"schedule.num_epochs = {given.schedule.num_epochs:,} of {per_epoch:,} steps"
-    check_number(f"{what}, rounded up to an evaluation,", num_steps)
+    check_number(f"{what}, in steps,", num_steps)
     if given.schedule.num_steps not in (0, base().schedule.num_steps, num_steps):
         raise ValueError(
             f"{what} makes {num_steps:,}, but schedule.num_steps is "

@@ -29,6 +29,7 @@ TOY = {  # whichever of these a config has
     "optimizer.grokfast_ma.window": 3,
     "batch_size": 9,
     "schedule.num_steps": 12,
+    "schedule.num_epochs": 0,
     "schedule.eval_every": 2,
     "schedule.checkpoint_every": 4,
     "schedule.eval_block": 64,
