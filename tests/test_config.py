@@ -5,7 +5,7 @@ from pathlib import Path
 import flax.linen as nn
 import numpy as np
 import pytest
-from conftest import toy
+from conftest import toy, toy_mlp
 
 import grokjax
 from grokjax import base, grid
@@ -99,6 +99,13 @@ def test_epochs_are_steps_of_the_largest_training_set_up_to_an_evaluation(batche
     assert experiment.config.schedule.num_steps == num_steps
     assert experiment.record["schedule"]["num_steps"] == num_steps
     assert plain(setup(experiment.config).config) == plain(experiment.config)
+
+
+def test_training_in_memory_ends_after_the_epochs():
+    config = toy_mlp()
+    config.schedule.update(num_steps=0, num_epochs=2)
+
+    assert grokjax.train(config).history["step"].tolist() == [5]
 
 
 def test_what_is_held_out_is_not_counted_by_the_fraction():
