@@ -5,7 +5,9 @@ rate of 0.001, 250,000 steps, seed 42, an evaluation every 50 steps. A run has g
 when validation accuracy reaches 95 % more than 1,000 steps after training accuracy did. Its
 documents do not say where its norms stand nor how its weights are drawn; this is our
 transformer, its split and its order of examples.
-Expected: not measured yet.
+Expected (measured to step 4,650, seed 42): 95 % of the training examples at step 600, then no
+sign of grokking: validation accuracy is 1.4 % and the validation loss grows, from 8 to 17.
+Takes about four hours on one CPU core (55 ms a step).
 
     python -m grokjax.train --config configs/multi_task_defaults.py
 """

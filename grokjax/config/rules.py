@@ -189,8 +189,7 @@ def _check_intervals(config):
         if schedule[name] % schedule.eval_every:
             raise ValueError(
                 f"schedule.eval_every = {schedule.eval_every} does not divide "
-                f"schedule.{name} = {schedule[name]}; choose a multiple, or another eval_every "
-                "or --log_every"
+                f"schedule.{name} = {schedule[name]}; choose a multiple, or another --log_every"
             )
     if config.log_every % schedule.eval_every:
         raise ValueError(

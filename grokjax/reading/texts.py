@@ -127,8 +127,8 @@ def _tasks(checkpoint):
         sizes = check(config_of(checkpoint.config)).sizes_of_tasks()
     except ValueError:  # of another version
         sizes = None
-    sections = (checkpoint.config.get(name, {}) for name in ("schedule", "grok"))
-    summary = summarise(history, checkpoint.labels, 0, *sections, sizes)
+    schedule, rule = (checkpoint.config.get(name, {}) for name in ("schedule", "grok"))
+    summary = summarise(history, checkpoint.labels, 0, schedule, rule, sizes)
     return [run["tasks"] for run in summary["runs"]]
 
 
