@@ -98,6 +98,7 @@ def test_epochs_are_steps_of_the_largest_training_set_up_to_an_evaluation(batche
 
     assert experiment.config.schedule.num_steps == num_steps
     assert experiment.record["schedule"]["num_steps"] == num_steps
+    assert "num_epochs" not in experiment.record["schedule"]  # as in records of earlier versions
     assert plain(setup(experiment.config).config) == plain(experiment.config)
 
 
