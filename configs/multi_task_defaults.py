@@ -5,8 +5,8 @@ rate of 0.001, 250,000 steps, seed 42, an evaluation every 50 steps. A run has g
 when validation accuracy reaches 95 % more than 1,000 steps after training accuracy did. Its
 documents do not say where its norms stand nor how its weights are drawn; this is our
 transformer, its split and its order of examples.
-Expected (measured to step 4,650, seed 42): 95 % of the training examples at step 600, then no
-sign of grokking: validation accuracy is 1.4 % and the validation loss grows, from 8 to 17.
+Expected: measured so far to step 4,650: training accuracy is at 95 % at step 600, and nothing is
+grokked: validation accuracy stays at 1.4 %, while the validation loss grows from 8 to 17.
 Takes about four hours on one CPU core (55 ms a step).
 
     python -m grokjax.train --config configs/multi_task_defaults.py

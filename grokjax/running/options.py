@@ -19,7 +19,7 @@ command_line.define_path("workdir", None, "Folder for results; results/<config> 
 command_line.define_path("resume", None, "Go on from: latest, a step, or a folder and its config.")
 flags.DEFINE_bool("overwrite", False, "Delete earlier results in the folder.")
 command_line.define_path("save_path", None, "File for a copy of overview.png; or .pdf, .svg ...")
-flags.DEFINE_integer("log_every", None, "Steps between lines; sets eval_every unless a multiple of it.")
+flags.DEFINE_integer("log_every", None, "Steps between lines; also eval_every, unless a multiple.")
 flags.DEFINE_integer("stop_after_grok", None, "Short for schedule.stop_after_grok.")
 flags.DEFINE_integer("parent", None, "Save and stop when this process, our parent, ends.")
 flags.DEFINE_bool("join", False, "With --shard: the last process to finish merges them all.")
