@@ -10,8 +10,9 @@
 import functools
 from pathlib import Path
 
-from experiments import report
 from grokjax import run_studies
+
+from . import report
 
 if __name__ == "__main__":
     folder = Path(__file__).parent

@@ -92,9 +92,9 @@ def summary_text(summary: Mapping[str, Any]) -> str:
 
 
 def _line(run):
-    text = f"{run['label']}: {_found(run)}; {_accuracy(run)} at step {run['steps']:,}"
+    text = f"{run['label']}: {_found(run)}; {_final(run)} at step {run['steps']:,}"
     tasks = run.get("tasks", {}).items()
-    return "\n  ".join([text, *(f"{task}: {_found(of)}; {_accuracy(of)}" for task, of in tasks)])
+    return "\n  ".join([text, *(f"{task}: {_found(of)}; {_final(of)}" for task, of in tasks)])
 
 
 def _found(run):
@@ -117,7 +117,11 @@ def _found(run):
     return ", ".join(found)
 
 
-def _accuracy(run):
-    sides = (run["train_accuracy"], run["val_accuracy"])
-    train, val = ("unknown" if number is None else f"{number:.2%}" for number in sides)
-    return f"accuracy train {train}, validation {val}"
+def _final(run):
+    shown = {"accuracy": ".2%", "loss": ".3g"}
+    texts = []
+    for metric, spec in shown.items():
+        sides = (run[f"train_{metric}"], run[f"val_{metric}"])
+        train, val = ("unknown" if number is None else f"{number:{spec}}" for number in sides)
+        texts.append(f"{metric} train {train}, validation {val}")
+    return ", ".join(texts)
