@@ -127,7 +127,8 @@ def plan(experiment: Experiment, options: Options) -> Plan:
             raise ValueError(f"{given}: {reason}, so there are shards; choose latest")
         command_line.warn(f"{reason}; training {fillings} shards of them in sequence")
     if n == 1 and options.resume == "latest":
-        fillings = max([fillings, *map(_number, options.workdir.glob("shard-*-of-*"))])
+        begun = options.workdir.glob("shard-*-of-*")
+        fillings = max([fillings, *(int(folder.name.rpartition("-")[2]) for folder in begun)])
     first = (i - 1) * fillings + 1
     n = n * fillings
     if n == 1:
@@ -144,11 +145,6 @@ def plan(experiment: Experiment, options: Options) -> Plan:
 def folder_of(folder: Path, i: int, n: int) -> Path:
     """Where the i-th of n shards is trained."""
     return folder / f"shard-{i}-of-{n}"
-
-
-def _number(folder):
-    """n of `shard-i-of-n`."""
-    return int(folder.name.rpartition("-")[2])
 
 
 def merge(config: ConfigDict, folder: Path, n: int, save_path: str | None = None) -> bool:
