@@ -22,7 +22,8 @@ def write(runners: Sequence[Runner], folder: Path) -> str:
         name = runner.study.name
         for part, rows in runner.outcome.items():
             of_all = [row for row in rows if not row["task"]]
-            for row in {row["arm"]: row for row in (of_all[0], min(of_all, key=_rank))}.values():
+            best = min(of_all, key=lambda r: (r["median_grok_step"] or math.inf, -r["share"]))
+            for row in [of_all[0], best][: 1 + (best is not of_all[0])]:
                 arm = "/".join(filter(None, [name, part, row["arm"]]))
                 shown.append(row | dict.fromkeys(LEFT_OUT, "") | {"arm": arm})
         missing = f" Not finished: {', '.join(runner.missing)}." if runner.missing else ""
@@ -31,8 +32,3 @@ def write(runners: Sequence[Runner], folder: Path) -> str:
     with replacing(folder / "summary.md") as path:
         path.write_text(whole, encoding="utf-8")
     return whole
-
-
-def _rank(row):
-    median = row["median_grok_step"]
-    return (math.inf if median is None else median), -row["share"]
