@@ -20,6 +20,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from benchmarks.problem import ROOT, choose
+from grokjax.recording.output import make_steady
 from grokjax.running import command_line
 
 
@@ -45,6 +46,8 @@ class Benchmark(NamedTuple):
         Args:
             words: flags; None: those of the process.
         """
+        if words is None:
+            make_steady()
         asked = self._parse(sys.argv[1:] if words is None else words)
         numbers = {name: asked[name].value for name in self._numbers()}
         if asked.quick:

@@ -29,6 +29,7 @@ from benchmarks.problem import ROOT
 from grokjax.recording import checkpoints
 from grokjax.recording.files import replacing
 from grokjax.recording.history import History
+from grokjax.recording.output import make_steady
 from grokjax.recording.results import Results
 from grokjax.running import command_line
 
@@ -65,6 +66,8 @@ def main(words: Sequence[str] | None = None) -> None:
     Args:
         words: flags; None: those of the process.
     """
+    if words is None:
+        make_steady()
     asked = _asked(sys.argv[1:] if words is None else words)
     jax.config.update("jax_platforms", "cpu")  # the GPU's memory is for the commands alone
     out = Path(asked.out).expanduser().absolute()

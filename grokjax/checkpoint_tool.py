@@ -73,8 +73,12 @@ def command(argv: Sequence[str]) -> Callable[[], None]:
 
 
 def _list(places):
-    for folder, of_folder in itertools.groupby(places, lambda place: place.results.folder):
-        _print(str(folder), texts.listed(of_folder))
+    for _, of_folder in itertools.groupby(places, lambda place: place.results.folder):
+        places = list(of_folder)
+        results = places[0].results
+        _print(str(results.folder), texts.listed(places))
+        if line := texts.how_to_go_on(results):
+            print(line)
 
 
 def _prune(folder, thresholds):

@@ -193,7 +193,7 @@ class _Module(types.ModuleType):
 
 
 sys.modules[__name__].__class__ = _Module
-cli = functools.partial(command_line.run, prepare)  # `grokjax-train`, without `python -m`
+cli = functools.partial(command_line.run, prepare, usual=command_line.USUAL)  # `grokjax-train`
 
 
 if __name__ == "__main__":

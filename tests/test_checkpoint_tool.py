@@ -163,6 +163,31 @@ def test_list_has_a_line_for_every_checkpoint(three, capsys):
     assert "kB" in table["20"][0]
 
 
+@pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
+def test_an_unfinished_training_says_the_line_to_type(copy, capsys, status):
+    """Where it stands as running, nothing holds its lock: it was killed."""
+    line = f"go on with: python -m grokjax.train --resume {copy}"
+    assert line not in [*tell(capsys, "list", copy), *tell(capsys, "inspect", copy)]
+    metadata = Results(copy).metadata
+    metadata.write_text(metadata.read_text().replace("finished", status))
+
+    assert tell(capsys, "list", copy)[-1] == line
+    assert line in tell(capsys, "inspect", copy)
+    results = Results(copy)
+    results.hold()  # as a process does that trains
+    assert (line in tell(capsys, "list", copy)) == (status != "running")
+    results.lock.release()
+
+
+def test_an_unfinished_shard_names_the_folder_of_all(copy, capsys):
+    shard = copy.parent / "my sweep" / "shard-2-of-3"
+    shutil.copytree(copy, shard)
+    metadata = Results(shard).metadata
+    metadata.write_text(metadata.read_text().replace("finished", "interrupted"))
+
+    assert tell(capsys, "list", shard)[-1].endswith(f" --resume '{shard.parent}'")
+
+
 def test_list_looks_below_a_folder_in_its_checkpoints_and_at_one_step(three, averaged, capsys):
     assert len(tell(capsys, "list", three / "checkpoints")) == 4
     assert len(tell(capsys, "list", three / "checkpoints" / "10")) == 3

@@ -154,6 +154,9 @@ def test_a_folder_is_gone_on_with_by_the_config_that_it_holds(tmp_path, monkeypa
     assert part.shard == (1, 2)
     assert plain(part.config) == plain(config)
     assert plain(parse("--workdir=results/toy", "--resume=latest").config) == plain(config)
+    folder.rename("results/moddiv")  # where a training without a config has its results
+    assert plain(parse("--resume=latest").config) == plain(config)
+    Path("results/moddiv").rename(folder)
     (folder / "config.json").write_text('{"runs": 3}')
     with pytest.raises(ValueError, match="the config is not what training wrote"):
         parse("--resume=results/toy")

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from grokjax.running.options import Options
 from grokjax.running.resume import Start
 from grokjax.train import train_from, train_in
 
+ROOT = Path(__file__).parent.parent
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -36,14 +38,14 @@ def metrics(step_E=None):
 def made_up(*_, num_steps, **__):
     """Yields what `loop.chunks` does, without training anything."""
     for t in range(5, num_steps + 1, 5):
-        yield t, {"w": np.ones((1, 3), np.float32)}, metrics()
+        yield t, {"params": {"w": np.ones((1, 3, 2), np.float32)}}, metrics()
 
 
 def train(folder, **options):
     """What the command does in a folder, in this process; gives the results."""
     results = Results(folder)
     config = toy_mlp()
-    folder.mkdir()
+    folder.mkdir(parents=True)
     start = Start(0, None, History())
     train_from(start, results, setup(config), Options(config, folder, **options), made_up)
     return results
@@ -68,6 +70,42 @@ def test_a_reader_that_has_gone_is_not_worth_a_word(capsys):
     os.close(writing)
 
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["benchmarks.step_time", "--help"],
+        *(
+            pytest.param(words.split(), marks=pytest.mark.slow)
+            for words in (
+                "benchmarks.gpu --help",
+                "experiments list",
+                "experiments.mlp --status",
+                "grokjax.analyze {here}/results --output {here}/analysis",
+                "grokjax.checkpoint_tool list {here}/results",
+                "grokjax.datasets list",
+                "grokjax.train --help",
+                "grokjax.train --config.task.p=7 --config.model.width=8 --config.batch_size=9 "
+                "--config.schedule.num_steps=100 --workdir {here}/new",
+            )
+        ),
+    ],
+    ids=lambda words: words[0],
+)
+def test_no_command_says_a_word_about_a_reader_that_has_gone(words, tmp_path):
+    """As in `| head -0`: nothing is read, and the pipe is closed before a word is written."""
+    if any("{here}/results" in word for word in words):
+        train(tmp_path / "results" / "run").lock.release()
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", *(word.format(here=tmp_path) for word in words)]
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_what_an_encoding_cannot_spell_is_written_by_its_number(tmp_path):

@@ -1,10 +1,12 @@
 """A results folder says truthfully how it stands, whatever of it is damaged."""
 
 import json
+import subprocess
 
 import pytest
 from made_results import leave
 
+from grokjax.recording import results as results_lib
 from grokjax.recording.files import Lock
 from grokjax.recording.results import STOPPED, Results
 
@@ -95,3 +97,23 @@ def test_clearing_goes_through_links_and_leaves_what_is_not_its_own(tmp_path):
 
     assert sorted(path.name for path in results.folder.iterdir()) == ["checkpoints", "notes.txt"]
     assert list(elsewhere.iterdir()) == []
+
+
+def test_the_commit_of_an_installed_package_is_not_that_of_the_project_around_it(
+    tmp_path, monkeypatch
+):
+    """A virtual environment lies in the repository of its user, who does not track it."""
+
+    def git(*words):
+        name = ("-c", "user.name=x", "-c", "user.email=x")
+        subprocess.run(["git", "-C", tmp_path, *name, *words], check=True, capture_output=True)
+
+    git("init")
+    git("commit", "--allow-empty", "-m", "theirs")
+    (tmp_path / "results.py").touch()
+    monkeypatch.setattr(results_lib, "__file__", str(tmp_path / "results.py"))
+    assert results_lib._git_commit.__wrapped__() is None
+
+    git("add", "results.py")
+    git("commit", "-m", "ours")
+    assert len(results_lib._git_commit.__wrapped__()) == 40

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import toy_mlp
+
+from grokjax import setup
+from grokjax.running import shards
+from grokjax.running.options import Options
 
 ROOT = Path(__file__).parent.parent
 CACHE = f"--compilation_cache={Path('~/.cache/grokjax/tests').expanduser()}"
@@ -126,6 +131,21 @@ def test_processes_that_meet_train_a_share_each_and_the_last_joins_them(tmp_path
     assert [process.returncode for process in both] == [0, 0], said
     assert sum("merged all 2 shards" in out for out, _ in said) in (1, 2)
     assert_same(arrays(tmp_path / "all"), whole)
+
+
+def test_a_resume_keeps_to_the_shards_that_are_there(tmp_path):
+    """Also where processes had begun them, each its own, and one now goes on with all."""
+    config = toy_mlp()
+    config.runs.seed = (0, 1, 2, 3)
+    experiment = setup(config)
+    (tmp_path / "shard-1-of-3").mkdir()
+    trainings, _, n = shards.plan(experiment, Options(config, tmp_path, resume="latest"))
+
+    assert [results.folder.name for _, results in trainings] == [
+        f"shard-{i}-of-3" for i in (1, 2, 3)
+    ]
+    assert [len(shard.labels) for shard, _ in trainings] == [1, 1, 2]
+    assert n == 3
 
 
 @pytest.mark.parametrize(

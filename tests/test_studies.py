@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -19,6 +20,8 @@ from made_results import leave
 import grokjax
 from grokjax.config.experiment import check, setup
 from grokjax.core import loop
+from grokjax.reading import arms
+from grokjax.reading.rows import rows as table
 from grokjax.studies import command as studies_command
 from grokjax.studies.process import ArmProcess
 from grokjax.studies.runner import Runner
@@ -293,6 +296,39 @@ def test_the_status_needs_no_permission_to_write(tmp_path, monkeypatch):
     refused = pytest.raises(ValueError, match="cannot be written to")
     with flagsaver.flagsaver(results=str(tmp_path)), refused:
         studies_command._runners(study)
+
+
+def test_all_studies_have_one_summary_of_what_came_out(tmp_path, capsys):
+    """Of each part the first arm and the earliest; their own tables are made elsewhere."""
+    steps = {"slow": [800, 900, None], "fast": [300, 300, 400], "never": [None, None]}
+    of_arms = [
+        arms.read(leave(tmp_path / name, grok_steps), name)[0] for name, grok_steps in steps.items()
+    ]
+
+    def runner(name, outcome, missing=()):
+        study = SimpleNamespace(name=name, claim=f"The claim of {name}.")
+        said = dict(run=lambda _: [], summarise=lambda: None, folder=tmp_path)
+        return SimpleNamespace(study=study, outcome=outcome, missing=missing, **said)
+
+    both = [
+        runner("one", {"a": table(of_arms), "b": table(of_arms[::-1])}),
+        runner("two", {"": table(of_arms[2:])}, missing=["x/y"]),
+    ]
+    flags.FLAGS.mark_as_parsed()
+    with flagsaver.flagsaver(results=str(tmp_path)):
+        studies_command._work(both)
+    text = (tmp_path / "summary.md").read_text()
+    cells = [[cell.strip() for cell in line.split("|")[1:5]] for line in text.splitlines()[4:9]]
+
+    assert text in capsys.readouterr().out
+    assert cells == [
+        ["one/a/slow", "3", "2", "900 [800, none]"],
+        ["one/a/fast", "3", "3", "300 [300, none]"],
+        ["one/b/never", "2", "0", "> 1,000"],
+        ["one/b/fast", "3", "3", "300 [300, none]"],
+        ["two/never", "2", "0", "> 1,000"],
+    ]
+    assert "* [two](two/summary.md): The claim of two. Not finished: x/y." in text
 
 
 @pytest.mark.slow

@@ -338,12 +338,16 @@ def test_resuming_from_a_step_rewinds_to_it(config, finished, tmp_path):
     assert_same_run(workdir, finished[0])
 
 
-def test_a_command_without_a_config_is_one_line_and_exit_code_2():
-    command = [sys.executable, "-m", "grokjax.train"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def test_without_a_config_division_is_trained_wherever_the_command_is_typed(tmp_path):
+    """Its 4,000 steps are what the override does not divide."""
+    command = [sys.executable, "-m", "grokjax.train", "--config.schedule.eval_every=7"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
+    )
 
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "no config given; choose one with --config" in done.stderr
+    assert "schedule.eval_every = 7 does not divide schedule.num_steps = 4000" in done.stderr
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ is a tuple of values and the runs are their grid. Everything else is static.
 """
 
 import json
+import os
 import runpy
 import typing
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ from grokjax.config.grid import entries
 from grokjax.core.checks import did_you_mean
 
 Choice = str | Mapping[str, Any]
+SHIPPED = ("configs", "experiments")  # folders whose files are found from everywhere
 
 
 def base(
@@ -84,14 +86,15 @@ def grid(runs: Mapping | ConfigDict, **entries: Any) -> ConfigDict:
 def load(path: str) -> ConfigDict:
     """The config of a file, `configs/moddiv.py` or `configs/moddiv.py:model=...`.
 
+    A file of `configs/` or `experiments/` that is not here is the one that comes with grokjax.
+
     Raises:
         ValueError: if there is no such file, or it does not give a config.
     """
     name, _, choice = path.partition(":")
-    if not Path(name).is_file():
-        raise ValueError(f"no config file {name!r}; see configs/ for the named settings")
+    file = _file(Path(os.path.expanduser(name)))
     try:
-        get_config = runpy.run_path(name)["get_config"]
+        get_config = runpy.run_path(str(file))["get_config"]
         config = get_config(choice) if choice else get_config()
     except ValueError:
         raise
@@ -101,6 +104,27 @@ def load(path: str) -> ConfigDict:
     if not isinstance(config, ConfigDict):
         raise ValueError(f"config file {name!r} gives no config: get_config() returned {config!r}")
     return config
+
+
+def shipped(folder: str) -> Path:
+    """Where `configs` or `experiments` lies: in the package if it is installed, else beside it."""
+    package = Path(__file__).parents[1]
+    within = package / folder
+    return within if within.is_dir() else package.with_name(folder)
+
+
+def _file(given):
+    """The file itself, or the one of that name that comes with grokjax."""
+    if given.is_file():
+        return given
+    folder = str(given.parent) if str(given.parent) in SHIPPED else SHIPPED[0]
+    files = {path.stem: path for path in sorted(shipped(folder).glob("[!_]*.py"))}
+    if given == Path(folder, f"{given.stem}.py") and given.stem in files:
+        return files[given.stem]
+    raise ValueError(
+        f"no config file {str(given)!r}; choose one of yours or {folder}/NAME.py with a name from "
+        f"{', '.join(files)}{did_you_mean(given.stem, files, f'{folder}/{{}}.py')}"
+    )
 
 
 def belongs_to(hparam: str, known: Iterable[str]) -> str:

@@ -100,7 +100,7 @@ def check_table_size(num_rows: int, length: int) -> None:
         )
 
 
-def did_you_mean(value: object, choices: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the closest choice, or nothing."""
+def did_you_mean(value: object, choices: Iterable[str], shown: str = "{}") -> str:
+    """`; did you mean 'x'?` for the closest choice, shown as that says, or nothing."""
     close = difflib.get_close_matches(str(value), list(choices), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; did you mean {shown.format(close[0])!r}?" if close else ""

@@ -1,5 +1,7 @@
 """Checkpoints as tables and lines on a terminal."""
 
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
 import jax
@@ -15,6 +17,7 @@ from grokjax.reading.rebuild import Pruned, config_of
 from grokjax.reading.rows import COLUMNS, columns, rows
 from grokjax.recording.checkpoints import Damaged
 from grokjax.recording.history import finite_median
+from grokjax.recording.results import STOPPED, Results
 from grokjax.recording.summary import summarise, task_table
 
 MOST_RUNS = 20
@@ -45,6 +48,7 @@ def inspected(checkpoint: Checkpoint) -> Iterator[str]:
     yield f"checkpoint: {place.folder}, {naturalsize(place.size)} on disk"
     yield f"progress: step {place.step:,} of {num_steps:,} ({place.step / num_steps:.0%})"
     yield f"status of training: {place.results.status() or 'unknown'}"
+    yield from filter(None, [how_to_go_on(place.results)])
     yield f"device: {facts.get('device', 'unknown')}"
     yield f"versions: {versions or 'unknown'}"
     yield f"runs: {checkpoint.num_runs}, {checkpoint.num_grokked}"
@@ -57,6 +61,17 @@ def inspected(checkpoint: Checkpoint) -> Iterator[str]:
     yield "config:"
     for path, value in flat(checkpoint.config):
         yield f"  {path} = {_value(value)}"
+
+
+def how_to_go_on(results: Results) -> str:
+    """The line to type where a training has stopped before its end; empty elsewhere."""
+    folder = results.folder
+    if results.status() not in (STOPPED, "interrupted", "failed"):
+        return ""
+    if re.fullmatch(r"shard-\d+-of-\d+", folder.name):
+        folder = folder.parent  # all shards, which are merged in the end
+    command = shlex.join(["python", "-m", "grokjax.train", "--resume", str(folder)])
+    return f"go on with: {command}"
 
 
 def compared(checkpoints: Sequence[Checkpoint]) -> Iterator[Table | str]:

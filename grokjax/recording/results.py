@@ -270,8 +270,9 @@ def _processor():
 
 @functools.cache
 def _git_commit():
-    command = ["git", "-C", Path(__file__).parent, "rev-parse", "HEAD"]
+    here = Path(__file__)
+    command = ["git", "-C", here.parent, "rev-parse", "HEAD", f"HEAD:./{here.name}"]
     try:
-        return subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True).strip()
-    except (OSError, subprocess.CalledProcessError):  # there is no git, or no repository
+        return subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True).split()[0]
+    except (OSError, subprocess.CalledProcessError):  # there is no git, or no repository of ours
         return None

@@ -123,7 +123,7 @@ def task_table(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _line(run):
-    text = f"{run['label']}: {_found(run)}; {_accuracy(run)} at step {run['steps']:,}"
+    text = f"{run['label']}: {_found(run)}; {_final(run)} at step {run['steps']:,}"
     return "\n".join([text, *task_table(run.get("tasks", {}))])
 
 
@@ -145,7 +145,11 @@ def _found(run):
     return ", ".join(found)
 
 
-def _accuracy(run):
-    sides = (run["train_accuracy"], run["val_accuracy"])
-    train, val = ("unknown" if number is None else f"{number:.2%}" for number in sides)
-    return f"accuracy train {train}, validation {val}"
+def _final(run):
+    shown = {"accuracy": ".2%", "loss": ".3g"}
+    texts = []
+    for metric, spec in shown.items():
+        sides = (run[f"train_{metric}"], run[f"val_{metric}"])
+        train, val = ("unknown" if number is None else f"{number:{spec}}" for number in sides)
+        texts.append(f"{metric} train {train}, validation {val}")
+    return ", ".join(texts)

@@ -42,7 +42,16 @@ def define_path(name: str, default: str | None, help: str, **options: Any) -> fl
     return flags.DEFINE(PathParser(), name, default, help, serializer=writer, **options)
 
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, such as configs/moddiv.py.")
+class ConfigParser(flags.ArgumentParser):
+    """Of a config file, found and read as `load` does."""
+
+    def parse(self, argument: str) -> ConfigDict:
+        return load(argument).lock()
+
+
+USUAL = "configs/moddiv.py"
+CONFIG = config_flags.DEFINE_config_file("config", None, f"Config file; to train, {USUAL} if none.")
+flags.FLAGS["config"].parser = ConfigParser()
 CACHE = define_path(
     "compilation_cache", "~/.cache/grokjax/xla", "Folder of compiled programs; empty: no cache."
 )
@@ -55,13 +64,16 @@ flags.DEFINE_alias("chunk", "shard")
 WANDB = flags.DEFINE_bool("wandb", False, "Send curves to Weights & Biases too.")
 
 
-def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = False) -> None:
+def run(
+    prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = False, usual: str = ""
+) -> None:
     """Runs a command in two steps: all checks, then the work.
 
     Args:
         prepare: takes the words of the command line, checks them and returns the work. A
             ValueError in it is a user's mistake; in the work it would be ours.
         arguments: leave words that are no flags to `prepare`; otherwise they are mistakes.
+        usual: the config file of a command that names none, and no folder to resume.
     """
 
     def main(argv):
@@ -78,6 +90,8 @@ def run(prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = Fa
         # libraries take every name of a file for UTF-8
         environment = os.environ | {"PYTHONUTF8": "1"}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+    if usual and not any(re.match("--?(config|resume)(=|$)", word) for word in sys.argv):
+        sys.argv.insert(1, f"--config={usual}")
     make_steady()
     sys.unraisablehook = _say_unraisable
     warnings.showwarning = lambda message, *_, **__: warn(f"warning: {message}")
@@ -107,7 +121,7 @@ def one_line_errors() -> Iterator[None]:
 
 def config() -> ConfigDict:
     """The config that `--config` names, with its overrides."""
-    load(config_file())  # its errors are one line
+    config_file()  # there is one
     return CONFIG.value
 
 
@@ -219,8 +233,6 @@ def _say_unraisable(unraisable):
 def _parse(argv, arguments):
     if {"--help", "-help", "-h", "--h"} & set(argv):
         _help()
-    home = os.path.expanduser("~/")
-    argv = [re.sub("^(--?config=)~/", lambda found: found[1] + home, word) for word in argv]
     try:
         left = flags.FLAGS(argv)
     except Exception as error:  # of the flags library, or whatever a config file can raise

@@ -178,5 +178,6 @@ def _is_path(resume):
 
 def _usual_folder():
     """Of a config: results/moddiv, or results/moddiv-model=lstm."""
-    file, _, choice = command_line.config_file().partition(":")
+    given = command_line.config_file() if flags.FLAGS["config"].present else command_line.USUAL
+    file, _, choice = given.partition(":")
     return Path("results", "-".join([Path(file).stem, *filter(None, choice.split(","))]))

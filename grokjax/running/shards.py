@@ -126,6 +126,9 @@ def plan(experiment: Experiment, options: Options) -> Plan:
             given = f"--resume {options.resume}"
             raise ValueError(f"{given}: {reason}, so there are shards; choose latest")
         command_line.warn(f"{reason}; training {fillings} shards of them in sequence")
+    if n == 1 and options.resume == "latest":
+        begun = options.workdir.glob("shard-*-of-*")
+        fillings = max([fillings, *(int(folder.name.rpartition("-")[2]) for folder in begun)])
     first = (i - 1) * fillings + 1
     n = n * fillings
     if n == 1:

@@ -14,7 +14,7 @@ from grokjax.recording.output import plain_console
 from grokjax.recording.results import check_writable
 from grokjax.running import command_line
 from grokjax.running.signals import Interrupts
-from grokjax.studies import cluster
+from grokjax.studies import cluster, overview
 from grokjax.studies.runner import Runner
 from grokjax.studies.study import FORMER, SIZES, Study, find
 
@@ -55,7 +55,9 @@ def _command(folder, others, argv):
             return others[name](Path(RESULTS.value) if RESULTS.present else None)
         case _:
             choices = ", ".join(["list", "all", *others])
-            one = f"python -m {folder.name}.NAME with one of {', '.join(studies)}"
+            spec = sys.modules["__main__"].__spec__  # of grokjax.experiments if it is installed
+            one = f"python -m {spec.parent if spec else folder.name}.NAME with one of "
+            one += ", ".join(studies)
             raise ValueError(f"unknown command; choose from: {choices}, or {one}")
 
 
@@ -113,6 +115,8 @@ def _work(runners):
                 break
             text = runner.summarise()
             print(f"{text}\nresults are in {runner.folder}" if text else "no arm is finished yet")
+    if len(runners) > 1 and not interrupts.received:
+        print(overview.write(runners, Path(RESULTS.value)))
     if interrupts.received:
         print("stopped by a signal; the same command goes on from here")
         sys.exit(128 + interrupts.received)

@@ -10,7 +10,7 @@ from rich.text import Text
 from grokjax.config import grid
 from grokjax.config.experiment import check, is_open
 from grokjax.reading import arms, comparison
-from grokjax.reading.rows import rows, write_csv
+from grokjax.reading.rows import Row, rows, write_csv
 from grokjax.recording.files import Lock, replacing
 from grokjax.recording.results import Results
 from grokjax.running import shards
@@ -51,6 +51,8 @@ class Runner:
             raise ValueError(f"{study.file} has no docstring; its first line is the claim")
         self.study = study
         self.folder = folder
+        self.outcome: dict[str, list[Row]] = {}  # of each part: the rows of its finished arms
+        self.missing: list[str] = []  # arms that were not finished at the last summary
         self._shard = shard
         self._arms = study.arms(size, seeds)
         chosen = fnmatch.filter(self._arms, only)
@@ -131,10 +133,11 @@ class Runner:
             parts.setdefault(part(name), []).extend(
                 arms.read(self.folder / name, name.rpartition("/")[2])
             )
+        self.outcome = {name: rows(of_part) for name, of_part in parts.items()}
+        self.missing = [name for name in self._arms if name not in finished]
         if not parts:
             return None
-        missing = ", ".join(name for name in self._arms if name not in finished)
-        note = f"Not finished yet: {missing}." if missing else ""
+        note = f"Not finished yet: {', '.join(self.missing)}." if self.missing else ""
         if list(parts) == [""]:
             return comparison.write(parts[""], self.folder, self.study.claim, note) + note
         table = []
@@ -142,7 +145,7 @@ class Runner:
         for name, of_part in parts.items():
             written = comparison.write(of_part, self.folder / name, f"{self.study.claim} {name}")
             texts.append(f"## [{name}]({name}/summary.md)\n\n{written.rstrip()}")
-            table += [{"part": name} | row for row in rows(of_part)]
+            table += [{"part": name} | row for row in self.outcome[name]]
         write_csv(table, self.folder / "summary.csv")
         text = "\n\n".join(filter(None, [*texts, note])) + "\n"
         with replacing(self.folder / "summary.md") as path:

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from random import Random
 
+from grokjax.recording.output import make_steady
+
 from . import __doc__ as about
 from . import forks, toy
 from .damage import damage
@@ -19,6 +21,7 @@ PARTS = {part.__name__: part for part in (kills, signals, damage, together, full
 
 
 def main() -> None:
+    make_steady()
     parser = argparse.ArgumentParser(
         prog="python -m tests.reliability",
         description=about,
