@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
+from grokjax.config import rules
 from grokjax.config.experiment import Experiment, setup
 from grokjax.core import devices, loop
 from grokjax.recording.checkpoints import Checkpoints
@@ -19,7 +20,7 @@ from grokjax.recording.logging import Console, MetricLogger, evaluation_line
 from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results
 from grokjax.recording.writers import open_writers
-from grokjax.running import command_line, report, resume, shards, xla
+from grokjax.running import command_line, entry_table, report, resume, shards, xla
 from grokjax.running.options import Options
 from grokjax.running.resume import Start
 from grokjax.running.shards import Plan
@@ -29,6 +30,9 @@ from grokjax.running.signals import Interrupts
 def prepare(_):
     """Options, the experiment that they ask for, and a plan of where it is trained."""
     options = Options.from_flags()
+    if options.show:
+        rules.check_entries(options.config)
+        return functools.partial(entry_table.show, entry_table.rows(options.config))
     shards.rendezvous(options)
     command_line.use_compilation_cache()
     experiment = setup(options.config)

@@ -7,16 +7,17 @@ is a tuple of values and the runs are their grid. Everything else is static.
 import json
 import runpy
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flax.traverse_util import flatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict, config_dict
 
 from grokjax.config import registry
 from grokjax.config.grid import entries
-from grokjax.core.checks import did_you_mean
+from grokjax.config.synonyms import hint
+from grokjax.config.values import ENTRIES
 
 Choice = str | Mapping[str, Any]
 
@@ -38,44 +39,22 @@ def base(
     """
     chosen = {"task": task, "model": model, "optimizer": optimizer, **_parse_choice(choice)}
     chain: dict[str, Any] = _chain(chosen["optimizer"])
-    return ConfigDict(
-        {
-            "task": _section("task", chosen["task"]),
-            "model": _section("model", chosen["model"]),
-            "optimizer": chain,
-            "split": {
-                "held_out": (),  # labels whose examples are never trained on
-                "symmetric": False,  # keep a + b and b + a on the same side
-                "proportional": False,  # training sets of a mixture follow runs.mix, as batches do
-            },
-            "loss": {"name": "cross_entropy", "precision": "float32", "l1": "normalized"},
-            "matmul_precision": "default",  # or highest, bfloat16: matters on accelerators
-            "batch_size": 512,
-            "batches": "shuffled",  # or sampled (with replacement), full
-            "schedule": {
-                "num_steps": 4000,
-                "eval_every": 100,
-                "checkpoint_every": 1000,
-                "keep": 2,  # newest checkpoints; every tenth stays, and one older than a minute
-                "learning_rate": "linear_warmup",  # or constant, warmup_cosine
-                "stop_after_grok": 0,  # evaluations that a run goes on after it grokked; 0: all
-                "eval_examples": 0,  # evaluate on a fixed random subset; 0: on all
-                "eval_block": 2048,
-            },
-            "grok": {"threshold": 0.99, "count": 3, "rule": "sustained"},
-            "runs": {name: hparam.values for name, hparam in entries(chain["chain"]).items()},
-            "lift": "auto",  # or vmap, map, a number of runs at a time
-            "log_every": 0,  # steps between lines on the console; 0: every evaluation
-        }
-    )
+    parts = {
+        "task": _section("task", chosen["task"]),
+        "model": _section("model", chosen["model"]),
+        "optimizer": chain,
+        "runs": {name: hparam.values for name, hparam in entries(chain["chain"]).items()},
+    }
+    others = {path: entry.default for path, entry in ENTRIES.items()}
+    return ConfigDict(parts | unflatten_dict(others, sep="."))
 
 
 def grid(runs: Mapping | ConfigDict, **entries: Any) -> ConfigDict:
     """`config.runs` with some entries replaced; a single value is a grid of one."""
     for name, values in entries.items():
         if name not in runs:
-            hint = belongs_to(name, runs)
-            raise ValueError(f"runs.{name} is unknown; choose from {', '.join(runs)}{hint}")
+            close = hint(f"runs.{name}", [f"runs.{known}" for known in runs])
+            raise ValueError(f"runs.{name} is unknown; choose from {', '.join(runs)}{close}")
         entries[name] = tuple(values) if isinstance(values, tuple | list | range) else (values,)
     return ConfigDict(dict(runs) | entries)
 
@@ -100,13 +79,6 @@ def load(path: str) -> ConfigDict:
     if not isinstance(config, ConfigDict):
         raise ValueError(f"config file {name!r} gives no config: get_config() returned {config!r}")
     return config
-
-
-def belongs_to(hparam: str, known: Iterable[str]) -> str:
-    """Why `config.runs` lacks an entry: it is another optimizer's, or misspelt."""
-    if readers := registry.readers(hparam):
-        return f"; {hparam} belongs to {', '.join(readers)}"
-    return did_you_mean(hparam, known)
 
 
 def plain(config: ConfigDict) -> dict[str, Any]:
@@ -152,9 +124,9 @@ def _options(kind, name, given):
     known = registry.options(kind, name)
     for option in given:
         if option not in known:
+            close = hint(f"{kind}.{option}", [f"{kind}.{known}" for known in known])
             raise ValueError(
-                f"{kind} {name} has no option {option!r}; "
-                f"choose from {', '.join(known)}{did_you_mean(option, known)}"
+                f"{kind} {name} has no option {option!r}; choose from {', '.join(known)}{close}"
             )
     return {option: given.get(option, _default(known[option])) for option in known}
 

@@ -1,17 +1,17 @@
 """Rules that a config must obey, checked before anything is traced."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax.config import registry
-from grokjax.config.config import base, belongs_to, flat
+from grokjax.config.config import base, flat
 from grokjax.config.grid import entries
-from grokjax.config.values import NAMES, annotations_of, check_ranges, check_value
-from grokjax.core.checks import MAX_INT, did_you_mean
+from grokjax.config.synonyms import SEE_ALL, hint
+from grokjax.config.values import NAMES, annotations_of, check_static, check_value
+from grokjax.core.checks import MAX_INT
 from grokjax.core.data import Task
 from grokjax.core.dataset import Dataset
 from grokjax.core.run import Run
@@ -34,7 +34,7 @@ def check_entries(config: ConfigDict) -> None:
     annotations = annotations_of(usual)
     for path, value in values.items():
         if path not in known:
-            raise ValueError(f"unknown config entry {path!r}{hint(path, known)}")
+            raise ValueError(f"unknown config entry {path!r}{hint(path, known) or SEE_ALL}")
         check_value(path, value, annotations.get(path, type(known[path])))
     # an entry of `runs` may be lacking: it has a default
     if lacking := [path for path in known if path not in values and path[:5] != "runs."]:
@@ -42,13 +42,9 @@ def check_entries(config: ConfigDict) -> None:
             f"the config has no entry {lacking[0]!r}; start from grokjax.base(), or choose other "
             "parts behind the colon of --config FILE:optimizer=..."
         )
-    check_ranges(values)
+    check_static(values)
     if config.grok.rule == "s3" and config.grok.to_dict() != usual.grok.to_dict() | {"rule": "s3"}:
         raise ValueError("grok.rule = 's3' has its own threshold and count; leave them as they are")
-    if not re.fullmatch("auto|vmap|map|[1-9][0-9]{0,8}", config.lift):
-        raise ValueError(
-            f"lift = {config.lift!r}; choose auto, vmap, map or a number of runs at a time"
-        )
     _check_intervals(config)
 
 
@@ -167,19 +163,6 @@ def check_state(trainer: Trainer, runs_R: Run, dataset: Dataset) -> None:
             f"a run would have {num_numbers:,} numbers in its weights and its optimizer; choose a "
             f"smaller model or window, for at most {MAX_INT:,}"
         )
-
-
-def hint(path: str, known: Iterable[str]) -> str:
-    """What a user may have meant by an entry that does not exist."""
-    kind, _, option = path.partition(".")
-    nested = [k for k in known if k.startswith(f"{kind}.") and k.endswith(f".{option}")]
-    if nested:
-        return f"; did you mean {nested[0]!r}?"
-    if kind in registry.KINDS and option in ("", "name"):
-        return "; choose plug-ins behind a colon: --config file.py:task=...,model=...,optimizer=a+b"
-    if kind == "runs" and registry.readers(option):
-        return belongs_to(option, ())
-    return did_you_mean(path, known) or "; see --help"
 
 
 def _check_intervals(config):

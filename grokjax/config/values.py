@@ -1,55 +1,71 @@
-"""The values that entries of a config may have: their types, and what they are at most."""
+"""The entries of a config that belong to no part, and the values that entries may have."""
 
 import inspect
 import re
 import reprlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
 from grokjax.config import registry
 from grokjax.core import batches, losses, schedules
-from grokjax.core.checks import (
-    MAX_ROWS,
-    check_at_least,
-    check_between,
-    check_choice,
-    check_number,
-    is_a,
-)
+from grokjax.core.checks import MAX_ROWS, check_number, is_a
+from grokjax.core.hparams import FRACTION, Range, at_least, check_ranges, whole
 from grokjax.core.trainer import MATMUL_PRECISIONS
 
 NAMES = {"task.name": str, "model.name": str, "optimizer.chain": tuple[str, ...]}
-CHOICES = {  # entries that name one of a few things
-    "loss.name": losses.LOSSES,
-    "loss.precision": losses.PRECISIONS,
-    "loss.l1": losses.PENALTIES,
-    "matmul_precision": MATMUL_PRECISIONS,
-    "batches": batches.BATCHES,
-    "schedule.learning_rate": schedules.SCHEDULES,
-    "grok.rule": ("sustained", "s3"),
-}
 LONGEST = 1000  # characters of a text
-LOWEST = {  # entries that are numbers: their least value
-    "schedule.num_steps": 1,
-    "schedule.eval_every": 1,
-    "schedule.checkpoint_every": 1,
-    "schedule.keep": 1,
-    "schedule.eval_block": 1,
-    "schedule.eval_examples": 0,
-    "schedule.stop_after_grok": 0,
-    "grok.count": 1,
-    "log_every": 0,
+LIFTS = Range(
+    "auto, vmap, map or a number of runs at a time",
+    re.compile("auto|vmap|map|[1-9][0-9]{0,8}").fullmatch,
+)
+
+
+class Entry(NamedTuple):
+    """An entry that is static and belongs to no part."""
+
+    default: Any
+    meaning: str  # in one line
+    range: Range | Collection[str] | None = None  # or the choices; None: all of its type
+
+
+ENTRIES = {
+    "split.held_out": Entry((), "labels whose examples are never trained on"),
+    "split.symmetric": Entry(False, "keep a + b and b + a on the same side"),
+    "split.proportional": Entry(False, "training sets of a mixture follow runs.mix, as batches do"),
+    "loss.name": Entry("cross_entropy", "what is minimised, besides the L1 term", losses.LOSSES),
+    "loss.precision": Entry("float32", "of the loss, from the logits on", losses.PRECISIONS),
+    "loss.l1": Entry("normalized", "L1 term: sum |w|, plain or over ||w||_2", losses.PENALTIES),
+    "schedule.num_steps": Entry(4000, "steps of training", at_least(1)),
+    "schedule.eval_every": Entry(100, "steps between evaluations", at_least(1)),
+    "schedule.checkpoint_every": Entry(1000, "steps between checkpoints", at_least(1)),
+    "schedule.keep": Entry(2, "newest checkpoints; every tenth stays, too", at_least(1)),
+    "schedule.learning_rate": Entry("linear_warmup", "its course in time", schedules.SCHEDULES),
+    "schedule.stop_after_grok": Entry(0, "evaluations from grokking on; 0: all", at_least(0)),
+    "schedule.eval_examples": Entry(0, "a random subset to evaluate on; 0: all", at_least(0)),
+    "schedule.eval_block": Entry(2048, "examples evaluated at a time", at_least(1)),
+    "grok.threshold": Entry(0.99, "accuracy of a run that memorised, or grokked", FRACTION),
+    "grok.count": Entry(3, "evaluations in a row that reach the threshold", at_least(1)),
+    "grok.rule": Entry("sustained", "s3: 95 %, 1,000 steps after memorising", ("sustained", "s3")),
+    "batch_size": Entry(512, "examples of a step", whole(1, MAX_ROWS)),
+    "batches": Entry("shuffled", "by epochs, drawn with replacement, or all", batches.BATCHES),
+    "matmul_precision": Entry("default", "matters on accelerators", MATMUL_PRECISIONS),
+    "lift": Entry("auto", "runs one after the other (map), or in one batch (vmap)", LIFTS),
+    "log_every": Entry(0, "steps between lines on the console; 0: every evaluation", at_least(0)),
 }
+
+
+def parts_of(config: ConfigDict) -> dict[str, tuple[str, str]]:
+    """{section: (kind, name)} of the parts of a config, such as `optimizer.adamw`."""
+    sections = {kind: (kind, config[kind].name) for kind in ("task", "model")}
+    return sections | {f"optimizer.{name}": ("optimizer", name) for name in config.optimizer.chain}
 
 
 def annotations_of(config: ConfigDict) -> dict[str, Any]:
     """{path: type} of the entries that say more of it than their default does."""
     types: dict[str, Any] = {"split.held_out": tuple[int, ...], **NAMES}
-    sections = {"task": ("task", config.task.name), "model": ("model", config.model.name)}
-    sections |= {f"optimizer.{name}": ("optimizer", name) for name in config.optimizer.chain}
-    for section, part in sections.items():
+    for section, part in parts_of(config).items():
         for option, parameter in registry.options(*part).items():
             if parameter.annotation is not parameter.empty:
                 types[f"{section}.{option}"] = parameter.annotation
@@ -71,13 +87,6 @@ def check_value(path: str, value: Any, wanted: Any) -> None:
             check_number(path, element)
 
 
-def check_ranges(values: Mapping[str, Any]) -> None:
+def check_static(values: Mapping[str, Any]) -> None:
     """Entries {path: value} that belong to no part are in range, and choices exist."""
-    for path, low in LOWEST.items():
-        check_at_least(path, values[path], low)
-    check_between("batch_size", values["batch_size"], 1, MAX_ROWS)
-    for path, choices in CHOICES.items():
-        check_choice(path, values[path], choices)
-    threshold = values["grok.threshold"]
-    if not 0 < threshold <= 1:
-        raise ValueError(f"grok.threshold = {threshold}; choose above 0, at most 1")
+    check_ranges("", values, {path: e.range for path, e in ENTRIES.items() if e.range is not None})
