@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from grokjax.config import rules
 from grokjax.config.experiment import Experiment, setup
 from grokjax.core import devices, loop
 from grokjax.recording.checkpoints import Checkpoints
@@ -31,7 +30,6 @@ def prepare(_):
     """Options, the experiment that they ask for, and a plan of where it is trained."""
     options = Options.from_flags()
     if options.show:
-        rules.check_entries(options.config)
         return functools.partial(entry_table.show, entry_table.rows(options.config))
     shards.rendezvous(options)
     command_line.use_compilation_cache()
@@ -84,10 +82,6 @@ def train_from(
     """Trains to the end, or until a signal, whose number is returned.
 
     Args:
-        start: where it begins.
-        results: of the folder that everything is written to.
-        experiment: what is trained.
-        options: of the command.
         chunks: the generator that trains; a benchmark gives one that keeps time.
     """
     labels = experiment.labels

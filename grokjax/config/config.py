@@ -110,13 +110,10 @@ def _section(kind, spec):
 
 def _chain(spec):
     """The chain's names in their order, and a section for each that has options."""
-    if isinstance(spec, str):
-        names = spec.split("+")
-        if len(set(names)) < len(names):
-            raise ValueError(f"optimizer {spec!r} names an element twice; choose each once")
-        spec = {name: {} for name in names}
-    sections = {name: _options("optimizer", name, given) for name, given in spec.items()}
-    return {"chain": tuple(spec)} | {name: options for name, options in sections.items() if options}
+    names = tuple(spec.split("+") if isinstance(spec, str) else spec)
+    given = {} if isinstance(spec, str) else spec
+    sections = {name: _options("optimizer", name, given.get(name, {})) for name in names}
+    return {"chain": names} | {name: options for name, options in sections.items() if options}
 
 
 def _options(kind, name, given):

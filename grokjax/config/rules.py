@@ -7,13 +7,14 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax.config import registry
-from grokjax.config.config import base, flat
+from grokjax.config.config import flat
 from grokjax.config.grid import entries
 from grokjax.config.synonyms import SEE_ALL, hint
-from grokjax.config.values import NAMES, annotations_of, check_static, check_value
+from grokjax.config.values import NAMES, check_value, declared
 from grokjax.core.checks import MAX_INT
 from grokjax.core.data import Task
 from grokjax.core.dataset import Dataset
+from grokjax.core.hparams import check_ranges
 from grokjax.core.run import Run
 from grokjax.core.split import Strata
 from grokjax.core.trainer import Trainer
@@ -28,22 +29,20 @@ def check_entries(config: ConfigDict) -> None:
     values = dict(flat(config))
     for path, wanted in NAMES.items():
         check_value(path, values.get(path), wanted)
-    chain = "+".join(config.optimizer.chain)
-    usual = base(task=config.task.name, model=config.model.name, optimizer=chain)
-    known = dict(flat(usual))
-    annotations = annotations_of(usual)
+    known = declared(config)
     for path, value in values.items():
         if path not in known:
             raise ValueError(f"unknown config entry {path!r}{hint(path, known) or SEE_ALL}")
-        check_value(path, value, annotations.get(path, type(known[path])))
+        check_value(path, value, known[path].type or type(known[path].default))
     # an entry of `runs` may be lacking: it has a default
     if lacking := [path for path in known if path not in values and path[:5] != "runs."]:
         raise ValueError(
             f"the config has no entry {lacking[0]!r}; start from grokjax.base(), or choose other "
             "parts behind the colon of --config FILE:optimizer=..."
         )
-    check_static(values)
-    if config.grok.rule == "s3" and config.grok.to_dict() != usual.grok.to_dict() | {"rule": "s3"}:
+    check_ranges("", values, {p: x.range for p, x in known.items() if p[:5] != "runs."})
+    usual = [values[path] == known[path].default for path in ("grok.threshold", "grok.count")]
+    if config.grok.rule == "s3" and not all(usual):
         raise ValueError("grok.rule = 's3' has its own threshold and count; leave them as they are")
     _check_intervals(config)
 
@@ -55,6 +54,8 @@ def check_chain(config: ConfigDict) -> None:
         ValueError: for another order, or an element whose options are invalid.
     """
     chain = config.optimizer.chain
+    if len(set(chain)) < len(chain):
+        raise ValueError(f"optimizer {'+'.join(chain)!r} names an element twice; choose each once")
     modules = {name: registry.find("optimizer", name) for name in chain}
     late = [name for name in chain if getattr(modules[name], "AFTER_STEP", False)]
     last = [name for name in chain if getattr(modules[name], "LAST", False)]

@@ -69,21 +69,14 @@ def hint(path: str, known: Iterable[str], prefix: str = "") -> str:
                 return f"; {name} belongs to {', '.join(owners)}"
         close = difflib.get_close_matches(word, set().union(*words.values()), n=1, cutoff=0.75)
         word = close[0] if close else word
-    meant = [entry for entry, others in words.items() if word in others]
-    if not meant:
-        return ""
-    # in the same section, by its own name, and of `runs`, which has most of what is changed
-    best = max(
-        meant,
-        key=lambda entry: (
-            entry.startswith(f"{section}."),
-            entry.startswith("runs."),
-            word == _normal(_last(entry)),
-        ),
+    best = min(
+        (entry for entry, others in words.items() if word in others),
+        key=lambda entry: (not entry.startswith(f"{section}."), not entry.startswith("runs.")),
+        default="",
     )
     if best in NAMES:
         return COLON
-    return f"; did you mean {best if best.startswith('--') else prefix + best!r}?"
+    return best and f"; did you mean {best if best.startswith('--') else prefix + best!r}?"
 
 
 def _normal(word):

@@ -3,35 +3,36 @@
 import inspect
 import re
 import reprlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from grokjax.config import registry
+from grokjax.config import grid, registry
 from grokjax.core import batches, losses, schedules
 from grokjax.core.checks import MAX_ROWS, check_number, is_a
-from grokjax.core.hparams import FRACTION, Range, at_least, check_ranges, whole
+from grokjax.core.hparams import FRACTION, Range, at_least, whole
 from grokjax.core.trainer import MATMUL_PRECISIONS
 
 NAMES = {"task.name": str, "model.name": str, "optimizer.chain": tuple[str, ...]}
 LONGEST = 1000  # characters of a text
 LIFTS = Range(
     "auto, vmap, map or a number of runs at a time",
-    re.compile("auto|vmap|map|[1-9][0-9]{0,8}").fullmatch,
+    lambda x: re.fullmatch("auto|vmap|map|[1-9][0-9]{0,8}", x),
 )
 
 
 class Entry(NamedTuple):
-    """An entry that is static and belongs to no part."""
+    """What is declared of an entry."""
 
     default: Any
     meaning: str  # in one line
     range: Range | Collection[str] | None = None  # or the choices; None: all of its type
+    type: Any = None  # if it says more than that of the default
 
 
 ENTRIES = {
-    "split.held_out": Entry((), "labels whose examples are never trained on"),
+    "split.held_out": Entry((), "labels that are never trained on", type=tuple[int, ...]),
     "split.symmetric": Entry(False, "keep a + b and b + a on the same side"),
     "split.proportional": Entry(False, "training sets of a mixture follow runs.mix, as batches do"),
     "loss.name": Entry("cross_entropy", "what is minimised, besides the L1 term", losses.LOSSES),
@@ -58,18 +59,27 @@ ENTRIES = {
 
 def parts_of(config: ConfigDict) -> dict[str, tuple[str, str]]:
     """{section: (kind, name)} of the parts of a config, such as `optimizer.adamw`."""
-    sections = {kind: (kind, config[kind].name) for kind in ("task", "model")}
-    return sections | {f"optimizer.{name}": ("optimizer", name) for name in config.optimizer.chain}
+    found = {kind: (kind, config[kind].name) for kind in ("task", "model")}
+    return found | {f"optimizer.{name}": ("optimizer", name) for name in config.optimizer.chain}
 
 
-def annotations_of(config: ConfigDict) -> dict[str, Any]:
-    """{path: type} of the entries that say more of it than their default does."""
-    types: dict[str, Any] = {"split.held_out": tuple[int, ...], **NAMES}
-    for section, part in parts_of(config).items():
-        for option, parameter in registry.options(*part).items():
-            if parameter.annotation is not parameter.empty:
-                types[f"{section}.{option}"] = parameter.annotation
-    return types
+def declared(config: ConfigDict) -> dict[str, Entry]:
+    """All entries that a config of the same parts has, by their paths, section by section.
+
+    What options of parts mean is left to `registry.meanings`, which reads source code.
+    """
+    found = {}
+    for section, (kind, part) in parts_of(config).items():
+        path = "optimizer.chain" if kind == "optimizer" else f"{section}.name"
+        behind = f"chosen behind the colon of --config FILE:{kind}=..."
+        found[path] = Entry(part, behind, registry.names(kind), NAMES[path])
+        ranges = registry.ranges(kind, part)
+        for name, option in registry.options(kind, part).items():
+            type_ = None if option.annotation is option.empty else option.annotation
+            found[f"{section}.{name}"] = Entry(option.default, "", ranges.get(name), type_)
+    for name, hparam in grid.entries(config.optimizer.chain).items():
+        found[f"runs.{name}"] = Entry(hparam.values, hparam.meaning, hparam.range)
+    return found | ENTRIES
 
 
 def check_value(path: str, value: Any, wanted: Any) -> None:
@@ -85,8 +95,3 @@ def check_value(path: str, value: Any, wanted: Any) -> None:
             raise ValueError(f"{path} = {element!r} has control characters; choose a text without")
         if isinstance(element, int | float):
             check_number(path, element)
-
-
-def check_static(values: Mapping[str, Any]) -> None:
-    """Entries {path: value} that belong to no part are in range, and choices exist."""
-    check_ranges("", values, {path: e.range for path, e in ENTRIES.items() if e.range is not None})

@@ -19,7 +19,7 @@ class Range(NamedTuple):
     """What a value may be."""
 
     text: str  # as an error says it
-    holds: Callable[[float], bool]
+    holds: Callable[[Any], Any]  # true if it may be
     followed_by: int | None = None  # num_steps is the value plus this or more; None: no steps
 
 
@@ -73,18 +73,17 @@ FRACTION = Range("above 0, at most 1", lambda x: 0 < x <= 1)
 
 
 def check_ranges(
-    what: str, values: Mapping[str, Any], ranges: Mapping[str, Range | Collection[str]]
+    what: str, values: Mapping[str, Any], ranges: Mapping[str, Range | Collection[str] | None]
 ) -> None:
-    """Raises a ValueError unless values are in range or one of the choices; None is not given.
+    """Raises a ValueError unless values, or elements of tuples, are in range or among the choices.
 
-    Args:
-        what: stands before a name in the message, such as `model.`.
-        values: by name; of a tuple, each element.
-        ranges: by name, or the choices.
+    `what` stands before a name in the message, such as `model.`. None is a value that is not
+    given, or a range that allows all.
     """
     for name, allowed in ranges.items():
         for value in values[name] if isinstance(values[name], tuple) else (values[name],):
-            if not isinstance(allowed, Range):
+            if isinstance(allowed, Range):
+                if value is not None and not allowed.holds(value):
+                    raise ValueError(f"{what}{name} = {value!r}; choose {allowed.text}")
+            elif allowed is not None:
                 check_choice(what + name, value, allowed)
-            elif value is not None and not allowed.holds(value):
-                raise ValueError(f"{what}{name} = {value!r}; choose {allowed.text}")

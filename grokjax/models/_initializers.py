@@ -90,4 +90,4 @@ INITS = {
     # of GPT-2, whose layers that end a residual branch are scaled down besides
     "gpt2": Init(_normal(0.02), _no_bias, _normal(0.02)),
 }
-KNOWN = Range(", ".join([*INITS, "normal(s)"]), lambda name: bool(find(name)))
+KNOWN = Range(", ".join([*INITS, "normal(s)"]), find)

@@ -13,7 +13,7 @@ import optax
 import optax.contrib
 
 from grokjax.core.checks import check_choice
-from grokjax.core.hparams import Scalar
+from grokjax.core.hparams import Range, Scalar
 from grokjax.optimizers._hparams import SHARED
 
 OURS = ("learning_rate", "weight_decay", "momentum")
@@ -93,4 +93,4 @@ def _is_whole(name, factory):
     )
 
 
-RANGES = {"name": names()}
+RANGES = {"name": Range(", ".join(names()), _factory)}
