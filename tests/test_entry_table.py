@@ -10,12 +10,12 @@ from absl.testing import flagsaver
 from conftest import toy
 from rich.console import Console
 
-from grokjax import train
 from grokjax.config import registry
 from grokjax.config.config import base, flat, load
 from grokjax.config.grid import entries
 from grokjax.core.hparams import Range
 from grokjax.running import entry_table
+from grokjax.train import prepare
 
 CONFIGS = sorted(Path(__file__).parent.parent.glob("configs/*.py"))
 PARTS = [(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
@@ -128,11 +128,11 @@ def test_the_command_shows_the_config_with_its_overrides_and_writes_nothing(
     monkeypatch.setattr(sys, "argv", words)  # where the flags library looks for overrides
     with flagsaver.flagsaver():
         flags.FLAGS(words)
-        train.prepare(None)()
+        prepare(None)()
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
 
     assert lines["runs.l1"].split()[1:3] == ["0.01", "traced"]
-    assert lines["runs.seed"].endswith(
-        "initial weights, batches and noise" + " " * 33 + "[0 to 2**31 - 1]"
-    )
+    assert lines["runs.seed"].startswith("runs.seed ")
+    assert "(0, 1, 2)      traced  of initial weights, batches and noise " in lines["runs.seed"]
+    assert lines["runs.seed"].endswith("  [0 to 2**31 - 1]")
     assert not list(tmp_path.iterdir())

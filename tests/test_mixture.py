@@ -37,7 +37,7 @@ def test_each_operation_has_its_token_and_its_neighbouring_rows():
         (dict(ops=("add", "dvi")), "unknown ops 'dvi'; choose from add"),
         (dict(ops=("add", 5)), "unknown ops 5; choose from add"),
         (dict(ops=("add", "div"), p=96), "p = 96 is not prime, so div meets"),
-        (dict(p=2000), "p = 2000; choose 2 to 1,000"),
+        (dict(p=2000), "p = 2,000; choose 2 to 1,000"),
     ],
 )
 def test_a_mixture_that_cannot_be_is_refused(options, message):

@@ -119,15 +119,12 @@ def reads(name: str, options: Mapping[str, Any]) -> list[str]:
     return choose(**options) if choose else list(hparams(name))
 
 
-def readers(hparam: str) -> list[str]:
-    """The optimizers that may read a hyperparameter."""
-    return [name for name in names("optimizer") if hparam in hparams(name)]
-
-
-def owners(option: str) -> list[str]:
-    """The parts that have a static option, such as `model lstm`."""
-    parts = [(kind, name) for kind in KINDS for name in names(kind)]
-    return [f"{kind} {name}" for kind, name in parts if option in options(kind, name)]
+def readers(name: str) -> list[str]:
+    """The optimizers that may read a hyperparameter, or else the parts that have an option."""
+    if found := [optimizer for optimizer in names("optimizer") if name in hparams(optimizer)]:
+        return found
+    parts = [(kind, part) for kind in KINDS for part in names(kind)]
+    return [f"{kind} {part}" for kind, part in parts if name in options(kind, part)]
 
 
 def make_chain(section: Mapping[str, Any], values: Mapping[str, Any]) -> Optimizer:

@@ -65,7 +65,7 @@ def hint(path: str, known: Iterable[str], prefix: str = "") -> str:
     if not any(word in others for others in words.values()):
         elsewhere = [_last(entry) for entry, others in SYNONYMS.items() if word in others.split()]
         for name in [_last(path), *elsewhere]:
-            if owners := registry.readers(name) or registry.owners(name):
+            if owners := registry.readers(name):
                 return f"; {name} belongs to {', '.join(owners)}"
         close = difflib.get_close_matches(word, set().union(*words.values()), n=1, cutoff=0.75)
         word = close[0] if close else word

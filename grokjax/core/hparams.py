@@ -84,6 +84,7 @@ def check_ranges(
         for value in values[name] if isinstance(values[name], tuple) else (values[name],):
             if isinstance(allowed, Range):
                 if value is not None and not allowed.holds(value):
-                    raise ValueError(f"{what}{name} = {value!r}; choose {allowed.text}")
+                    given = f"{value:,}" if isinstance(value, int) else repr(value)
+                    raise ValueError(f"{what}{name} = {given}; choose {allowed.text}")
             elif allowed is not None:
                 check_choice(what + name, value, allowed)
