@@ -19,7 +19,7 @@ from grokjax.recording.logging import Console, MetricLogger, evaluation_line
 from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results
 from grokjax.recording.writers import open_writers
-from grokjax.running import command_line, report, resume, shards, xla
+from grokjax.running import command_line, entry_table, report, resume, shards, xla
 from grokjax.running.options import Options
 from grokjax.running.resume import Start
 from grokjax.running.shards import Plan
@@ -29,6 +29,8 @@ from grokjax.running.signals import Interrupts
 def prepare(_):
     """Options, the experiment that they ask for, and a plan of where it is trained."""
     options = Options.from_flags()
+    if options.show:
+        return functools.partial(entry_table.show, entry_table.rows(options.config))
     shards.rendezvous(options)
     command_line.use_compilation_cache()
     experiment = setup(options.config)
@@ -80,10 +82,6 @@ def train_from(
     """Trains to the end, or until a signal, whose number is returned.
 
     Args:
-        start: where it begins.
-        results: of the folder that everything is written to.
-        experiment: what is trained.
-        options: of the command.
         chunks: the generator that trains; a benchmark gives one that keeps time.
     """
     labels = experiment.labels

@@ -13,7 +13,8 @@ from grokjax.config import registry
 from grokjax.config.config import load, plain
 from grokjax.config.experiment import check, setup
 from grokjax.config.grid import entries
-from grokjax.config.rules import check_table, hint
+from grokjax.config.rules import check_table
+from grokjax.config.synonyms import hint
 from grokjax.core.hparams import Hparam, above
 from grokjax.models import lstm
 from grokjax.optimizers import sgd
@@ -227,7 +228,7 @@ BAD = [
     ("model.dropout", 1.0, "model.dropout = 1.0; choose 0 to below 1"),
     ("model.norm", "mid", "unknown model.norm 'mid'; choose from pre, post"),
     ("batch_size", 22, "batch_size = 22 reads 22 examples at once from a training set of 21"),
-    ("batch_size", 0, "batch_size = 0; choose 1 or more"),
+    ("batch_size", 0, "batch_size = 0; choose 1 to 1,000,000, or auto"),
     ("batch_size", "atuo", "batch_size = 'atuo'; choose a value of type .*int.*'auto'"),
     ("batch_size", True, "batch_size = True; choose a value of type"),
     ("schedule.num_steps", 0, "schedule.num_steps = 0; choose 1 or more"),
@@ -338,12 +339,18 @@ def test_an_entry_that_does_not_exist_gets_a_suggestion():
     assert hint("optimizer.window", ["optimizer.chain", "optimizer.grokfast_ma.window"]) == (
         "; did you mean 'optimizer.grokfast_ma.window'?"
     )
-    with pytest.raises(ValueError, match="runs.warmpu .* did you mean 'warmup'"):
+    with pytest.raises(ValueError, match="runs.warmpu .* did you mean 'runs.warmup'"):
         grid(config.runs, warmpu=2.0)
     with pytest.raises(ValueError, match="runs.lamb is unknown; .*; lamb belongs to grokfast_ema"):
         grid(config.runs, lamb=2.0)
     with pytest.raises(ValueError, match="no option 'q'.* choose from op, p"):
         base(task=dict(name="modular", q=3))
+    with pytest.raises(ValueError, match="no option 'nhead'.* did you mean 'model.num_heads'"):
+        base(model=dict(name="transformer", nhead=3))
+    with pytest.raises(
+        ValueError, match="runs.lr is unknown; .* did you mean 'runs.learning_rate'"
+    ):
+        grid(config.runs, lr=0.1)
 
 
 def test_what_the_chosen_schedule_or_optimizer_does_not_read_may_not_be_set():

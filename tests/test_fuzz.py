@@ -129,12 +129,12 @@ def test_any_value_of_an_option_is_an_experiment_or_one_line(kind):
         ("model.embedding_scale", math.nan, "model.embedding_scale = nan; choose 0 or a size of"),
         ("model.dropout", 1 - 1e-9, "model.dropout = 0.999999999; choose 0 to below 1"),
         ("model.width", 2**31, "model.width = 2,147,483,648; choose at most 2,147,483,647"),
-        ("model.width", 2 * MAX_WIDTH, "model.width = 131,072; choose at most 65,536"),
+        ("model.width", 2 * MAX_WIDTH, "model.width = 131,072; choose 1 to 65,536"),
         ("model.width", MAX_WIDTH, "numbers in its weights and its optimizer; choose a smaller"),
         ("model.head_width", "a", r"model.head_width = 'a'; choose a value of type int \| None"),
-        ("model.num_blocks", MAX_INT, "model.num_blocks = 2,147,483,647; choose at most 128"),
-        ("model.block_repeats", 200, "model.block_repeats = 200; choose at most 128"),
-        ("batch_size", MAX_INT, "batch_size = 2,147,483,647; choose at most 1,000,000"),
+        ("model.num_blocks", MAX_INT, "model.num_blocks = 2,147,483,647; choose 1 to 128"),
+        ("model.block_repeats", 200, "model.block_repeats = 200; choose 1 to 128"),
+        ("batch_size", MAX_INT, "batch_size = 2,147,483,647; choose 1 to 1,000,000"),
         ("schedule.num_steps", 2**31, "schedule.num_steps = 2,147,483,648; choose at most"),
         ("schedule.eval_block", True, "schedule.eval_block = True; choose a value of type int"),
         ("optimizer.chain", (1,), r"optimizer.chain = \(1,\); choose a value of type tuple\[str"),
@@ -142,7 +142,7 @@ def test_any_value_of_an_option_is_an_experiment_or_one_line(kind):
         ("split.held_out", ("a",), r"split.held_out = \('a',\); choose a value of type tuple\[int"),
         ("loss.name", "x" * 5000, "loss.name is a text of 5,000 characters; choose at most 1,000"),
         ("loss.name", "a\nb", r"loss.name = 'a\\nb' has control characters; choose a text without"),
-        ("grok", {}, "the config has no entry 'grok.count'; start from grokjax.base"),
+        ("grok", {}, "the config has no entry 'grok.threshold'; start from grokjax.base"),
     ],
 )
 def test_types_and_sizes_are_checked_as_they_are_trained(path, value, message):
@@ -156,13 +156,13 @@ def test_types_and_sizes_are_checked_as_they_are_trained(path, value, message):
 @pytest.mark.parametrize(
     ("choice", "option", "value", "message"),
     [
-        ("task=sums", "task.length", MAX_INT, "length = 2,147,483,647; choose at most 19"),
+        ("task=sums", "task.length", MAX_INT, "length = 2,147,483,647; choose 2 to 19"),
         ("task=parity", "task.samples", MAX_INT, "a table of 2,147,483,647 rows of 40 tokens is"),
         (
             "task=binding",
             "task.assignments",
             MAX_INT,
-            "assignments = 2,147,483,647; choose at most",
+            "assignments = 2,147,483,647; choose 2 to",
         ),
         ("task=binding", "task.lines", 10**6 + 1, "a table of 1,000,001 rows of 35 tokens is too"),
         (
@@ -171,9 +171,9 @@ def test_types_and_sizes_are_checked_as_they_are_trained(path, value, message):
             (3, True),
             "model.hidden = .3, True.; choose a value of type",
         ),
-        ("model=lstm", "model.num_layers", 129, "model.num_layers = 129; choose at most 128"),
+        ("model=lstm", "model.num_layers", 129, "model.num_layers = 129; choose 1 to 128"),
         ("model=gpt2_meta", "model.frames", 65, "model.frames = 65; choose at most 64"),
-        ("model=tokenformer", "model.tokens", MAX_INT, "model.tokens = 2,147,483,647; choose at"),
+        ("model=tokenformer", "model.tokens", MAX_INT, "model.tokens = 2,147,483,647; choose 1 to"),
         ("optimizer=adamw+raise_layer", "optimizer.raise_layer.layer", "a", "no layer 'a'; choose"),
         (
             "optimizer=grokfast_ma+sgd",

@@ -35,10 +35,10 @@ def test_each_operation_has_its_token_and_its_neighbouring_rows():
     [
         (dict(ops=("add",)), "choose two different operations or more"),
         (dict(ops=("add", "add")), "choose two different operations or more"),
-        (dict(ops=("add", "dvi")), "unknown op 'dvi'; choose from add"),
-        (dict(ops=("add", 5)), "unknown op 5; choose from add"),
+        (dict(ops=("add", "dvi")), "unknown ops 'dvi'; choose from add"),
+        (dict(ops=("add", 5)), "unknown ops 5; choose from add"),
         (dict(ops=("add", "div"), p=96), "p = 96 is not prime, so div meets"),
-        (dict(p=2000), "p = 2000 is out of range"),
+        (dict(p=2000), "p = 2,000; choose 2 to 1,000"),
     ],
 )
 def test_a_mixture_that_cannot_be_is_refused(options, message):

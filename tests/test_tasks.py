@@ -115,7 +115,7 @@ def test_s5_has_14400_equations():
 
 @pytest.mark.parametrize("k", [1, 7])
 def test_a_group_too_large_or_too_small_is_refused(k):
-    with pytest.raises(ValueError, match=f"k = {k} is out of range"):
+    with pytest.raises(ValueError, match=f"k = {k}; choose 2 to 6"):
         permutation.make(k=k)
 
 
@@ -245,10 +245,10 @@ def test_a_malformed_line_of_bindings_is_named_by_its_number(line, message, tmp_
     ("options", "message"),
     [
         (dict(lines=1), "lines = 1; choose 2 or more"),
-        (dict(assignments=1), "assignments = 1; choose 2 or more"),
-        (dict(variables=0), "variables = 0; choose 1 or more"),
+        (dict(assignments=1), "assignments = 1; choose 2 to 1,000"),
+        (dict(variables=0), "variables = 0; choose 1 to 26"),
         (dict(seed=-1), "seed = -1; choose 0 or more"),
-        (dict(variables=27), "variables = 27; choose at most 26, a to z"),
+        (dict(variables=27), "variables = 27; choose 1 to 26"),
         (dict(path="/nowhere/lines.csv"), "no file '/nowhere/lines.csv'"),
     ],
 )

@@ -373,7 +373,7 @@ def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(config, tmp_pa
         "--resume=latest": "nothing to resume",
         "--resume=17": "nothing to resume",
         "--seeds=0": "--seeds",
-        "--confg=x": "Unknown command line flag 'confg'",
+        "--confg=x": "unknown flag --confg; did you mean '--config'?",
         "stray": "cannot understand 'stray'",
         f"--config={config}:optimizer=adammw": "did you mean 'adamw'",
         f"--config={tmp_path}/nope.py": "no config file",

@@ -8,15 +8,17 @@ import json
 import os
 import runpy
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flax.traverse_util import flatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict, config_dict
 
 from grokjax.config import registry
 from grokjax.config.grid import entries
+from grokjax.config.synonyms import hint
+from grokjax.config.values import ENTRIES
 from grokjax.core.checks import did_you_mean
 
 Choice = str | Mapping[str, Any]
@@ -40,45 +42,23 @@ def base(
     """
     chosen = {"task": task, "model": model, "optimizer": optimizer, **_parse_choice(choice)}
     chain: dict[str, Any] = _chain(chosen["optimizer"])
-    return ConfigDict(
-        {
-            "task": _section("task", chosen["task"]),
-            "model": _section("model", chosen["model"]),
-            "optimizer": chain,
-            "split": {
-                "held_out": (),  # labels whose examples are never trained on
-                "symmetric": False,  # keep a + b and b + a on the same side
-                "proportional": False,  # training sets of a mixture follow runs.mix, as batches do
-            },
-            "loss": {"name": "cross_entropy", "precision": "float32", "l1": "normalized"},
-            "matmul_precision": "default",  # or highest, bfloat16: matters on accelerators
-            "batch_size": config_dict.FieldReference(512, object),  # or "auto": shrinks with data
-            "batches": "shuffled",  # or sampled (with replacement), full
-            "schedule": {
-                "num_steps": 4000,
-                "num_epochs": 0,  # above 0: in place of num_steps, for the largest training set
-                "eval_every": 100,
-                "checkpoint_every": 1000,
-                "keep": 2,  # newest checkpoints; every tenth stays, and one older than a minute
-                "learning_rate": "linear_warmup",  # or constant, warmup_cosine
-                "stop_after_grok": 0,  # evaluations that a run goes on after it grokked; 0: all
-                "eval_examples": 0,  # evaluate on a fixed random subset; 0: on all
-                "eval_block": 2048,
-            },
-            "grok": {"threshold": 0.99, "count": 3, "rule": "sustained"},
-            "runs": {name: hparam.values for name, hparam in entries(chain["chain"]).items()},
-            "lift": "auto",  # or vmap, map, a number of runs at a time
-            "log_every": 0,  # steps between lines, a multiple of eval_every; 0: every evaluation
-        }
-    )
+    parts = {
+        "task": _section("task", chosen["task"]),
+        "model": _section("model", chosen["model"]),
+        "optimizer": chain,
+        "runs": {name: hparam.values for name, hparam in entries(chain["chain"]).items()},
+    }
+    others: dict[str, Any] = {path: entry.default for path, entry in ENTRIES.items()}
+    others["batch_size"] = config_dict.FieldReference(others["batch_size"], object)  # or "auto"
+    return ConfigDict(parts | unflatten_dict(others, sep="."))
 
 
 def grid(runs: Mapping | ConfigDict, **entries: Any) -> ConfigDict:
     """`config.runs` with some entries replaced; a single value is a grid of one."""
     for name, values in entries.items():
         if name not in runs:
-            hint = belongs_to(name, runs)
-            raise ValueError(f"runs.{name} is unknown; choose from {', '.join(runs)}{hint}")
+            close = hint(f"runs.{name}", [f"runs.{known}" for known in runs])
+            raise ValueError(f"runs.{name} is unknown; choose from {', '.join(runs)}{close}")
         entries[name] = tuple(values) if isinstance(values, tuple | list | range) else (values,)
     return ConfigDict(dict(runs) | entries)
 
@@ -127,13 +107,6 @@ def _file(given):
     )
 
 
-def belongs_to(hparam: str, known: Iterable[str]) -> str:
-    """Why `config.runs` lacks an entry: it is another optimizer's, or misspelt."""
-    if readers := registry.readers(hparam):
-        return f"; {hparam} belongs to {', '.join(readers)}"
-    return did_you_mean(hparam, known)
-
-
 def plain(config: ConfigDict) -> dict[str, Any]:
     """A config as JSON would give it back."""
     return json.loads(config.to_json())
@@ -163,13 +136,10 @@ def _section(kind, spec):
 
 def _chain(spec):
     """The chain's names in their order, and a section for each that has options."""
-    if isinstance(spec, str):
-        names = spec.split("+")
-        if len(set(names)) < len(names):
-            raise ValueError(f"optimizer {spec!r} names an element twice; choose each once")
-        spec = {name: {} for name in names}
-    sections = {name: _options("optimizer", name, given) for name, given in spec.items()}
-    return {"chain": tuple(spec)} | {name: options for name, options in sections.items() if options}
+    names = tuple(spec.split("+") if isinstance(spec, str) else spec)
+    given = {} if isinstance(spec, str) else spec
+    sections = {name: _options("optimizer", name, given.get(name, {})) for name in names}
+    return {"chain": names} | {name: options for name, options in sections.items() if options}
 
 
 def _options(kind, name, given):
@@ -177,9 +147,9 @@ def _options(kind, name, given):
     known = registry.options(kind, name)
     for option in given:
         if option not in known:
+            close = hint(f"{kind}.{option}", [f"{kind}.{known}" for known in known])
             raise ValueError(
-                f"{kind} {name} has no option {option!r}; "
-                f"choose from {', '.join(known)}{did_you_mean(option, known)}"
+                f"{kind} {name} has no option {option!r}; choose from {', '.join(known)}{close}"
             )
     return {option: given.get(option, _default(known[option])) for option in known}
 

@@ -13,19 +13,20 @@ from grokjax.config import registry
 from grokjax.config.mix import apportion, largest_subsets, shares
 from grokjax.core import losses, schedules
 from grokjax.core.checks import check_between, is_a
-from grokjax.core.hparams import Hparam, Range, above, at_least
+from grokjax.core.hparams import FRACTION, Hparam, Range, above, at_least
 from grokjax.core.run import Run
 from grokjax.core.split import Strata
 from grokjax.optimizers._hparams import SHARED
 
 SEEDS = Range("0 to 2**31 - 1", lambda x: 0 <= x < 2**31)
+MIXES = Range("shares such as '90:10'", lambda x: ":" in x)
 HPARAMS = {  # of every run, whatever its parts
-    "seed": Hparam(0, int, SEEDS),
-    "split_seed": Hparam(None, int, SEEDS),  # None: the seed
-    "train_fraction": Hparam(0.5, float, Range("above 0, at most 1", lambda x: 0 < x <= 1)),
-    "mix": Hparam(None, str, Range("shares such as '90:10'", lambda x: ":" in x)),  # None: equal
-    "label_noise": Hparam(0, int, at_least(0, "labels")),
-    "init_scale": Hparam(1.0, float, above(0)),
+    "seed": Hparam(0, int, SEEDS, "of initial weights, batches and noise"),
+    "split_seed": Hparam(None, int, SEEDS, "of the split; (): the seed"),
+    "train_fraction": Hparam(0.5, float, FRACTION, "share of the examples that are trained on"),
+    "mix": Hparam(None, str, MIXES, "shares of a mixture's tasks in a batch; (): equal"),
+    "label_noise": Hparam(0, int, at_least(0, "labels"), "training labels drawn at random"),
+    "init_scale": Hparam(1.0, float, above(0), "factor of all initial weights"),
 }
 MAX_RUNS = 100_000
 MAX_COUNT = 2**24  # up to which float32 has every whole number

@@ -1,7 +1,8 @@
 """From a name in the config to a part: the folder is the registry.
 
 A part's signature says which options it has. Parameters without a default are the traced
-hyperparameters that it takes from `config.runs`; those with a default are static options. A
+hyperparameters that it takes from `config.runs`; those with a default are static options, each
+with a comment behind it that says what it means, and `RANGES` has the values that are allowed. A
 hyperparameter that no other part reads is declared in the module's own `HPARAMS`, the others in
 `optimizers/_hparams.py`. Where the options decide which hyperparameters are read, a module has
 a function `reads(**options)` that lists them.
@@ -10,12 +11,13 @@ a function `reads(**options)` that lists them.
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from types import ModuleType
 from typing import Any
 
 from grokjax.core.checks import check_choice
-from grokjax.core.hparams import Hparam
+from grokjax.core.hparams import Hparam, Range
 from grokjax.core.optimizer import Optimizer, chain
 from grokjax.optimizers._hparams import SHARED
 
@@ -62,6 +64,26 @@ def options(kind: str, name: str) -> dict[str, inspect.Parameter]:
     return {p.name: p for p in parameters if p.default is not p.empty}
 
 
+def meanings(kind: str, name: str) -> dict[str, str]:
+    """What each option of a part means: the comment behind it in the signature.
+
+    A field that a model has from its base, or gives another default, means what it does there.
+    """
+    module = find(kind, name)
+    found: dict[str, str] = {}
+    for definition in module.Model.__mro__ if kind == "model" else (module.make,):
+        if definition.__module__.startswith("grokjax."):
+            source = inspect.getsource(definition)
+            found = dict(re.findall(r"^    (\w+): [^#\n]*  # (.+)$", source, re.M)) | found
+    return {option: found.get(option, "") for option in options(kind, name)}
+
+
+def ranges(kind: str, name: str) -> dict[str, Range | Collection[str]]:
+    """The values that options of a part may have, where it says more than their types."""
+    module = find(kind, name)
+    return getattr(module.Model if kind == "model" else module, "RANGES", {})
+
+
 def hparams(name: str) -> dict[str, Hparam]:
     """The hyperparameters that an optimizer may read.
 
@@ -97,9 +119,12 @@ def reads(name: str, options: Mapping[str, Any]) -> list[str]:
     return choose(**options) if choose else list(hparams(name))
 
 
-def readers(hparam: str) -> list[str]:
-    """The optimizers that may read a hyperparameter."""
-    return [name for name in names("optimizer") if hparam in hparams(name)]
+def readers(name: str) -> list[str]:
+    """The optimizers that may read a hyperparameter, or else the parts that have an option."""
+    if found := [optimizer for optimizer in names("optimizer") if name in hparams(optimizer)]:
+        return found
+    parts = [(kind, part) for kind in KINDS for part in names(kind)]
+    return [f"{kind} {part}" for kind, part in parts if name in options(kind, part)]
 
 
 def make_chain(section: Mapping[str, Any], values: Mapping[str, Any]) -> Optimizer:

@@ -1,19 +1,20 @@
 """Rules that a config must obey, checked before anything is traced."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax.config import registry
-from grokjax.config.config import base, belongs_to, flat
+from grokjax.config.config import flat
 from grokjax.config.grid import entries
-from grokjax.config.values import NAMES, annotations_of, check_ranges, check_value
-from grokjax.core.checks import MAX_INT, did_you_mean
+from grokjax.config.synonyms import SEE_ALL, hint
+from grokjax.config.values import NAMES, check_value, declared
+from grokjax.core.checks import MAX_INT, check_at_least
 from grokjax.core.data import Task
 from grokjax.core.dataset import Dataset
+from grokjax.core.hparams import check_ranges
 from grokjax.core.run import Run
 from grokjax.core.split import Strata
 from grokjax.core.trainer import Trainer
@@ -28,27 +29,21 @@ def check_entries(config: ConfigDict) -> None:
     values = dict(flat(config))
     for path, wanted in NAMES.items():
         check_value(path, values.get(path), wanted)
-    chain = "+".join(config.optimizer.chain)
-    usual = base(task=config.task.name, model=config.model.name, optimizer=chain)
-    known = dict(flat(usual))
-    annotations = annotations_of(usual)
+    known = declared(config)
     for path, value in values.items():
         if path not in known:
-            raise ValueError(f"unknown config entry {path!r}{hint(path, known)}")
-        check_value(path, value, annotations.get(path, type(known[path])))
+            raise ValueError(f"unknown config entry {path!r}{hint(path, known) or SEE_ALL}")
+        check_value(path, value, known[path].type or type(known[path].default))
     # an entry of `runs` may be lacking: it has a default
     if lacking := [path for path in known if path not in values and path[:5] != "runs."]:
         raise ValueError(
             f"the config has no entry {lacking[0]!r}; start from grokjax.base(), or choose other "
             "parts behind the colon of --config FILE:optimizer=..."
         )
-    check_ranges(values)
-    if config.grok.rule == "s3" and config.grok.to_dict() != usual.grok.to_dict() | {"rule": "s3"}:
+    check_ranges("", values, {p: x.range for p, x in known.items() if p[:5] != "runs."})
+    usual = [values[path] == known[path].default for path in ("grok.threshold", "grok.count")]
+    if config.grok.rule == "s3" and not all(usual):
         raise ValueError("grok.rule = 's3' has its own threshold and count; leave them as they are")
-    if not re.fullmatch("auto|vmap|map|[1-9][0-9]{0,8}", config.lift):
-        raise ValueError(
-            f"lift = {config.lift!r}; choose auto, vmap, map or a number of runs at a time"
-        )
     _check_intervals(config)
 
 
@@ -59,6 +54,8 @@ def check_chain(config: ConfigDict) -> None:
         ValueError: for another order, or an element whose options are invalid.
     """
     chain = config.optimizer.chain
+    if len(set(chain)) < len(chain):
+        raise ValueError(f"optimizer {'+'.join(chain)!r} names an element twice; choose each once")
     modules = {name: registry.find("optimizer", name) for name in chain}
     late = [name for name in chain if getattr(modules[name], "AFTER_STEP", False)]
     last = [name for name in chain if getattr(modules[name], "LAST", False)]
@@ -169,21 +166,9 @@ def check_state(trainer: Trainer, runs_R: Run, dataset: Dataset) -> None:
         )
 
 
-def hint(path: str, known: Iterable[str]) -> str:
-    """What a user may have meant by an entry that does not exist."""
-    kind, _, option = path.partition(".")
-    nested = [k for k in known if k.startswith(f"{kind}.") and k.endswith(f".{option}")]
-    if nested:
-        return f"; did you mean {nested[0]!r}?"
-    if kind in registry.KINDS and option in ("", "name"):
-        return "; choose plug-ins behind a colon: --config file.py:task=...,model=...,optimizer=a+b"
-    if kind == "runs" and registry.readers(option):
-        return belongs_to(option, ())
-    return did_you_mean(path, known) or "; see --help"
-
-
 def _check_intervals(config):
     schedule = config.schedule
+    check_at_least("schedule.num_steps", schedule.num_steps, 0 if schedule.num_epochs else 1)
     steps = ("checkpoint_every",) if schedule.num_epochs else ("num_steps", "checkpoint_every")
     for name in steps:
         if schedule[name] % schedule.eval_every:

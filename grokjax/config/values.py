@@ -1,60 +1,92 @@
-"""The values that entries of a config may have: their types, and what they are at most."""
+"""The entries of a config that belong to no part, and the values that entries may have."""
 
 import inspect
 import re
 import reprlib
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Collection
+from typing import Any, Literal, NamedTuple
 
 from ml_collections import ConfigDict
 
-from grokjax.config import registry
+from grokjax.config import grid, registry
 from grokjax.core import batches, losses, schedules
-from grokjax.core.checks import (
-    MAX_ROWS,
-    check_at_least,
-    check_between,
-    check_choice,
-    check_number,
-    is_a,
-)
+from grokjax.core.checks import MAX_ROWS, check_number, is_a
+from grokjax.core.hparams import FRACTION, Range, at_least
 from grokjax.core.trainer import MATMUL_PRECISIONS
 
-SIZES = {"batch_size": int | Literal["auto"]}
 NAMES = {"task.name": str, "model.name": str, "optimizer.chain": tuple[str, ...]}
-CHOICES = {  # entries that name one of a few things
-    "loss.name": losses.LOSSES,
-    "loss.precision": losses.PRECISIONS,
-    "loss.l1": losses.PENALTIES,
-    "matmul_precision": MATMUL_PRECISIONS,
-    "batches": batches.BATCHES,
-    "schedule.learning_rate": schedules.SCHEDULES,
-    "grok.rule": ("sustained", "s3"),
-}
 LONGEST = 1000  # characters of a text
-LOWEST = {  # entries that are numbers: their least value
-    "schedule.num_epochs": 0,
-    "schedule.eval_every": 1,
-    "schedule.checkpoint_every": 1,
-    "schedule.keep": 1,
-    "schedule.eval_block": 1,
-    "schedule.eval_examples": 0,
-    "schedule.stop_after_grok": 0,
-    "grok.count": 1,
-    "log_every": 0,
+BATCH_SIZES = Range(f"1 to {MAX_ROWS:,}, or auto", lambda x: x == "auto" or 1 <= x <= MAX_ROWS)
+LIFTS = Range(
+    "auto, vmap, map or a number of runs at a time",
+    lambda x: re.fullmatch("auto|vmap|map|[1-9][0-9]{0,8}", x),
+)
+
+
+class Entry(NamedTuple):
+    """What is declared of an entry."""
+
+    default: Any
+    meaning: str  # in one line
+    range: Range | Collection[str] | None = None  # or the choices; None: all of its type
+    type: Any = None  # if it says more than that of the default
+
+
+ENTRIES = {
+    "split.held_out": Entry((), "labels that are never trained on", type=tuple[int, ...]),
+    "split.symmetric": Entry(False, "keep a + b and b + a on the same side"),
+    "split.proportional": Entry(False, "training sets of a mixture follow runs.mix, as batches do"),
+    "loss.name": Entry("cross_entropy", "what is minimised, besides the L1 term", losses.LOSSES),
+    "loss.precision": Entry("float32", "of the loss, from the logits on", losses.PRECISIONS),
+    "loss.l1": Entry("normalized", "L1 term: sum |w|, plain or over ||w||_2", losses.PENALTIES),
+    "schedule.num_steps": Entry(4000, "steps of training", at_least(0)),
+    "schedule.num_epochs": Entry(0, "of the largest training set, in place of steps", at_least(0)),
+    "schedule.eval_every": Entry(100, "steps between evaluations", at_least(1)),
+    "schedule.checkpoint_every": Entry(1000, "steps between checkpoints", at_least(1)),
+    "schedule.keep": Entry(2, "newest checkpoints; every tenth stays, too", at_least(1)),
+    "schedule.learning_rate": Entry("linear_warmup", "its course in time", schedules.SCHEDULES),
+    "schedule.stop_after_grok": Entry(0, "evaluations from grokking on; 0: all", at_least(0)),
+    "schedule.eval_examples": Entry(0, "a random subset to evaluate on; 0: all", at_least(0)),
+    "schedule.eval_block": Entry(2048, "examples evaluated at a time", at_least(1)),
+    "grok.threshold": Entry(0.99, "accuracy of a run that memorised, or grokked", FRACTION),
+    "grok.count": Entry(3, "evaluations in a row that reach the threshold", at_least(1)),
+    "grok.rule": Entry("sustained", "s3: 95 %, 1,000 steps after memorising", ("sustained", "s3")),
+    "batch_size": Entry(
+        512,
+        "examples of a step; auto: at most half of the data",
+        BATCH_SIZES,
+        int | Literal["auto"],
+    ),
+    "batches": Entry("shuffled", "by epochs, drawn with replacement, or all", batches.BATCHES),
+    "matmul_precision": Entry("default", "matters on accelerators", MATMUL_PRECISIONS),
+    "lift": Entry("auto", "runs one after the other (map), or in one batch (vmap)", LIFTS),
+    "log_every": Entry(0, "steps between lines; 0: every evaluation", at_least(0)),
 }
 
 
-def annotations_of(config: ConfigDict) -> dict[str, Any]:
-    """{path: type} of the entries that say more of it than their default does."""
-    types: dict[str, Any] = {"split.held_out": tuple[int, ...], **SIZES, **NAMES}
-    sections = {"task": ("task", config.task.name), "model": ("model", config.model.name)}
-    sections |= {f"optimizer.{name}": ("optimizer", name) for name in config.optimizer.chain}
-    for section, part in sections.items():
-        for option, parameter in registry.options(*part).items():
-            if parameter.annotation is not parameter.empty:
-                types[f"{section}.{option}"] = parameter.annotation
-    return types
+def parts_of(config: ConfigDict) -> dict[str, tuple[str, str]]:
+    """{section: (kind, name)} of the parts of a config, such as `optimizer.adamw`."""
+    found = {kind: (kind, config[kind].name) for kind in ("task", "model")}
+    return found | {f"optimizer.{name}": ("optimizer", name) for name in config.optimizer.chain}
+
+
+def declared(config: ConfigDict) -> dict[str, Entry]:
+    """All entries that a config of the same parts has, by their paths, section by section.
+
+    What options of parts mean is left to `registry.meanings`, which reads source code.
+    """
+    found = {}
+    for section, (kind, part) in parts_of(config).items():
+        path = "optimizer.chain" if kind == "optimizer" else f"{section}.name"
+        behind = f"chosen behind the colon of --config FILE:{kind}=..."
+        found[path] = Entry(part, behind, registry.names(kind), NAMES[path])
+        ranges = registry.ranges(kind, part)
+        for name, option in registry.options(kind, part).items():
+            type_ = None if option.annotation is option.empty else option.annotation
+            found[f"{section}.{name}"] = Entry(option.default, "", ranges.get(name), type_)
+    for name, hparam in grid.entries(config.optimizer.chain).items():
+        found[f"runs.{name}"] = Entry(hparam.values, hparam.meaning, hparam.range)
+    return found | ENTRIES
 
 
 def check_value(path: str, value: Any, wanted: Any) -> None:
@@ -70,18 +102,3 @@ def check_value(path: str, value: Any, wanted: Any) -> None:
             raise ValueError(f"{path} = {element!r} has control characters; choose a text without")
         if isinstance(element, int | float):
             check_number(path, element)
-
-
-def check_ranges(values: Mapping[str, Any]) -> None:
-    """Entries {path: value} that belong to no part are in range, and choices exist."""
-    for path, low in LOWEST.items():
-        check_at_least(path, values[path], low)
-    fewest = 0 if values["schedule.num_epochs"] else 1
-    check_at_least("schedule.num_steps", values["schedule.num_steps"], fewest)
-    if values["batch_size"] != "auto":
-        check_between("batch_size", values["batch_size"], 1, MAX_ROWS)
-    for path, choices in CHOICES.items():
-        check_choice(path, values[path], choices)
-    threshold = values["grok.threshold"]
-    if not 0 < threshold <= 1:
-        raise ValueError(f"grok.threshold = {threshold}; choose above 0, at most 1")

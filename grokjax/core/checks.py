@@ -71,12 +71,6 @@ def check_number(what: str, value: float) -> None:
         raise ValueError(f"{what} = {value}; choose 0 or a size of 1.2e-38 to 3.4e+38, for float32")
 
 
-def check_dropout(rate: float) -> None:
-    """Raises a ValueError unless `rate` is a probability below 1, in float32 too."""
-    if not 0 <= np.float32(rate) < 1:
-        raise ValueError(f"model.dropout = {rate}; choose 0 to below 1")
-
-
 def check_length(length: int) -> None:
     """Raises a ValueError for sequences too long for a program that unrolls them."""
     if length > MAX_LENGTH:

@@ -4,10 +4,13 @@ They stand with the part that reads them, in a dict `HPARAMS` by name, and becom
 `config.runs`.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
+
+from grokjax.core.checks import MAX_DEPTH, MAX_WIDTH, check_choice
 
 Scalar = float | jax.Array  # a value of one: a number, or traced
 
@@ -16,7 +19,7 @@ class Range(NamedTuple):
     """What a value may be."""
 
     text: str  # as an error says it
-    holds: Callable[[float], bool]
+    holds: Callable[[Any], Any]  # true if it may be
     followed_by: int | None = None  # num_steps is the value plus this or more; None: no steps
 
 
@@ -26,6 +29,7 @@ class Hparam(NamedTuple):
     default: float | str | None  # None: there is none, and what reads it knows what that means
     type: type
     range: Range
+    meaning: str = ""  # in one line
 
     @property
     def values(self) -> tuple:
@@ -47,6 +51,11 @@ def steps(followed_by: int) -> Range:
     return Range("0 or more steps", lambda x: x >= 0, followed_by)
 
 
+def whole(low: int, high: int) -> Range:
+    """`1 to 1,000`."""
+    return Range(f"{low} to {high:,}", lambda x: low <= x <= high)
+
+
 def above(low: float) -> Range:
     """`above 0`."""
     return Range(f"above {low}", lambda x: x > low)
@@ -55,3 +64,27 @@ def above(low: float) -> Range:
 def between(low: float, high: float) -> Range:
     """`0 to below 1`."""
     return Range(f"{low} to below {high}", lambda x: low <= x < high)
+
+
+DEPTH = whole(1, MAX_DEPTH)
+WIDTH = whole(1, MAX_WIDTH)
+DROPOUT = Range("0 to below 1", lambda x: 0 <= np.float32(x) < 1)
+FRACTION = Range("above 0, at most 1", lambda x: 0 < x <= 1)
+
+
+def check_ranges(
+    what: str, values: Mapping[str, Any], ranges: Mapping[str, Range | Collection[str] | None]
+) -> None:
+    """Raises a ValueError unless values, or elements of tuples, are in range or among the choices.
+
+    `what` stands before a name in the message, such as `model.`. None is a value that is not
+    given, or a range that allows all.
+    """
+    for name, allowed in ranges.items():
+        for value in values[name] if isinstance(values[name], tuple) else (values[name],):
+            if isinstance(allowed, Range):
+                if value is not None and not allowed.holds(value):
+                    given = f"{value:,}" if isinstance(value, int) else repr(value)
+                    raise ValueError(f"{what}{name} = {given}; choose {allowed.text}")
+            elif allowed is not None:
+                check_choice(what + name, value, allowed)

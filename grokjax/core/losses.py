@@ -8,7 +8,7 @@ import optax
 
 from grokjax.core.hparams import Hparam, at_least
 
-HPARAMS = {"l1": Hparam(0.0, float, at_least(0))}
+HPARAMS = {"l1": Hparam(0.0, float, at_least(0), "weight of the L1 term; 0: none")}
 
 
 def cross_entropy(logits_BxC: jax.Array, labels_B: jax.Array) -> jax.Array:

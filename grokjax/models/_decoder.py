@@ -2,31 +2,30 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 
-from grokjax.core.checks import (
-    MAX_WIDTH,
-    check_between,
-    check_choice,
-    check_depth,
-    check_dropout,
-    check_length,
-)
+from grokjax.core.checks import check_depth, check_length
+from grokjax.core.hparams import DEPTH, DROPOUT, WIDTH, above, check_ranges
 from grokjax.core.prefixes import Tree
 from grokjax.models import _initializers
 from grokjax.models._attention import POSITIONS, Attention
 from grokjax.models._layers import ACTIVATIONS, LINEARS, NORMS, Linear, Mlp
 
 RESIDUAL = ("out", "down", "mlp")  # names of layers whose output is added to the residual stream
-CHOICES = {
+RANGES = {
+    **dict.fromkeys(("num_blocks", "block_repeats"), DEPTH),
+    **dict.fromkeys(("width", "num_heads", "head_width", "ff_width"), WIDTH),
     "norm": ("pre", "post", "overwrite", "none"),
     "norm_kind": NORMS,
+    "norm_eps": above(0),
     "activation": ACTIVATIONS,
     "linear": LINEARS,
     "positions": POSITIONS,
+    "dropout": DROPOUT,
+    "initializer": _initializers.KNOWN,
 }
 
 
@@ -73,15 +72,13 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """Logits [B, C] of the sequences of a tree, read out at their last position.
 
-    `block_repeats` applies the stack of blocks that many times with the same weights. The
-    readout of a tied model multiplies with the embeddings of the first C tokens, which are
+    The readout of a tied model multiplies with the embeddings of the first C tokens, which are
     the classes in every task of ours but `images`, whose tokens are pixels. The last
     application of a block computes the last position's rows alone: no others are read out.
 
-    `dropout` acts as in GPT-2: on the sum of embeddings, on the weights of attention and on what
-    a branch adds to the residual stream. Others drop the MLP's hidden activations too. It is
-    static because it decides what is computed: masks differ between examples, so with dropout no
-    two of them can share a prefix in training.
+    `dropout` acts as in GPT-2. Others drop the MLP's hidden activations too. It is static because
+    it decides what is computed: masks differ between examples, so with dropout no two of them can
+    share a prefix in training.
 
     A variation is a subclass with defaults of its own that overrides a `make_...` method.
     """
@@ -89,40 +86,31 @@ class Decoder(nn.Module):
     num_tokens: int
     num_classes: int
     length: int
-    num_blocks: int = 2
-    width: int = 128
-    num_heads: int = 4
-    head_width: int | None = None  # width / num_heads unless given
-    ff_width: int | None = None  # 4 width unless given
-    block_repeats: int = 1
-    norm: str = "pre"  # or post, overwrite, none: see `Block`
-    norm_kind: str = "layer"  # or rms; bare: a layer norm without parameters
-    norm_eps: float = 1e-5
-    activation: str = "gelu"  # exact; or gelu_tanh, relu, silu
-    linear: str = "dense"  # or bit: BitLinear in the blocks
-    positions: str = "learned"  # or rotary, alibi, none
-    dropout: float = 0.0
-    embedding_scale: float = 1.0
-    tied_readout: bool = False
-    initializer: str = "lecun"  # or another of _initializers.py
+    num_blocks: int = 2  # blocks of attention and MLP
+    width: int = 128  # of the residual stream
+    num_heads: int = 4  # heads of an attention
+    head_width: int | None = None  # of a query, key or value; none: width / num_heads
+    ff_width: int | None = None  # of an MLP's hidden layer; none: 4 width
+    block_repeats: int = 1  # times that the stack of blocks is applied, with the same weights
+    norm: str = "pre"  # before a branch, after it, on the stream itself, or nowhere
+    norm_kind: str = "layer"  # bare: a layer norm without parameters
+    norm_eps: float = 1e-5  # added to the variance
+    activation: str = "gelu"  # of the MLPs; gelu is exact
+    linear: str = "dense"  # layers of the blocks; bit: BitLinear
+    positions: str = "learned"  # how the order of the tokens is known
+    dropout: float = 0.0  # of embeddings, attention weights and what a branch adds
+    embedding_scale: float = 1.0  # factor of the token embeddings
+    tied_readout: bool = False  # read out by the embeddings of the classes
+    initializer: str = "lecun"  # of the weights; normal(s) for any deviation s
 
     causal = True
+    RANGES: ClassVar = RANGES
 
     def __post_init__(self):
         super().__post_init__()
-        for depth in ("num_blocks", "block_repeats"):
-            check_depth(f"model.{depth}", getattr(self, depth))
+        check_ranges("model.", vars(self), self.RANGES)
         check_depth("number of blocks applied", self.num_blocks * self.block_repeats)
-        for size in ("width", "num_heads", "head_width", "ff_width"):
-            if getattr(self, size) is not None:
-                check_between(f"model.{size}", getattr(self, size), 1, MAX_WIDTH)
-        for option, choices in CHOICES.items():
-            check_choice(f"model.{option}", getattr(self, option), choices)
-        _initializers.find(self.initializer)
-        check_dropout(self.dropout)
         check_length(self.length)
-        if not self.norm_eps > 0:
-            raise ValueError(f"model.norm_eps = {self.norm_eps}; choose above 0")
         if self.head_width is None and self.width % self.num_heads:
             raise ValueError(
                 f"model.width = {self.width} is not divisible by model.num_heads = "

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.nn.initializers import lecun_normal, variance_scaling
 
 from grokjax.core.checks import check_choice
+from grokjax.core.hparams import Range
 
 f32 = jnp.float32  # named wherever numbers are made, whatever JAX_ENABLE_X64 says
 NORMAL = re.compile(r"normal\((\d*\.?\d+(?:e-?\d+)?)\)")
@@ -89,3 +90,4 @@ INITS = {
     # of GPT-2, whose layers that end a residual branch are scaled down besides
     "gpt2": Init(_normal(0.02), _no_bias, _normal(0.02)),
 }
+KNOWN = Range(", ".join([*INITS, "normal(s)"]), find)

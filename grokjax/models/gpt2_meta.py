@@ -8,12 +8,14 @@ published model of this name has the layers for it but never calls them; here th
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from grokjax.core.checks import MAX_LENGTH, check_between
+from grokjax.core.hparams import at_least
 from grokjax.core.prefixes import Tree
 from grokjax.models import _initializers
 from grokjax.models._attention import Attention
@@ -27,6 +29,8 @@ class Model(Gpt2):
     """
 
     frames: int = 4  # G, the number of meta tokens
+
+    RANGES: ClassVar = Gpt2.RANGES | {"frames": at_least(0)}
 
     def __post_init__(self):
         super().__post_init__()

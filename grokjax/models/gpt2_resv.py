@@ -4,16 +4,14 @@ Zhou et al., 2024, "Value Residual Learning", https://arxiv.org/abs/2410.17897.
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from grokjax.core.checks import check_choice
 from grokjax.models._attention import Attention
 from grokjax.models._decoder import Gpt2
-
-VARIANTS = ("resformer", "svformer")
 
 
 class Model(Gpt2):
@@ -26,11 +24,9 @@ class Model(Gpt2):
     are the values of the very first block applied.
     """
 
-    variant: str = "resformer"  # or svformer
+    variant: str = "resformer"  # add the first block's values, or use them alone
 
-    def __post_init__(self):
-        super().__post_init__()
-        check_choice("model.variant", self.variant, VARIANTS)
+    RANGES: ClassVar = Gpt2.RANGES | {"variant": ("resformer", "svformer")}
 
     def make_attention(self, number: int) -> Callable:
         """(name) -> the attention of a block."""

@@ -5,13 +5,13 @@ https://doi.org/10.1162/neco.1997.9.8.1735; as a model that groks: two layers, 1
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from grokjax.core.checks import MAX_WIDTH, check_between, check_depth, check_dropout
+from grokjax.core.hparams import DEPTH, DROPOUT, WIDTH, check_ranges
 from grokjax.core.prefixes import Tree
 from grokjax.models import _initializers
 from grokjax.models._layers import Linear
@@ -26,19 +26,22 @@ class Model(nn.Module):
     num_tokens: int
     num_classes: int
     length: int
-    num_layers: int = 2
-    width: int = 128
+    num_layers: int = 2  # LSTM layers
+    width: int = 128  # of embeddings and states
     dropout: float = 0.0  # between layers, as in PyTorch
-    initializer: str = "torch"  # of embedding and readout; see _initializers.py
+    initializer: str = "torch"  # of embedding and readout; normal(s) for any deviation s
 
     causal = False  # rows of a tree do not carry a state from one to the next
+    RANGES: ClassVar = {
+        "num_layers": DEPTH,
+        "width": WIDTH,
+        "dropout": DROPOUT,
+        "initializer": _initializers.KNOWN,
+    }
 
     def __post_init__(self):
         super().__post_init__()
-        check_depth("model.num_layers", self.num_layers)
-        check_between("model.width", self.width, 1, MAX_WIDTH)
-        _initializers.find(self.initializer)
-        check_dropout(self.dropout)
+        check_ranges("model.", vars(self), self.RANGES)
         if self.dropout and self.num_layers == 1:
             raise ValueError(
                 f"model.dropout = {self.dropout} lies between layers, and there is one; choose "

@@ -9,18 +9,17 @@ https://arxiv.org/abs/2210.01117.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from grokjax.core.checks import MAX_WIDTH, check_between, check_choice, check_depth, check_dropout
+from grokjax.core.checks import check_depth
+from grokjax.core.hparams import DROPOUT, WIDTH, check_ranges
 from grokjax.core.prefixes import Tree
 from grokjax.models import _initializers
 from grokjax.models._layers import ACTIVATIONS, Linear
-
-CODES = ("embedding", "one_hot", "pixels")
 
 
 class Model(nn.Module):
@@ -35,28 +34,29 @@ class Model(nn.Module):
     num_tokens: int
     num_classes: int
     length: int
-    code: str = "embedding"  # or one_hot, pixels: how the first layer encodes a token
+    code: str = "embedding"  # how the first layer encodes a token
     embedding_width: int = 128  # read by code = "embedding" alone
     hidden: tuple[int, ...] = (128,)  # widths of the hidden layers
     slots: tuple[int, ...] = ()  # the positions that are read; (): all
-    use_bias: bool = True
+    use_bias: bool = True  # in every layer
     layer_norm: bool = False  # before the readout
-    activation: str = "relu"  # or gelu (exact), gelu_tanh, silu
+    activation: str = "relu"  # of the hidden layers; gelu is exact
     dropout: float = 0.0  # after every hidden layer
-    initializer: str = "torch"  # or another of _initializers.py
+    initializer: str = "torch"  # of the weights; normal(s) for any deviation s
 
     causal = False
+    RANGES: ClassVar = {
+        "code": ("embedding", "one_hot", "pixels"),
+        **dict.fromkeys(("embedding_width", "hidden"), WIDTH),
+        "activation": ACTIVATIONS,
+        "dropout": DROPOUT,
+        "initializer": _initializers.KNOWN,
+    }
 
     def __post_init__(self):
         super().__post_init__()
-        check_choice("model.code", self.code, CODES)
-        check_between("model.embedding_width", self.embedding_width, 1, MAX_WIDTH)
+        check_ranges("model.", vars(self), self.RANGES)
         check_depth("number of model.hidden layers", len(self.hidden))
-        for width in self.hidden:
-            check_between("an element of model.hidden", width, 1, MAX_WIDTH)
-        check_choice("model.activation", self.activation, ACTIVATIONS)
-        _initializers.find(self.initializer)
-        check_dropout(self.dropout)
         if not set(self.slots) <= set(range(self.length)):
             raise ValueError(
                 f"model.slots = {self.slots}; choose from positions 0 to {self.length - 1}"

@@ -6,12 +6,13 @@ Parameters", https://arxiv.org/abs/2410.23168.
 
 import functools
 from collections.abc import Callable
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from grokjax.core.checks import MAX_WIDTH, check_between
+from grokjax.core.hparams import WIDTH
 from grokjax.models import _initializers
 from grokjax.models._decoder import RESIDUAL, Decoder
 from grokjax.models._layers import ACTIVATIONS
@@ -25,12 +26,12 @@ class Model(Decoder):
     """
 
     norm_kind: str = "bare"
-    tokens: int | None = None  # of each layer of an attention; width unless given
+    tokens: int | None = None  # of each layer of an attention; none: width
+
+    RANGES: ClassVar = Decoder.RANGES | {"tokens": WIDTH}
 
     def __post_init__(self):
         super().__post_init__()
-        if self.tokens is not None:
-            check_between("model.tokens", self.tokens, 1, MAX_WIDTH)
         if self.linear != "dense":
             raise ValueError(
                 f"model.linear = {self.linear!r} has no layer to apply to in tokenformer, whose "

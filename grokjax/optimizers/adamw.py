@@ -15,7 +15,7 @@ import optax
 from grokjax.core.checks import check_choice
 from grokjax.core.hparams import Scalar
 
-DECAYS = ("zero", "initial", "jiggle")
+RANGES = {"decay": ("zero", "initial", "jiggle")}
 
 
 def make(
@@ -25,7 +25,7 @@ def make(
     b2: Scalar,
     eps: Scalar,
     *,
-    decay: str = "zero",
+    decay: str = "zero",  # towards zero, the initial weights, or (jiggle) nowhere
 ) -> optax.GradientTransformation:
     """Moves against the debiased mean gradient over its root mean square; decays the weights.
 
@@ -40,7 +40,7 @@ def make(
     Raises:
         ValueError: for an unknown decay.
     """
-    check_choice("adamw.decay", decay, DECAYS)
+    check_choice("adamw.decay", decay, RANGES["decay"])
     if decay == "zero":
         return optax.adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
     adam = optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)

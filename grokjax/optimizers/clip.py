@@ -10,7 +10,7 @@ import optax
 
 from grokjax.core.hparams import Hparam, Scalar, above
 
-HPARAMS = {"max_norm": Hparam(1.0, float, above(0))}
+HPARAMS = {"max_norm": Hparam(1.0, float, above(0), "largest norm of a gradient, over all weights")}
 
 
 def make(max_norm: Scalar) -> optax.GradientTransformation:

@@ -13,7 +13,7 @@ import optax
 import optax.contrib
 
 from grokjax.core.checks import check_choice
-from grokjax.core.hparams import Scalar
+from grokjax.core.hparams import Range, Scalar
 from grokjax.optimizers._hparams import SHARED
 
 OURS = ("learning_rate", "weight_decay", "momentum")
@@ -34,7 +34,10 @@ REFUSED = {
 }
 
 
-def make(name: str = "nadamw", **hparams: Scalar) -> optax.GradientTransformation:
+def make(
+    name: str = "nadamw",  # of optax or optax.contrib
+    **hparams: Scalar,
+) -> optax.GradientTransformation:
     """The optimizer `name` of optax or optax.contrib, at our hyperparameters.
 
     It reads `learning_rate`, `weight_decay` and `momentum` from `config.runs`, each where
@@ -88,3 +91,6 @@ def _is_whole(name, factory):
         and isinstance(factory, FunctionType | functools.partial)
         and "learning_rate" in inspect.signature(factory).parameters
     )
+
+
+RANGES = {"name": Range(", ".join(names()), _factory)}

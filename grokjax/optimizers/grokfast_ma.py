@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import optax
 
 from grokjax.core.checks import check_at_least, check_choice
-from grokjax.core.hparams import Scalar
+from grokjax.core.hparams import Scalar, at_least
 
 STEPS = ("window",)  # options that are lengths in steps
+RANGES = {"window": at_least(1, "gradients"), "average": ("mean", "sum")}
 
 
 class GrokfastMaState(NamedTuple):
@@ -57,7 +58,7 @@ def grokfast_ma(
         warmup: wait for a full window, or average over what is there so far.
     """
     check_at_least("grokfast_ma.window", window, 1)
-    check_choice("grokfast_ma.average", average, ("mean", "sum"))
+    check_choice("grokfast_ma.average", average, RANGES["average"])
     if isinstance(start, int):  # a traced one is what `config.runs` allows
         check_at_least("grokfast_ma.start", start, 0)
 
@@ -112,9 +113,9 @@ def make(
     lamb: Scalar,
     filter_start: Scalar,
     *,
-    window: int = 100,
-    average: str = "mean",
-    warmup: bool = True,
+    window: int = 100,  # gradients that are averaged
+    average: str = "mean",  # of them; sum: a gain window times as large
+    warmup: bool = True,  # wait for a full window
 ) -> optax.GradientTransformation:
     """`grokfast_ma` from step `filter_start` on."""
     return grokfast_ma(lamb, window=window, average=average, start=filter_start, warmup=warmup)

@@ -13,7 +13,7 @@ from grokjax.core.optimizer import Optimizer
 AFTER_STEP = True
 LAST = True  # a step changed after it would leave the sphere
 
-HPARAMS = {"norm_factor": Hparam(0.8, float, above(0))}
+HPARAMS = {"norm_factor": Hparam(0.8, float, above(0), "norm of the weights, over the initial one")}
 
 
 def make(norm_factor: Scalar) -> Optimizer:

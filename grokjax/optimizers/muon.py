@@ -12,7 +12,7 @@ from grokjax.core.hparams import Hparam, Scalar, above
 
 BY_ADAMW = {"token", "position", "frames", "readout"}  # rows are looked up, or are answers
 
-HPARAMS = {"adam_ratio": Hparam(0.05, float, above(0))}
+HPARAMS = {"adam_ratio": Hparam(0.05, float, above(0), "learning rate of AdamW over that of Muon")}
 
 
 def make(

@@ -17,16 +17,21 @@ AFTER_STEP = True
 LAST = True  # what came after it would not be raised
 
 HPARAMS = {
-    "raise_step": Hparam(1000, int, steps(followed_by=1)),
-    "raise_factor": Hparam(1.0, float, above(0)),
+    "raise_step": Hparam(1000, int, steps(followed_by=1), "step after which a layer is raised"),
+    "raise_factor": Hparam(1.0, float, above(0), "factor of its weights"),
 }
 
 
-def make(raise_step: Scalar, raise_factor: Scalar, *, layer: str = "readout") -> Optimizer:
+def make(
+    raise_step: Scalar,
+    raise_factor: Scalar,
+    *,
+    layer: str = "readout",  # that is raised: the first part of a parameter's path
+) -> Optimizer:
     """Multiplies the weights of a layer by `raise_factor` after step number `raise_step`.
 
-    `layer` is the first part of a parameter's path; the layer's bias is raised with its kernel.
-    A model whose readout is tied to its embedding has none of its own: choose `token` there.
+    The layer's bias is raised with its kernel. A model whose readout is tied to its embedding has
+    none of its own: choose `token` there.
     """
 
     def init(params):

@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import optax
 
 from grokjax.core.checks import check_at_least
-from grokjax.core.hparams import Hparam, Scalar, between
+from grokjax.core.hparams import Hparam, Scalar, at_least, between
 from grokjax.core.optimizer import Optimizer
 
 VECTOR_SCALE = 1e-3  # the authors' for what is not whitened on both sides
 
-HPARAMS = {"ema_rate": Hparam(0.999, float, between(0, 1))}
+HPARAMS = {"ema_rate": Hparam(0.999, float, between(0, 1), "decay of the mean that is evaluated")}
+RANGES = {"inverse_every": at_least(1, "steps"), "max_dim": at_least(1)}
 
 
 class SplusState(NamedTuple):
@@ -36,8 +37,8 @@ def make(
     b2: Scalar,
     ema_rate: Scalar,
     *,
-    inverse_every: int = 100,
-    max_dim: int = 10000,
+    inverse_every: int = 100,  # steps between decompositions
+    max_dim: int = 10000,  # longest side of a matrix that is turned
 ) -> Optimizer:
     """Moves matrices by a sign in the eigenbases P, Q of their gradients, vectors by a sign.
 

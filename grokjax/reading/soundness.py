@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from grokjax.config.config import base, flat
+from grokjax.config.config import flat
 from grokjax.config.grid import MAX_RUNS, count
-from grokjax.config.values import check_ranges, check_value
+from grokjax.config.values import ENTRIES, check_value
+from grokjax.core.hparams import check_ranges
 
 SECTIONS = ("grok", "schedule")  # of a config that say how its runs came out
 KINDS = {"step": "i", "label": "U"}  # NumPy's; of metrics: a number of any kind
@@ -43,14 +44,13 @@ def check_record(config: Mapping[str, Any]) -> None:
     if count(runs) > MAX_RUNS:
         raise ValueError(f"it has {count(runs):,} runs")
 
-    known = dict(flat(base()))
-    given = {name: config.get(name, {}) for name in SECTIONS}
-    for path, value in flat(given):
-        if path in known:
-            check_value(path, value, type(known[path]))
+    given = dict(flat({name: config.get(name, {}) for name in SECTIONS}))
+    for path, value in given.items():
+        if path in ENTRIES:
+            check_value(path, value, type(ENTRIES[path].default))
+            check_ranges("", given, {path: ENTRIES[path].range})
         elif not path.startswith("schedule."):  # which may have had more entries once
             raise ValueError(f"unknown entry {path!r}")
-    check_ranges(known | dict(flat(given)))
 
     numbers = re.fullmatch("([0-9]{1,6})/([0-9]{1,6})", str(config.get("shard", "1/1")))
     if not numbers or not 1 <= int(numbers[1]) <= int(numbers[2]):

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from grokjax.config.config import flat, load
+from grokjax.config.config import base, flat, load
 from grokjax.config.grid import MAX_RUNS
-from grokjax.config.rules import hint
+from grokjax.config.synonyms import SEE_ALL, hint
 from grokjax.recording.output import in_one_line, make_steady, warn
 from grokjax.running import xla
 
@@ -236,11 +236,13 @@ def _parse(argv, arguments):
     try:
         left = flags.FLAGS(argv)
     except Exception as error:  # of the flags library, or whatever a config file can raise
-        fail(_unknown_entry(argv) or error)
+        fail(_unknown(argv, error) or error)
     if flags.FLAGS["verbosity"].using_default_value:
         logging.set_verbosity(logging.FATAL)  # orbax reports every file, and errors it raises too
     if len(left) > 1 and not arguments:
-        fail(f"cannot understand {left[1]!r}; flags start with --, see --help")
+        name = left[1].partition("=")[0]
+        close = hint(name, _known(argv), "--config.") if name != left[1] else ""
+        fail(f"cannot understand {left[1]!r}; flags start with --{close or ', see --help'}")
     return left
 
 
@@ -250,24 +252,33 @@ def _help():
     for module in sorted(flags.FLAGS.flags_by_module_dict()):
         if module.startswith("grokjax") or module == sys.argv[0]:
             print(flags.FLAGS.module_help(module))
-    print("\nEvery entry of a config is a flag too, such as --config.batch_size=256.")
+    if "show" in flags.FLAGS:
+        print("\nEvery entry of a config is a flag too, as --config.batch_size=256; see --show.")
     sys.exit(0)
 
 
-def _unknown_entry(argv):
-    """A better message than the library's for an override of what no config has."""
-    words = " ".join(argv)
-    file = re.search(r"--config[= ](\S+)", words)
-    if not file:
-        return None
+def _unknown(argv, error):
+    """A better message than the library's for an entry or a flag that there is not."""
     try:
-        known = dict(flat(load(file[1])))
-    except ValueError as error:
-        return error
-    for path in re.findall(r"--config\.([\w.]+)", words):
+        known = _known(argv)
+    except ValueError as unusable:
+        return unusable
+    for path in re.findall(r"--config\.([\w.-]+)", " ".join(argv)):
         if path not in known:
-            return f"unknown config entry {path!r}{hint(path, known)}"
+            return f"unknown config entry {path!r}{hint(path, known) or SEE_ALL}"
+    if isinstance(error, flags.UnrecognizedFlagError):
+        name = error.flagname
+        return f"unknown flag --{name}{hint(name, known, '--config.') or '; see --help'}"
     return None
+
+
+def _known(argv):
+    """The flags, and of a command that trains the entries of its config."""
+    file = re.search(r"--config[= ](\S+)", " ".join(argv))
+    found = [f"--{flag}" for flag in flags.FLAGS if "." not in flag]
+    if file or "show" in flags.FLAGS:
+        found += dict(flat(load(file[1]) if file else base()))
+    return found
 
 
 def fail(error: Exception | str, code: int = 2) -> NoReturn:

@@ -17,6 +17,7 @@ from grokjax.running import command_line
 
 command_line.define_path("workdir", None, "Folder for results; results/<config> if not given.")
 command_line.define_path("resume", None, "Go on from: latest, a step, or a folder and its config.")
+flags.DEFINE_bool("show", False, "Print every entry of the config; train nothing.")
 flags.DEFINE_bool("overwrite", False, "Delete earlier results in the folder.")
 command_line.define_path("save_path", None, "File for a copy of overview.png; or .pdf, .svg ...")
 flags.DEFINE_integer("log_every", None, "Steps between lines; also eval_every, unless a multiple.")
@@ -46,6 +47,7 @@ class Options:
     memory: float | None = None  # GB of each device
     coordinator: str | None = None
     wandb: bool = False
+    show: bool = False  # the config, instead of training
     requeued: bool = False  # SLURM starts this very command again
 
     @classmethod
@@ -67,6 +69,7 @@ class Options:
             workdir=workdir,
             step=step,
             shard=command_line.shard() or _shard(record),
+            show=given.show,
             **as_given,
         )
         if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":

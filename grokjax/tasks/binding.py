@@ -10,21 +10,28 @@ from pathlib import Path
 
 import numpy as np
 
-from grokjax.core.checks import check_at_least, check_between, check_table_size
+from grokjax.core.checks import check_table_size
 from grokjax.core.data import Examples, Task
+from grokjax.core.hparams import at_least, check_ranges, whole
 
 DIGITS = 10
 MAX_ASSIGNMENTS = 1000
 NONE = -1  # the value of a variable that has none yet
 LETTERS = string.ascii_lowercase
+RANGES = {
+    "lines": at_least(2),
+    "assignments": whole(2, MAX_ASSIGNMENTS),
+    "variables": whole(1, len(LETTERS)),
+    "seed": at_least(0),
+}
 
 
 def make(
-    lines: int = 10_000,
-    assignments: int = 18,
-    variables: int = 5,
-    seed: int = 0,
-    path: str | None = None,
+    lines: int = 10_000,  # examples
+    assignments: int = 18,  # items of a line, the query included
+    variables: int = 5,  # a, b, ...
+    seed: int = 0,  # of the lines
+    path: str | None = None,  # file of lines; none: they are drawn
 ) -> Task:
     """Distinct lines of `assignments` items, drawn from `seed` or read from the file `path`.
 
@@ -40,10 +47,7 @@ def make(
     skipped. `lines` and `seed` are then not read. In the public file two of five items
     copy, and one in five of these copies the variable itself.
     """
-    check_between("assignments", assignments, 2, MAX_ASSIGNMENTS)
-    check_at_least("variables", variables, 1)
-    if variables > len(LETTERS):
-        raise ValueError(f"variables = {variables}; choose at most {len(LETTERS)}, a to z")
+    check_ranges("", locals(), RANGES)
     if path is None:
         rows_NxI = _distinct(lines, assignments, variables, seed)
     else:
@@ -55,7 +59,6 @@ def make(
 
 def _distinct(lines, assignments, variables, seed):
     """[N, 2 * assignments]: random lines, the label last."""
-    check_at_least("lines", lines, 2)
     check_table_size(lines, 2 * assignments - 1)
     without_copies = (DIGITS * variables) ** (assignments - 1)  # at least so many exist
     if lines > without_copies // 2:
@@ -63,7 +66,6 @@ def _distinct(lines, assignments, variables, seed):
             f"lines = {lines} is too many for assignments = {assignments} and variables = "
             f"{variables}; choose at most {without_copies // 2}"
         )
-    check_at_least("seed", seed, 0)
     random = np.random.default_rng(seed)
     rows_NxI = np.zeros((0, 2 * assignments), np.int64)
     while len(rows_NxI) < lines:

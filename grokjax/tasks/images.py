@@ -12,19 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from grokjax.core.checks import check_at_least
 from grokjax.core.data import Examples, Task
+from grokjax.core.hparams import at_least, check_ranges
 
 FETCHED = ("mnist", "fashion_mnist", "kmnist")  # by `python -m grokjax.datasets fetch`
 LEVELS = 256  # of a pixel
+RANGES = {"samples": at_least(2), "seed": at_least(0)}
 
 
 def make(
-    dataset: str = "mnist",
-    samples: int = 2000,
-    split: str = "train",
-    seed: int = 0,
-    data_dir: str = "~/tensorflow_datasets",
+    dataset: str = "mnist",  # of tensorflow-datasets
+    samples: int = 2000,  # images, for training and validation
+    split: str = "train",  # of the data set, that they are drawn from
+    seed: int = 0,  # of which images
+    data_dir: str = "~/tensorflow_datasets",  # folder of data sets
 ) -> Task:
     """`samples` images drawn from one split of a data set, the same for all runs.
 
@@ -39,11 +40,10 @@ def make(
 
         rows [0, 9] and [255, 4]  ->  inputs [0, 9, 255, 4]
     """
+    check_ranges("", locals(), RANGES)
     builder = _open(dataset, data_dir)
     num_classes = _num_classes(dataset, dict(builder.info.features))
     source = builder.as_data_source(split=split)
-    check_at_least("samples", samples, 2)
-    check_at_least("seed", seed, 0)
     if samples > len(source):
         raise ValueError(
             f"samples = {samples}; choose at most {len(source)}, the {split!r} split of {dataset}"

@@ -8,20 +8,24 @@ the training sets have the same proportions is `split.proportional`.
 
 import numpy as np
 
-from grokjax.core.checks import check_choice
 from grokjax.core.data import Examples, Group, Task
-from grokjax.tasks._arithmetic import MODULAR, equations
+from grokjax.core.hparams import check_ranges, whole
+from grokjax.tasks._arithmetic import MAX_P, MODULAR, equations
+
+RANGES = {"ops": MODULAR, "p": whole(2, MAX_P)}
 
 
-def make(ops: tuple[str, ...] = ("div", "add"), p: int = 97) -> Task:
+def make(
+    ops: tuple[str, ...] = ("div", "add"),  # the operations
+    p: int = 97,  # the modulus, a prime for division
+) -> Task:
     """Every equation `a o b =` of every operation once, one operation after another.
 
     Tokens 0..p-1 are the numbers, then comes a token for each operation, then the equals sign.
 
         3 / 5 = 2 and 3 + 5 = 1 (mod 7)  ->  inputs [3, 7, 5, 9] and [3, 8, 5, 9], labels 2 and 1
     """
-    for op in ops:
-        check_choice("op", op, MODULAR)
+    check_ranges("", locals(), RANGES)
     if len(set(ops)) < len(ops) or len(ops) < 2:
         raise ValueError(f"task.ops = {ops}; choose two different operations or more")
     tables = [equations(op, p, (p + i, p + len(ops))) for i, op in enumerate(ops)]

@@ -4,12 +4,17 @@ Power et al., 2022, "Grokking: Generalization Beyond Overfitting on Small
 Algorithmic Datasets", https://arxiv.org/abs/2201.02177, appendix A.1.
 """
 
-from grokjax.core.checks import check_choice
 from grokjax.core.data import Examples, Task
-from grokjax.tasks._arithmetic import MODULAR, equations
+from grokjax.core.hparams import check_ranges, whole
+from grokjax.tasks._arithmetic import MAX_P, MODULAR, equations
+
+RANGES = {"op": MODULAR, "p": whole(2, MAX_P)}
 
 
-def make(op: str = "div", p: int = 97) -> Task:
+def make(
+    op: str = "div",  # the operation
+    p: int = 97,  # the modulus, a prime for division
+) -> Task:
     """Every equation `a o b =` once, labelled with its result c.
 
     Tokens 0..p-1 are the numbers, p is the operator and p + 1 is the equals sign. Division
@@ -18,6 +23,6 @@ def make(op: str = "div", p: int = 97) -> Task:
 
         3 / 5 = 2 (mod 7)  ->  inputs [3, 7, 5, 8], label 2
     """
-    check_choice("op", op, MODULAR)
+    check_ranges("", locals(), RANGES)
     inputs_NxL, labels_N = equations(op, p, tokens=(p, p + 1))
     return Task(Examples(inputs_NxL, labels_N), num_tokens=p + 2, num_classes=p, operands=(0, 2))

@@ -6,23 +6,29 @@ Computational Limit", https://arxiv.org/abs/2207.08799
 
 import numpy as np
 
-from grokjax.core.checks import check_at_least, check_between, check_table_size
+from grokjax.core.checks import check_at_least, check_table_size
 from grokjax.core.data import Examples, Task
+from grokjax.core.hparams import at_least, check_ranges, whole
 
 MAX_BITS = 62  # of a number in 64
+RANGES = {"bits": whole(1, MAX_BITS), "secret": at_least(1), "samples": at_least(2)}
+RANGES["seed"] = at_least(0)
 
 
-def make(bits: int = 40, secret: int = 3, samples: int = 2000, seed: int = 0) -> Task:
+def make(
+    bits: int = 40,  # bits of a row
+    secret: int = 3,  # bits that count
+    samples: int = 2000,  # rows
+    seed: int = 0,  # of the rows, and of which bits count
+) -> Task:
     """`samples` distinct rows of random bits; the label is the parity of `secret` of them.
 
-    Which bits count, and the rows, are drawn from `seed`. Tokens are 0 and 1.
+    Tokens are 0 and 1.
 
         bits 0 and 2 of [1, 0, 1, 1] count  ->  label (1 + 1) mod 2 = 0
     """
-    check_at_least("secret", secret, 1)
-    check_between("bits", bits, secret, MAX_BITS)
-    check_at_least("samples", samples, 2)
-    check_at_least("seed", seed, 0)
+    check_ranges("", locals(), RANGES)
+    check_at_least("bits", bits, secret)
     check_table_size(samples, bits)
     if samples > 2 ** (bits - 1):
         raise ValueError(

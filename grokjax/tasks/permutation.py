@@ -4,14 +4,18 @@ Power et al., 2022, "Grokking: Generalization Beyond Overfitting on Small
 Algorithmic Datasets", https://arxiv.org/abs/2201.02177, appendix A.1.
 """
 
-from grokjax.core.checks import check_choice
 from grokjax.core.data import Examples, Task
+from grokjax.core.hparams import check_ranges, whole
 from grokjax.tasks._arithmetic import PERMUTING, left_sides, numbers, permutations
 
 MAX_K = 6  # 720 elements, 518,400 equations; S_7 would have 25 million
+RANGES = {"op": PERMUTING, "k": whole(2, MAX_K)}
 
 
-def make(op: str = "compose", k: int = 5) -> Task:
+def make(
+    op: str = "compose",  # the operation
+    k: int = 5,  # permutations of so many
+) -> Task:
     """Every equation `a o b =` of S_k once.
 
     `compose` is first a, then b, as in the authors' code; `conjugate` is a, b and a's inverse,
@@ -21,9 +25,7 @@ def make(op: str = "compose", k: int = 5) -> Task:
 
         (0 2 1) o (1 0 2) = (1 2 0) in S_3  ->  inputs [1, 6, 2, 7], label 3
     """
-    check_choice("op", op, PERMUTING)
-    if not 2 <= k <= MAX_K:
-        raise ValueError(f"k = {k} is out of range; choose 2 to {MAX_K}, the papers use 5")
+    check_ranges("", locals(), RANGES)
     elements = permutations(k)
     size = len(elements)
     a_N, b_N, inputs_NxL = left_sides(range(size), range(size), tokens=(size, size + 1))

@@ -5,22 +5,26 @@ The setting in which steps to generalise are compared over K = 2, 3, 4, with all
 
 import numpy as np
 
-from grokjax.core.checks import MAX_ROWS, check_between
+from grokjax.core.checks import MAX_ROWS
 from grokjax.core.data import Examples, Task
+from grokjax.core.hparams import check_ranges, whole
 from grokjax.tasks._arithmetic import MAX_P
 
 MAX_LENGTH = 19  # of the sums of two numbers, 2**19 are not a million yet
+RANGES = {"length": whole(2, MAX_LENGTH), "p": whole(2, MAX_P)}
 
 
-def make(length: int = 3, p: int = 11) -> Task:
+def make(
+    length: int = 3,  # terms of a sum
+    p: int = 11,  # the modulus
+) -> Task:
     """Every sum of `length` numbers once.
 
     Tokens 0..p-1 are the numbers, p is the plus sign and p + 1 is the equals sign.
 
         3 + 5 + 6 = 0 (mod 7)  ->  inputs [3, 7, 5, 7, 6, 8], label 0
     """
-    check_between("length", length, 2, MAX_LENGTH)
-    check_between("p", p, 2, MAX_P)
+    check_ranges("", locals(), RANGES)
     if p**length > MAX_ROWS:
         raise ValueError(
             f"length = {length} and p = {p} make {p**length:,} sums; choose at most {MAX_ROWS:,}"
