@@ -90,7 +90,12 @@ def test_a_row_says_value_kind_meaning_and_range():
         "[0 or more]",
     )
     assert rows["runs.momentum"][:2] == ("0.9", "unread")  # nadamw has none
-    assert rows["batch_size"] == ("13", "static", "examples of a step", "[1 to 1,000,000]")
+    assert rows["batch_size"] == (
+        "13",
+        "static",
+        "examples of a step; auto: shrinks with the data",
+        "[1 to 1,000,000, or auto]",
+    )
     assert rows["split.symmetric"][3] == "[True, False]"
     assert rows["model.norm"][3] == "[pre, post, overwrite, none]"
     assert rows["task.p"] == ("7", "static", "the modulus, a prime for division", "[2 to 1,000]")

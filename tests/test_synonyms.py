@@ -26,7 +26,7 @@ def known(**parts):
         "batchsize": "batch_size",
         "batch-size": "batch_size",
         "schedule.steps": "schedule.num_steps",
-        "epochs": "schedule.num_steps",
+        "epochs": "schedule.num_epochs",
         "seeds": "runs.seed",
         "model.d_model": "model.width",
         "nhead": "model.num_heads",

@@ -53,7 +53,7 @@ ENTRIES = {
     "grok.rule": Entry("sustained", "s3: 95 %, 1,000 steps after memorising", ("sustained", "s3")),
     "batch_size": Entry(
         512,
-        "examples of a step; auto: at most half of the data",
+        "examples of a step; auto: shrinks with the data",
         BATCH_SIZES,
         int | Literal["auto"],
     ),
