@@ -19,6 +19,7 @@ from grokjax.core.evaluation import make_evaluation
 from grokjax.core.run import PRNG, Run, same_numbers
 from grokjax.core.split import Strata, find_strata
 from grokjax.core.trainer import MATMUL_PRECISIONS, Recipe, Trainer, make_trainer
+from grokjax.tasks import _source
 
 
 class Parts(NamedTuple):
@@ -102,6 +103,7 @@ def setup(config: ConfigDict) -> Experiment:
 def _record(config):
     """The config as JSON would give it back, without entries of `runs` that nothing reads."""
     record = plain(config)
+    record["task"] = _source.without_source(record["task"])
     read = grid.read_by(config)
     return record | {"runs": {n: values for n, values in record["runs"].items() if n in read}}
 
@@ -143,7 +145,11 @@ def make_recipe(config: ConfigDict, task: Task) -> Recipe:
 def make_task(section: Mapping[str, Any]) -> Task:
     """The task of a config's `task` section."""
     options = dict(section)
-    return registry.find("task", options.pop("name")).make(**options)
+    make = registry.find("task", options.pop("name")).make
+    if "source" not in options:  # it reads files itself
+        return make(**options)
+    place = {name: options.pop(name) for name in ("source", "data_dir")}
+    return _source.make(make, options, **place)
 
 
 def make_network(task: Task, section: Mapping[str, Any]) -> nn.Module:

@@ -18,6 +18,7 @@ from grokjax.core.checks import check_choice
 from grokjax.core.hparams import Hparam
 from grokjax.core.optimizer import Optimizer, chain
 from grokjax.optimizers._hparams import SHARED
+from grokjax.tasks import _source
 
 KINDS = {"task": "tasks", "model": "models", "optimizer": "optimizers"}
 GIVEN_TO_MODELS = ("num_tokens", "num_classes", "length", "parent", "name")
@@ -115,6 +116,9 @@ def make_chain(section: Mapping[str, Any], values: Mapping[str, Any]) -> Optimiz
 def _parameters(kind, name):
     module = find(kind, name)
     parameters = inspect.signature(module.Model if kind == "model" else module.make).parameters
+    if kind == "task" and "data_dir" not in parameters:  # else it reads files itself
+        where = inspect.signature(_source.make).parameters
+        parameters = {**parameters, "source": where["source"], "data_dir": where["data_dir"]}
     given = GIVEN_TO_MODELS if kind == "model" else ()
     if lacking := [size for size in given if size not in parameters]:
         raise ValueError(f"model {name} has no field {lacking[0]!r}; every model is given it")

@@ -19,6 +19,7 @@ from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results, is_time
 from grokjax.recording.summary import summarise, summary_text
 from grokjax.running.resume import Start
+from grokjax.tasks._source import without_source
 
 
 def introduction(experiment: Experiment, step: int) -> str:
@@ -147,8 +148,8 @@ def _is_picture(path):
 
 def facts_of(section) -> str:
     """`modular op=div p=97` for a config section."""
-    options = [f"{name}={value}" for name, value in section.items() if name != "name"]
-    return " ".join([section.name, *options])
+    told = without_source(section)
+    return " ".join([told.pop("name"), *(f"{name}={value}" for name, value in told.items())])
 
 
 def facts(config: ConfigDict, summary: Mapping[str, Any]) -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 import functools
 import importlib
+import inspect
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from grokjax.core.checks import check_choice
-from grokjax.core.data import Task
+from grokjax.core.data import Examples, Task
 from grokjax.tasks import _arithmetic
 from grokjax.tasks._downloads import prepared
 
@@ -44,10 +47,10 @@ class TableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def __init__(self, task: str, setting: str, **options: Any):
-        self.name = task  # pyright: ignore[reportAttributeAccessIssue]
+    def __init__(self, name: str, setting: str, task: Task, **options: Any):
+        self.name = name  # pyright: ignore[reportAttributeAccessIssue]
         self.BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=setting)]
-        self.task = task_of(f"{task}/{setting}")
+        self.task = task
         super().__init__(config=self.BUILDER_CONFIGS[0], **options)
 
     def _info(self):
@@ -89,7 +92,46 @@ def prepare(name: str, data_dir: str | Path) -> tfds.core.DatasetBuilder:
     Rows are read by `prepare(...).as_data_source(split="table")`.
     """
     check_choice("table", name, names())
-    return prepared(functools.partial(TableBuilder, *name.split("/")), data_dir)
+    return prepared(functools.partial(TableBuilder, *name.split("/"), task_of(name)), data_dir)
+
+
+def read(name: str, options: Mapping[str, Any], task: Task, data_dir: str | Path) -> Examples:
+    """The table of a task with these options, from its data set, which is prepared if need be.
+
+    Raises:
+        ValueError: if the files are damaged, or hold another table.
+        OSError: if they cannot be written.
+    """
+    place = Path(data_dir, name, _setting(name, options), str(TableBuilder.VERSION))
+    damage = "its rows are not the task's"
+    try:
+        make = functools.partial(TableBuilder, name, place.parent.name, task)
+        source = prepared(make, data_dir).as_data_source(split="table")
+        rows = source.__getitems__(range(len(source)))
+        inputs_NxL = np.stack([row["inputs"] for row in rows])
+        labels_N = np.array([row["label"] for row in rows], np.int32)
+        pairs = (inputs_NxL, task.examples.inputs_NxL), (labels_N, task.examples.labels_N)
+        if all(np.array_equal(*pair) for pair in pairs):
+            return Examples(inputs_NxL, labels_N)
+    except OSError:
+        raise
+    except Exception as error:  # whatever tfds and array_record say of what is damaged
+        damage = f"{type(error).__name__}: {error}"
+    raise ValueError(
+        f"the data set in {str(place)!r} cannot be used ({damage}); delete that folder, or choose "
+        "another task.data_dir"
+    )
+
+
+def _setting(name, options):
+    """The name of a setting that is published, or one made of the options."""
+    defaults = {o: p.default for o, p in inspect.signature(_module(name).make).parameters.items()}
+    for setting, known in SETTINGS.get(name, {}).items():
+        if defaults | known == dict(options):
+            return setting
+    return re.sub(r"[^\w^+.=-]+", "_", "-".join(f"{o}={x}" for o, x in sorted(options.items())))[
+        :100
+    ]
 
 
 def _module(task):

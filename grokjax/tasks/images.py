@@ -8,7 +8,8 @@ https://arxiv.org/abs/2405.20233.
 
 import os
 import shlex
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from grokjax.core.checks import check_at_least
 from grokjax.core.data import Examples, Task
 
 FETCHED = ("mnist", "fashion_mnist", "kmnist")  # by `python -m grokjax.datasets fetch`
-LEVELS = 256  # of a pixel
+SHIPPED = "digits"  # with scikit-learn, no network needed
 
 
 def make(
@@ -32,27 +33,60 @@ def make(
     1,000 and 1,000 with the defaults. Both papers validate on the data set's test split; here a
     run has its own training images, so the others come from the same split. Any data set in
     `data_dir` will do that has features `image` (bytes, all of one size) and `label`, as
-    array_record files.
+    array_record files. `digits` are the 1,797 of 8 x 8 pixels, 0..16, that come with scikit-learn.
 
     Tokens are the pixels, 0..255, row by row and channel by channel, for an `mlp` with
     `code = "pixels"`; classes are the labels.
 
         rows [0, 9] and [255, 4]  ->  inputs [0, 9, 255, 4]
     """
+    check_at_least("samples", samples, 2)
+    check_at_least("seed", seed, 0)
+    images = _digits(split) if dataset == SHIPPED else _prepared(dataset, split, data_dir)
+    if samples > images.number:
+        raise ValueError(
+            f"samples = {samples}; choose at most {images.number}, the {split!r} split of {dataset}"
+        )
+    sample_N = np.random.default_rng(seed).permutation(images.number)[:samples]
+    inputs_NxL, labels_N = (np.asarray(x, np.int32) for x in images.read(sample_N))
+    return Task(Examples(inputs_NxL, labels_N), images.num_levels, images.num_classes)
+
+
+class _Images(NamedTuple):
+    """Where the images come from."""
+
+    number: int
+    num_levels: int  # of a pixel
+    num_classes: int
+    read: Callable  # (rows_N) -> inputs_NxL, labels_N
+
+
+def _digits(split):
+    if split != "train":
+        raise ValueError(f"unknown split {split!r}; {SHIPPED} are one, 'train'")
+    try:
+        from sklearn.datasets import load_digits  # an optional package
+    except ImportError as error:
+        raise ValueError(
+            f"the data set {SHIPPED!r} comes with scikit-learn; install it with "
+            "pip install 'grokjax[images]'"
+        ) from error
+    table: Any = load_digits()
+    return _Images(
+        len(table.target), 17, 10, lambda rows_N: (table.data[rows_N], table.target[rows_N])
+    )
+
+
+def _prepared(dataset, split, data_dir):
     builder = _open(dataset, data_dir)
     num_classes = _num_classes(dataset, dict(builder.info.features))
     source = builder.as_data_source(split=split)
-    check_at_least("samples", samples, 2)
-    check_at_least("seed", seed, 0)
-    if samples > len(source):
-        raise ValueError(
-            f"samples = {samples}; choose at most {len(source)}, the {split!r} split of {dataset}"
-        )
-    sample_N = np.random.default_rng(seed).permutation(len(source))[:samples]
-    rows = source.__getitems__(sample_N.tolist())
-    inputs_NxL = np.stack([row["image"].ravel() for row in rows]).astype(np.int32)
-    labels_N = np.array([row["label"] for row in rows], np.int32)
-    return Task(Examples(inputs_NxL, labels_N), num_tokens=LEVELS, num_classes=num_classes)
+
+    def read(rows_N):
+        rows = source.__getitems__(rows_N.tolist())
+        return [row["image"].ravel() for row in rows], [row["label"] for row in rows]
+
+    return _Images(len(source), 256, num_classes, read)
 
 
 def _open(dataset, data_dir) -> Any:  # pyright does not see through tfds' builders
