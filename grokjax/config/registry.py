@@ -16,7 +16,7 @@ from typing import Any
 
 from grokjax.core.checks import check_choice
 from grokjax.core.hparams import Hparam
-from grokjax.core.optimizer import Optimizer, chain
+from grokjax.core.optimizer import Optimizer, as_optimizer, chain
 from grokjax.optimizers._hparams import SHARED
 from grokjax.tasks import _source
 
@@ -109,7 +109,7 @@ def make_chain(section: Mapping[str, Any], values: Mapping[str, Any]) -> Optimiz
     for name in section["chain"]:
         options = section.get(name, {})
         traced = {hparam: values[hparam] for hparam in reads(name, options)}
-        optimizers.append(find("optimizer", name).make(**traced, **options))
+        optimizers.append(as_optimizer(find("optimizer", name).make(**traced, **options), name))
     return chain(*optimizers)
 
 

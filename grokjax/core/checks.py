@@ -1,11 +1,13 @@
 """Checks of a user's values: what was wrong, what was given, what would be right."""
 
 import difflib
+import textwrap
 import types
 import typing
 from collections.abc import Iterable
 from typing import Any
 
+import chex
 import jax
 import numpy as np
 
@@ -98,6 +100,20 @@ def check_table_size(num_rows: int, length: int) -> None:
             f"a table of {num_rows:,} rows of {length:,} tokens is too large; choose at most "
             f"{MAX_ROWS:,} rows, and {MAX_TOKENS:,} tokens in all"
         )
+
+
+def check_alike(what: str, given: Any, wanted: Any) -> None:
+    """Raises a ValueError unless two trees have one structure, and leaves of the same shapes."""
+    given, wanted = jax.eval_shape(lambda *trees: trees, given, wanted)
+    shapes = (jax.tree.map(lambda x: x.shape, tree) for tree in (given, wanted))
+    one, other = (textwrap.shorten(" ".join(str(x).split()), 300) for x in shapes)
+    chex.assert_trees_all_equal_shapes(
+        given,
+        wanted,
+        custom_message=f"{what}: it has shapes {one}; make them {other}",
+        include_default_message=False,
+        exception_type=ValueError,
+    )
 
 
 def did_you_mean(value: object, choices: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import chex
 import flax.linen as nn
 import flax.struct
 import jax
@@ -86,9 +87,29 @@ def make_trainer(recipe: Recipe) -> Trainer:
     )
 
 
+def try_out(recipe: Recipe, run: Run, dataset: Dataset) -> Any:
+    """A run's state as shapes: nothing is computed, but its parts are traced once.
+
+    Raises:
+        ValueError: if the model or an optimizer does not return what it has to.
+    """
+
+    def first_update(run, dataset):
+        state = _init(recipe, run, dataset)
+        _, optimizer = _optimizer_of_step(recipe, run, 0)
+        key = streams(run.seed).noise
+        optimizer.update(state.params, state.opt_state, state.params, t=jnp.int32(0), key=key)
+        return state
+
+    return jax.eval_shape(first_update, run, dataset)
+
+
 def _init(recipe: Recipe, run: Run, dataset: Dataset) -> TrainState:
     any_input = prefixes.plain(dataset.examples.inputs_NxL[:1])
-    params = recipe.network.init(streams(run.seed).init, any_input)["params"]
+    key = streams(run.seed).init
+    logits_1xC, variables = recipe.network.init_with_output(key, any_input)
+    _check_logits(recipe, logits_1xC, 1)
+    params = variables["params"]
     params = optax.tree.scale(run.hparams["init_scale"], params)
     _, optimizer = _optimizer_of_step(recipe, run, 0)
     return TrainState(
@@ -111,7 +132,9 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, dataset: Dataset) -> T
     def objective(params):
         params = optimizer.forward_params(params, state.opt_state, key_forward)
         logits_BxC = _logits(recipe, params, tree, train=True, rngs={"dropout": key_dropout})
-        loss = batch.weights_B @ recipe.per_example(logits_BxC, labels_B)
+        loss_B = recipe.per_example(logits_BxC, labels_B)
+        chex.assert_equal_shape([batch.weights_B, labels_B, loss_B])
+        loss = batch.weights_B @ loss_B
         return loss + run.hparams["l1"] * recipe.penalty(params), loss
 
     grads, loss = jax.grad(objective, has_aux=True)(state.params)
@@ -124,7 +147,9 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, dataset: Dataset) -> T
         max_loss=jnp.maximum(seen.max_loss, loss),
     )
     params = optax.apply_updates(state.params, updates)
-    return TrainState(params, opt_state, state.split, interval)
+    after = TrainState(params, opt_state, state.split, interval)
+    chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+    return after
 
 
 def _evaluate(
@@ -138,7 +163,7 @@ def _evaluate(
         labels_B = state.split.labels_N[rows_B]
         return recipe.per_example(logits_BxC, labels_B), losses.correct(logits_BxC, labels_B)
 
-    return {
+    metrics = {
         **recipe.evaluation.scores(judge, state.split, dataset.strata.group_N, run.share_G),
         "learning_rate": state.interval.learning_rate,
         "l1": run.hparams["l1"] * recipe.penalty(params),
@@ -149,6 +174,8 @@ def _evaluate(
         "weight_norm": optax.tree.norm(params),
         "last_layer_norm": jnp.linalg.norm(recipe.network.last_layer(params), ord=2),
     }
+    chex.assert_rank(list(metrics.values()), 0)
+    return metrics
 
 
 def _eval_params(recipe: Recipe, state: TrainState, run: Run) -> Any:
@@ -158,7 +185,22 @@ def _eval_params(recipe: Recipe, state: TrainState, run: Run) -> Any:
 
 def _logits(recipe, params, tree, **options) -> Any:
     with jax.default_matmul_precision(recipe.matmul_precision):
-        return recipe.network.apply({"params": params}, tree, **options)
+        logits_BxC = recipe.network.apply({"params": params}, tree, **options)
+    _check_logits(recipe, logits_BxC, tree.tokens[-1].shape[0])
+    return logits_BxC
+
+
+def _check_logits(recipe, logits_BxC, batch_size):
+    """A user's model may give anything else."""
+    wanted = (batch_size, recipe.network.num_classes)
+    given = f"{jnp.shape(logits_BxC)} {jnp.result_type(logits_BxC)}"
+    line = dict(
+        custom_message=f"the model gives logits {given}; make them [B, C] = {wanted} float32",
+        include_default_message=False,
+        exception_type=ValueError,
+    )
+    chex.assert_shape(logits_BxC, wanted, **line)
+    chex.assert_type(logits_BxC, float, **line)
 
 
 def _optimizer_of_step(recipe, run, t):
