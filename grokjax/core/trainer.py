@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from grokjax.core import losses, prefixes, weight_stats
+from grokjax.core.checks import of_a_part
 from grokjax.core.dataset import Dataset
 from grokjax.core.evaluation import Evaluation
 from grokjax.core.optimizer import Optimizer
@@ -194,13 +195,9 @@ def _check_logits(recipe, logits_BxC, batch_size):
     """A user's model may give anything else."""
     wanted = (batch_size, recipe.network.num_classes)
     given = f"{jnp.shape(logits_BxC)} {jnp.result_type(logits_BxC)}"
-    line = dict(
-        custom_message=f"the model gives logits {given}; make them [B, C] = {wanted} float32",
-        include_default_message=False,
-        exception_type=ValueError,
-    )
-    chex.assert_shape(logits_BxC, wanted, **line)
-    chex.assert_type(logits_BxC, float, **line)
+    with of_a_part(f"the model gives logits {given}; make them [B, C] = {wanted} float32"):
+        chex.assert_shape(logits_BxC, wanted)
+        chex.assert_type(logits_BxC, float)
 
 
 def _optimizer_of_step(recipe, run, t):

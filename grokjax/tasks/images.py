@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from grokjax.core.checks import check_at_least
+from grokjax.core.checks import check_at_least, check_choice
 from grokjax.core.data import Examples, Task
 
 FETCHED = ("mnist", "fashion_mnist", "kmnist")  # by `python -m grokjax.datasets fetch`
@@ -62,8 +62,7 @@ class _Images(NamedTuple):
 
 
 def _digits(split):
-    if split != "train":
-        raise ValueError(f"unknown split {split!r}; {SHIPPED} are one, 'train'")
+    check_choice("split", split, ["train"])
     try:
         from sklearn.datasets import load_digits  # an optional package
     except ImportError as error:
