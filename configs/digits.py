@@ -2,11 +2,11 @@
 
 Liu, Michaud & Tegmark, 2022, "Omnigrok", https://arxiv.org/abs/2210.01117: three layers of width
 200, ReLU, squared error, initial weights eight times as large. Theirs are a thousand MNIST digits
-and weight decay .01, with which these are at 23 % after 8,000 steps.
-Expected: at scale 8 training accuracy is at 95 % at step 700, 900 and 900 (seeds 0 to 2), when 22, 29
-and 30 % of the validation examples are right; validation accuracy is at 95 % at step 9,200, 8,800 and
-9,600. It rises steadily in between: 46 to 52 % at step 3,000, 74 to 77 % at 5,000. At scale 1
-both are there at step 100, and validation accuracy ends at 97.4 to 98.2 %.
+and weight decay .01, with which these are at 23 % after 8,000 steps (seed 0).
+Expected: at scale 8 training accuracy is at 95 % at step 700, 900 and 900 for seeds 0 to 2, with
+validation accuracy at 22, 29 and 30 %; that is at 95 % at step 9,200, 8,800 and 9,600. It rises
+steadily in between: 46 to 52 % at step 3,000, 74 to 77 % at 5,000. At scale 1 both are at 95 % at
+step 100, the first evaluation, and validation accuracy ends at 97.4 to 98.2 %.
 Takes 50 seconds of one CPU core.
 
     pip install 'grokjax[images]'  # scikit-learn, which ships the digits

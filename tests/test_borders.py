@@ -71,9 +71,7 @@ def test_groups_that_are_not_all_rows_are_refused(monkeypatch):
     made = modular.make(p=7)._replace(groups=(Group("a", 20), Group("b", 21)))
     monkeypatch.setattr(modular, "make", lambda op="div", p=7: made)
 
-    assert refused(toy_mlp()) == (
-        "task modular has 42 rows and groups of (20, 21); make these add up"
-    )
+    assert refused(toy_mlp()) == "task modular has 42 rows; make its groups, (20, 21), add up"
 
 
 def test_a_table_given_to_the_core_itself_is_asserted():

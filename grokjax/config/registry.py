@@ -18,9 +18,12 @@ from grokjax.core.checks import check_choice
 from grokjax.core.hparams import Hparam
 from grokjax.core.optimizer import Optimizer, as_optimizer, chain
 from grokjax.optimizers._hparams import SHARED
-from grokjax.tasks import _source
 
 KINDS = {"task": "tasks", "model": "models", "optimizer": "optimizers"}
+SOURCE = {  # of a task's table: made anew, or (tfds) read from a data set in this folder
+    "source": "computed",
+    "data_dir": "~/tensorflow_datasets",
+}
 GIVEN_TO_MODELS = ("num_tokens", "num_classes", "length", "parent", "name")
 MODEL = ("causal", "dropout", "last_layer")  # what a class `Model` has, besides the sizes given
 
@@ -113,12 +116,19 @@ def make_chain(section: Mapping[str, Any], values: Mapping[str, Any]) -> Optimiz
     return chain(*optimizers)
 
 
+def told(section: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a `task` section, without its source if the table is computed."""
+    unsaid = SOURCE if section.get("source") == "computed" else ()
+    return {name: value for name, value in section.items() if name not in unsaid}
+
+
 def _parameters(kind, name):
     module = find(kind, name)
     parameters = inspect.signature(module.Model if kind == "model" else module.make).parameters
     if kind == "task" and "data_dir" not in parameters:  # else it reads files itself
-        where = inspect.signature(_source.make).parameters
-        parameters = {**parameters, "source": where["source"], "data_dir": where["data_dir"]}
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        own = [inspect.Parameter(n, keyword, default=x, annotation=str) for n, x in SOURCE.items()]
+        parameters = {**parameters, **{p.name: p for p in own}}
     given = GIVEN_TO_MODELS if kind == "model" else ()
     if lacking := [size for size in given if size not in parameters]:
         raise ValueError(f"model {name} has no field {lacking[0]!r}; every model is given it")

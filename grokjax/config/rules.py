@@ -92,11 +92,8 @@ def check_table(name: str, task: Task) -> None:
             f"task {name} has inputs {inputs_NxL.shape} and labels {labels_N.shape}; "
             "make inputs [N, L] and labels [N]"
         )
-    if sum(task.group_sizes) != len(labels_N):
-        raise ValueError(
-            f"task {name} has {len(labels_N)} rows and groups of {task.group_sizes}; "
-            "make these add up"
-        )
+    if sum(sizes := task.group_sizes) != len(labels_N):
+        raise ValueError(f"task {name} has {len(labels_N)} rows; make its groups, {sizes}, add up")
     for what, array, size in (
         ("token", inputs_NxL, task.num_tokens),
         ("label", labels_N, task.num_classes),

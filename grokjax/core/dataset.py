@@ -39,14 +39,13 @@ def make_dataset(task: Task, strata: Strata, *, causal: bool = True) -> Dataset:
         strata: of its rows, from `find_strata`.
         causal: find the distinct prefixes; only causal models can use them.
     """
-    table = task.examples
-    chex.assert_rank([table.inputs_NxL, table.labels_N], [2, 1])
-    chex.assert_type([table.inputs_NxL, table.labels_N], np.int32)
-    columns = (strata.group_N, strata.held_out_N, strata.unit_N)
-    chex.assert_equal_shape([table.inputs_NxL[:, 0], table.labels_N, *columns])
+    table = (task.examples.inputs_NxL, task.examples.labels_N)
+    chex.assert_rank(table, [2, 1])
+    chex.assert_type(table, np.int32)
+    chex.assert_equal_shape_prefix([*table, *jax.tree.leaves(strata)], 1)
     find = find_prefixes if causal else without_sharing
-    prefixes = find(np.asarray(table.inputs_NxL))
-    return jax.tree.map(jnp.asarray, Dataset(table, prefixes, strata))
+    prefixes = find(np.asarray(task.examples.inputs_NxL))
+    return jax.tree.map(jnp.asarray, Dataset(task.examples, prefixes, strata))
 
 
 def checksum(task: Task) -> int:

@@ -23,9 +23,7 @@ class Optimizer(NamedTuple):
     eval_params: Callable = lambda params, _: params  # (params, state): that are evaluated
 
 
-def as_optimizer(
-    made: Optimizer | optax.GradientTransformation, name: str = "(unnamed)"
-) -> Optimizer:
+def as_optimizer(made: Optimizer | optax.GradientTransformation, name: str = "") -> Optimizer:
     """An optax transform gets `t` and `key` if it takes extra arguments.
 
     Updates and state keep their dtypes: a float32 hyperparameter would make those of bfloat16

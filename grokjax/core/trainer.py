@@ -89,17 +89,13 @@ def make_trainer(recipe: Recipe) -> Trainer:
 
 
 def try_out(recipe: Recipe, run: Run, dataset: Dataset) -> Any:
-    """A run's state as shapes: nothing is computed, but its parts are traced once.
-
-    Raises:
-        ValueError: if the model or an optimizer does not return what it has to.
-    """
+    """A run's state by shapes; a ValueError if its model or optimizer returns what it must not."""
 
     def first_update(run, dataset):
         state = _init(recipe, run, dataset)
         _, optimizer = _optimizer_of_step(recipe, run, 0)
-        key = streams(run.seed).noise
-        optimizer.update(state.params, state.opt_state, state.params, t=jnp.int32(0), key=key)
+        moments = {"t": jnp.int32(0), "key": streams(run.seed).noise}
+        optimizer.update(state.params, state.opt_state, state.params, **moments)
         return state
 
     return jax.eval_shape(first_update, run, dataset)
@@ -107,11 +103,9 @@ def try_out(recipe: Recipe, run: Run, dataset: Dataset) -> Any:
 
 def _init(recipe: Recipe, run: Run, dataset: Dataset) -> TrainState:
     any_input = prefixes.plain(dataset.examples.inputs_NxL[:1])
-    key = streams(run.seed).init
-    logits_1xC, variables = recipe.network.init_with_output(key, any_input)
+    logits_1xC, variables = recipe.network.init_with_output(streams(run.seed).init, any_input)
     _check_logits(recipe, logits_1xC, 1)
-    params = variables["params"]
-    params = optax.tree.scale(run.hparams["init_scale"], params)
+    params = optax.tree.scale(run.hparams["init_scale"], variables["params"])
     _, optimizer = _optimizer_of_step(recipe, run, 0)
     return TrainState(
         params=params,
@@ -148,9 +142,8 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, dataset: Dataset) -> T
         max_loss=jnp.maximum(seen.max_loss, loss),
     )
     params = optax.apply_updates(state.params, updates)
-    after = TrainState(params, opt_state, state.split, interval)
-    chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
-    return after
+    chex.assert_trees_all_equal_shapes_and_dtypes(params, state.params)
+    return TrainState(params, opt_state, state.split, interval)
 
 
 def _evaluate(
@@ -192,7 +185,6 @@ def _logits(recipe, params, tree, **options) -> Any:
 
 
 def _check_logits(recipe, logits_BxC, batch_size):
-    """A user's model may give anything else."""
     wanted = (batch_size, recipe.network.num_classes)
     given = f"{jnp.shape(logits_BxC)} {jnp.result_type(logits_BxC)}"
     with of_a_part(f"the model gives logits {given}; make them [B, C] = {wanted} float32"):

@@ -11,7 +11,7 @@ import numpy as np
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
-from grokjax.config import grid
+from grokjax.config import grid, registry
 from grokjax.config.experiment import Experiment
 from grokjax.reading.arms import arrays_of
 from grokjax.recording.history import History, grokking
@@ -19,7 +19,6 @@ from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results, is_time
 from grokjax.recording.summary import summarise, summary_text
 from grokjax.running.resume import Start
-from grokjax.tasks._source import without_source
 
 
 def introduction(experiment: Experiment, step: int) -> str:
@@ -148,7 +147,7 @@ def _is_picture(path):
 
 def facts_of(section) -> str:
     """`modular op=div p=97` for a config section."""
-    told = without_source(section)
+    told = registry.told(section)
     return " ".join([told.pop("name"), *(f"{name}={value}" for name, value in told.items())])
 
 

@@ -4,10 +4,12 @@ import functools
 import importlib
 import inspect
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import chex
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -102,36 +104,32 @@ def read(name: str, options: Mapping[str, Any], task: Task, data_dir: str | Path
         ValueError: if the files are damaged, or hold another table.
         OSError: if they cannot be written.
     """
-    place = Path(data_dir, name, _setting(name, options), str(TableBuilder.VERSION))
-    damage = "its rows are not the task's"
+    setting = _setting(name, options)
     try:
-        make = functools.partial(TableBuilder, name, place.parent.name, task)
-        source = prepared(make, data_dir).as_data_source(split="table")
+        builder: Any = prepared(functools.partial(TableBuilder, name, setting, task), data_dir)
+        source = builder.as_data_source(split="table")
         rows = source.__getitems__(range(len(source)))
-        inputs_NxL = np.stack([row["inputs"] for row in rows])
         labels_N = np.array([row["label"] for row in rows], np.int32)
-        pairs = (inputs_NxL, task.examples.inputs_NxL), (labels_N, task.examples.labels_N)
-        if all(np.array_equal(*pair) for pair in pairs):
-            return Examples(inputs_NxL, labels_N)
+        examples = Examples(np.stack([row["inputs"] for row in rows]), labels_N)
+        chex.assert_trees_all_equal(examples, task.examples)
     except OSError:
         raise
     except Exception as error:  # whatever tfds and array_record say of what is damaged
-        damage = f"{type(error).__name__}: {error}"
-    raise ValueError(
-        f"the data set in {str(place)!r} cannot be used ({damage}); delete that folder, or choose "
-        "another task.data_dir"
-    )
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
+        raise ValueError(
+            f"the data set in {str(Path(data_dir, name, setting))!r} cannot be used ({reason}); "
+            "delete that folder, or choose another task.data_dir"
+        ) from error
+    return examples
 
 
 def _setting(name, options):
-    """The name of a setting that is published, or one made of the options."""
+    """The name of a setting that is published, or else one made of the options."""
     defaults = {o: p.default for o, p in inspect.signature(_module(name).make).parameters.items()}
-    for setting, known in SETTINGS.get(name, {}).items():
-        if defaults | known == dict(options):
-            return setting
-    return re.sub(r"[^\w^+.=-]+", "_", "-".join(f"{o}={x}" for o, x in sorted(options.items())))[
-        :100
-    ]
+    known = SETTINGS.get(name, {}).items()
+    published = (setting for setting, given in known if defaults | given == dict(options))
+    own = re.sub(r"[^\w^+.=-]+", "_", "-".join(f"{o}={x}" for o, x in sorted(options.items())))
+    return next(published, own[:100])
 
 
 def _module(task):

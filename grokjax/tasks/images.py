@@ -8,8 +8,7 @@ https://arxiv.org/abs/2405.20233.
 
 import os
 import shlex
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -42,50 +41,35 @@ def make(
     """
     check_at_least("samples", samples, 2)
     check_at_least("seed", seed, 0)
-    images = _digits(split) if dataset == SHIPPED else _prepared(dataset, split, data_dir)
-    if samples > images.number:
+    if dataset == SHIPPED:
+        source, num_levels, num_classes = _digits(split), 17, 10
+    else:
+        builder = _open(dataset, data_dir)
+        num_levels, num_classes = 256, _num_classes(dataset, dict(builder.info.features))
+        source = builder.as_data_source(split=split)
+    if samples > len(source):
         raise ValueError(
-            f"samples = {samples}; choose at most {images.number}, the {split!r} split of {dataset}"
+            f"samples = {samples}; choose at most {len(source)}, the {split!r} split of {dataset}"
         )
-    sample_N = np.random.default_rng(seed).permutation(images.number)[:samples]
-    inputs_NxL, labels_N = (np.asarray(x, np.int32) for x in images.read(sample_N))
-    return Task(Examples(inputs_NxL, labels_N), images.num_levels, images.num_classes)
-
-
-class _Images(NamedTuple):
-    """Where the images come from."""
-
-    number: int
-    num_levels: int  # of a pixel
-    num_classes: int
-    read: Callable  # (rows_N) -> inputs_NxL, labels_N
+    sample_N = np.random.default_rng(seed).permutation(len(source))[:samples]
+    rows = [source[i] for i in sample_N.tolist()]
+    inputs_NxL = np.stack([row["image"].ravel() for row in rows]).astype(np.int32)
+    labels_N = np.array([row["label"] for row in rows], np.int32)
+    return Task(Examples(inputs_NxL, labels_N), num_levels, num_classes)
 
 
 def _digits(split):
+    """The rows of scikit-learn's digits, as those of a data source."""
     check_choice("split", split, ["train"])
     try:
         from sklearn.datasets import load_digits  # an optional package
     except ImportError as error:
         raise ValueError(
-            f"the data set {SHIPPED!r} comes with scikit-learn; install it with "
-            "pip install 'grokjax[images]'"
+            "digits come with scikit-learn; install it with pip install 'grokjax[images]'"
         ) from error
     table: Any = load_digits()
-    return _Images(
-        len(table.target), 17, 10, lambda rows_N: (table.data[rows_N], table.target[rows_N])
-    )
-
-
-def _prepared(dataset, split, data_dir):
-    builder = _open(dataset, data_dir)
-    num_classes = _num_classes(dataset, dict(builder.info.features))
-    source = builder.as_data_source(split=split)
-
-    def read(rows_N):
-        rows = source.__getitems__(rows_N.tolist())
-        return [row["image"].ravel() for row in rows], [row["label"] for row in rows]
-
-    return _Images(len(source), 256, num_classes, read)
+    pairs = zip(table.images, table.target, strict=True)
+    return [{"image": image, "label": label} for image, label in pairs]
 
 
 def _open(dataset, data_dir) -> Any:  # pyright does not see through tfds' builders
