@@ -18,8 +18,8 @@ from .optimizers.grokfast_ma import grokfast_ma as grokfast_ma
 from .recording.history import Grokking as Grokking
 from .recording.history import History as History
 from .recording.history import grokking as grokking
+from .recording.trained import Trained as Trained
 from .studies.command import run_studies as run_studies
 from .studies.command import run_study as run_study
 from .studies.study import Study as Study
-from .train import Trained as Trained
 from .train import train as train

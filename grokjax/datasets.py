@@ -5,9 +5,9 @@
     python -m grokjax.datasets fetch mnist
     python -m grokjax.datasets batches --config configs/mixture.py
 
-`prepare` publishes a table for other programs; training makes it anew in a millisecond. Only the
-task `images` reads files, those that `fetch` downloads. `batches` counts the examples of each task
-in every batch of a config.
+`prepare` publishes a table for other programs; training makes it anew in a millisecond, or reads it
+with `--config.task.source=tfds`. The task `images` reads what `fetch` downloads. `batches` counts
+the examples of each task in every batch of a config.
 """
 
 import functools

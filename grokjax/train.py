@@ -4,8 +4,8 @@ import contextlib
 import functools
 import sys
 import types
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -14,11 +14,12 @@ from grokjax.config.experiment import Experiment, setup
 from grokjax.core import devices, loop
 from grokjax.recording.checkpoints import Checkpoints
 from grokjax.recording.early_stopping import RunTracker
-from grokjax.recording.history import Grokking, History
+from grokjax.recording.history import History
 from grokjax.recording.logging import Console, MetricLogger, evaluation_line
 from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results
-from grokjax.recording.writers import open_writers
+from grokjax.recording.trained import Trained
+from grokjax.recording.writers import Given, Writer, open_writers, tell
 from grokjax.running import command_line, entry_table, report, resume, shards, xla
 from grokjax.running.options import Options
 from grokjax.running.resume import Start
@@ -131,26 +132,13 @@ def train_from(
     return signal
 
 
-class Trained(NamedTuple):
-    """What training in memory gives."""
-
-    history: History  # the metrics at every evaluation
-    grokking: Grokking  # when each run memorised and grokked
-    state_R: Any  # the last state; `state_R.params` has an axis R before those of one run
-    experiment: Experiment
-
-    def __repr__(self) -> str:
-        grokked = int(self.grokking.has_grokked_R.sum())
-        runs = len(self.experiment.labels)
-        return f"Trained({runs} runs, {len(self.history)} evaluations, {grokked} grokked)"
-
-
-def train(config: ConfigDict, *, progress: bool = False) -> Trained:
-    """Trains the runs of a config in memory: nothing is written.
+def train(config: ConfigDict, *, progress: bool = False, writers: Iterable = ()) -> Trained:
+    """Trains the runs of a config in memory: no file is written.
 
     Args:
         config: from `base` or `load`.
         progress: print a line for each evaluation.
+        writers: of type `clu.metric_writers.MetricWriter`, for the metrics; they are not closed.
 
     Raises:
         ValueError: for the first thing in the config that is invalid.
@@ -159,6 +147,7 @@ def train(config: ConfigDict, *, progress: bool = False) -> Trained:
     experiment = setup(config)
     config = experiment.config
     xla.check(experiment)
+    given: list[Writer] = [Given(writer, experiment.labels) for writer in writers]
     history = History()
     tracker = RunTracker(len(experiment.labels), config.schedule, config.grok)
     for t, state_R, metrics_R in loop.chunks(  # noqa: B007, the last state is returned
@@ -173,12 +162,14 @@ def train(config: ConfigDict, *, progress: bool = False) -> Trained:
             metrics_R = jax.device_get(metrics_R)
             history.append(t, metrics_R)
             tracker.update(t, metrics_R)
+            tell(given, "write_scalars", t, metrics_R)
             if progress:
                 grokked = int(tracker.grokking.has_grokked_R.sum())
                 with may_fail("a line of progress"):
                     print(f"[step {t:,}] {evaluation_line(metrics_R, grokked)}")
         if tracker.all_stopped(t):
             break
+    tell(given, "flush")
     state_R = devices.unpad(state_R, len(experiment.labels))
     return Trained(history, tracker.grokking, state_R, experiment)
 

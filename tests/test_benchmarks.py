@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -138,9 +139,8 @@ def torch_weights(problem, **options):
 
 def assert_close(given, wanted, atol=1e-5):
     """Trees of arrays or tensors."""
-    assert jax.tree.structure(given) == jax.tree.structure(wanted)
-    for x, y in zip(jax.tree.leaves(given), jax.tree.leaves(wanted), strict=True):
-        np.testing.assert_allclose(np.asarray(x), np.asarray(y), atol=atol, rtol=0)
+    trees = (jax.tree.map(np.asarray, tree) for tree in (given, wanted))
+    chex.assert_trees_all_close(*trees, atol=atol, rtol=0)
 
 
 @models

@@ -4,12 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chex
 import numpy as np
 import pytest
+from conftest import toy_mlp
 
+import grokjax
 from grokjax import datasets
 from grokjax.config import registry
-from grokjax.tasks import _published
+from grokjax.config.experiment import make_task
+from grokjax.running.resume import check_same
+from grokjax.tasks import _published, modular
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,6 +47,76 @@ def test_prepared_rows_are_the_rows_of_the_task(name, tmp_path):
 
 def test_every_task_but_images_is_published():
     assert set(_published.SETTINGS) == set(registry.names("task")) - {"images"}
+
+
+def section(task, data_dir, **options):
+    """That of a task in a config, which is to read a data set."""
+    return dict(grokjax.base(task=dict(name=task, source="tfds", **options)).task) | {
+        "data_dir": str(data_dir)
+    }
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "setting"),
+    [
+        ("modular", dict(op="add", p=11), "add_p11"),
+        ("permutation", dict(k=3), "s3"),
+        ("sums", dict(length=2, p=11), "k2_p11"),
+        ("parity", dict(bits=30, secret=2), "n30_k2"),
+        ("mixture", dict(ops=("div", "add"), p=7), "ops=_div_add_-p=7"),
+        ("binding", dict(lines=40), "assignments=18-lines=40-path=None-seed=0-variables=5"),
+    ],
+)
+def test_a_task_that_reads_its_data_set_is_the_task_that_is_computed(
+    task, options, setting, tmp_path
+):
+    """Groups and operands too; settings that are published are found under their names."""
+    read = make_task(section(task, tmp_path, **options))
+    made = registry.find("task", task).make(**options)
+
+    chex.assert_trees_all_equal(read.examples, made.examples)
+    chex.assert_trees_all_equal_dtypes(read.examples, made.examples)
+    assert read[1:] == made[1:]
+    assert (tmp_path / task / setting / "1.0.0/features.json").exists()
+
+
+def test_training_from_a_data_set_changes_no_bit(tmp_path):
+    """It is prepared at the first training and only read at the second."""
+    config = toy_mlp()
+    computed = grokjax.train(config)
+    config.task.update(source="tfds", data_dir=str(tmp_path))
+    first = grokjax.train(config)
+    (file,) = tmp_path.glob("modular/*/*/*.array_record*")
+    written = file.stat().st_mtime_ns
+    second = grokjax.train(config)
+
+    for read in (first, second):
+        chex.assert_trees_all_equal(read.history.arrays(), computed.history.arrays())
+        chex.assert_trees_all_equal(read.state_R, computed.state_R)
+    assert file.stat().st_mtime_ns == written
+    assert computed.experiment.record["task"] == dict(name="modular", op="div", p=7)
+    check_same(computed.experiment.record, second.experiment)  # one may resume the other
+
+
+def test_a_data_set_that_cannot_be_used_is_one_line(tmp_path):
+    """Cut off, of other rows, or where nothing can be written."""
+    options = section("modular", tmp_path, p=7)
+    make_task(options)
+    (file,) = tmp_path.glob("modular/*/*/*.array_record*")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:1000])
+    with pytest.raises(ValueError, match="cannot be used .*delete that folder") as cut_off:
+        make_task(options)
+    file.write_bytes(whole)
+    other = modular.make("mul", p=7)
+    with pytest.raises(ValueError, match="cannot be used .*differ in leaves.*delete") as changed:
+        _published.read("modular", dict(op="div", p=7), other, tmp_path)
+    with pytest.raises(OSError, match="Not a directory"):
+        make_task(options | {"data_dir": str(file)})
+    with pytest.raises(ValueError, match="'tdfs'; choose from computed, tfds; did you mean 'tfds'"):
+        make_task(options | {"source": "tdfs"})
+
+    assert "\n" not in str(cut_off.value) + str(changed.value)
 
 
 def test_list_tells_how_many_rows_each_table_has(capsys):

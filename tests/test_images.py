@@ -180,6 +180,30 @@ def test_images_that_cannot_be_had_are_one_clear_error(options, message, data_di
     assert "\n" not in str(error.value)
 
 
+def test_the_digits_of_scikit_learn_need_no_network():
+    datasets = pytest.importorskip("sklearn.datasets")
+    task = images.make("digits", samples=1797, seed=3)
+    inputs_NxL, labels_N = datasets.load_digits(return_X_y=True)
+    given, expected = (
+        sorted(np.column_stack(table).astype(int).tolist())
+        for table in ((task.examples.inputs_NxL, task.examples.labels_N), (inputs_NxL, labels_N))
+    )
+
+    assert given == expected
+    assert (task.num_tokens, task.num_classes) == (17, 10)
+    assert task.examples.inputs_NxL.dtype == task.examples.labels_N.dtype == np.int32
+    with pytest.raises(ValueError, match="samples = 2000; choose at most 1797, the 'train' split"):
+        images.make("digits")
+    with pytest.raises(ValueError, match="unknown split 'test'; choose from train"):
+        images.make("digits", 10, split="test")
+
+
+def test_digits_without_scikit_learn_are_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(ValueError, match=r"scikit-learn; install it with pip install 'grokjax\[im"):
+        images.make("digits", 10)
+
+
 @pytest.mark.slow
 def test_an_mlp_learns_images_by_heart(tmp_path):
     fetch_digits(tmp_path / "server", tmp_path / "data", 23, 17)

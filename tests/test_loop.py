@@ -119,6 +119,32 @@ def test_chunks_end_at_every_evaluation_and_only_there_have_metrics(monkeypatch,
     ]
 
 
+@pytest.mark.parametrize(("lift", "programs"), [("map", 1), ("vmap", 3)])
+def test_a_chunk_is_traced_once_for_each_size_of_the_compacted_batch(monkeypatch, lift, programs):
+    """Twenty chunks, whatever their lengths; under vmap four runs become two, then one."""
+    monkeypatch.setattr(loop, "SECONDS_PER_CHUNK", 0.0)
+    config = toy_mlp()
+    config.runs.seed = (0, 1, 2, 3)
+    experiment = grokjax.setup(config)
+    traces = []
+    chex.clear_trace_counter()  # it knows functions by their names
+
+    @chex.assert_max_traces(n=programs)
+    def step(state, t, run, dataset):
+        traces.append(t)
+        return experiment.trainer.step(state, t, run, dataset)
+
+    def active(t):
+        return np.arange(4) < (4 if t < 8 else 2 if t < 14 else 1)
+
+    trainer = experiment.trainer._replace(step=step)
+    given = (trainer, experiment.runs_R, experiment.dataset)
+    steps = [t for t, *_ in loop.chunks(*given, num_steps=20, lift=lift, active=active)]
+
+    assert len(steps) == 19
+    assert len(traces) == programs
+
+
 @pytest.mark.parametrize("lift", ["map", "vmap"])
 def test_a_run_that_diverges_leaves_its_neighbours_alone(lift):
     config = toy_mlp()
@@ -250,10 +276,9 @@ def test_random_numbers_do_not_depend_on_the_environment():
     for setting in settings:
         with setting:
             other = grokjax.train(toy(dropout=0.5))
-        chex.assert_trees_all_equal(usual.state_R, other.state_R)
-        chex.assert_trees_all_equal_dtypes(usual.state_R, other.state_R)
-        for name, values_ExR in usual.history.arrays().items():
-            np.testing.assert_array_equal(values_ExR, other.history[name], name)
+        given, wanted = ((x.state_R, x.history.arrays()) for x in (other, usual))
+        chex.assert_trees_all_equal(given, wanted)
+        chex.assert_trees_all_equal_dtypes(given, wanted)
 
 
 @pytest.mark.slow

@@ -1,13 +1,17 @@
 """Losses on numbers that can be checked by hand."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import pytest
+from absl.testing import parameterized
 
 from grokjax.core.losses import (
     LOSSES,
+    PRECISIONS,
     correct,
     cross_entropy,
+    in_precision,
     l1_normalized,
     l1_plain,
     squared_error,
@@ -72,3 +76,21 @@ def test_the_plain_l1_term_is_the_sum_of_magnitudes():
 
     assert float(value) == 7.0
     assert grad["kernel"].tolist() == [1.0, -1.0]
+
+
+class CompiledOrNotTest(chex.TestCase):
+    """The scope in which JAX has 64 bits begins and ends within the program, or outside of one."""
+
+    @chex.variants(with_jit=True, without_jit=True)
+    @parameterized.product(name=list(LOSSES), precision=PRECISIONS)
+    def test_a_loss_and_its_slope_are_float32_and_the_same_in_any_precision(self, name, precision):
+        logits_BxC, labels_B = jnp.array([[0.5, -1.0, 2.0], [1.0, 0.0, -0.25]]), jnp.array([2, 0])
+
+        def slope(loss):
+            return jax.value_and_grad(lambda logits_BxC: loss(logits_BxC, labels_B).sum())
+
+        given = self.variant(slope(in_precision(LOSSES[name], precision)))(logits_BxC)
+
+        chex.assert_type(jax.tree.leaves(given), jnp.float32)
+        rtol = 1e-2 if precision == "float16" else 1e-5
+        chex.assert_trees_all_close(given, slope(LOSSES[name])(logits_BxC), rtol=rtol, atol=1e-6)

@@ -1,5 +1,6 @@
 """Precision: of the softmax, whose digits stay within the loss, and of matrix products."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,9 +55,9 @@ def test_double_precision_of_the_loss_leaves_all_else_in_single(lift):
     assert not jax.config.jax_enable_x64
     assert {x.dtype.name for x in jax.tree.leaves(double.state_R)} == {"float32", "int32"}
     np.testing.assert_array_equal(single.state_R.split.labels_N, double.state_R.split.labels_N)
-    for name, value_ExR in single.history.arrays().items():
-        np.testing.assert_array_equal(value_ExR, after.history[name])
-        np.testing.assert_allclose(value_ExR, double.history[name], rtol=1e-4, atol=1e-6)
+    before, between, behind = (x.history.arrays() for x in (single, double, after))
+    chex.assert_trees_all_equal(before, behind)
+    chex.assert_trees_all_close(before, between, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

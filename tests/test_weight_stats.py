@@ -72,6 +72,6 @@ def test_vmap_gives_the_run_axis():
 
     for r in range(3):
         alone = jax.tree.map(lambda w, r=r: w[r], params_R)
-        np.testing.assert_allclose(together[0][r], weight_stats.sparsity(alone))
-        for name, norm in weight_stats.spectral_norms(alone).items():
-            np.testing.assert_allclose(together[1][name][r], norm, rtol=1e-6)
+        expected = (weight_stats.sparsity(alone), weight_stats.spectral_norms(alone))
+        of_run = jax.tree.map(lambda x_R, r=r: x_R[r], together)
+        chex.assert_trees_all_close(of_run, expected, rtol=1e-6)

@@ -9,12 +9,15 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
+from conftest import toy_mlp
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from grokjax.recording import writers
+import grokjax
+from grokjax.recording import logging, writers
 from grokjax.recording.history import finite_median, finite_quantiles
 from grokjax.recording.writers import MANY, EventFile, TensorBoard, WeightsAndBiases, check_wandb
 
@@ -99,6 +102,79 @@ def test_events_after_the_step_of_a_resume_are_marked(tmp_path):
     assert (events[1].step, events[1].session_log.status) == (8, SessionLog.START)
     (value,) = events[2].summary.value
     assert (events[2].step, value.tag, value.simple_value) == (8, "Loss/val", 2.5)
+
+
+@pytest.fixture
+def clu(monkeypatch):
+    """Clu's modules of writers and reports, which import TensorFlow and hardly need it."""
+    for name in ("tensorflow", "tensorboard", "tensorboard.plugins", "tensorboard.plugins.hparams"):
+        try:
+            __import__(name)
+        except ImportError:
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    plugin = sys.modules["tensorboard.plugins.hparams"]
+    if not hasattr(plugin, "api"):
+        monkeypatch.setattr(plugin, "api", ModuleType("api"), raising=False)
+    from clu import metric_writers, periodic_actions
+
+    return metric_writers, periodic_actions
+
+
+def test_any_writer_of_clu_can_be_given_and_is_left_open(clu, monkeypatch, capsys):
+    metric_writers, _ = clu
+    lines, flushes = [], []
+
+    class Memory(metric_writers.LoggingWriter):
+        def flush(self):
+            flushes.append(len(lines))
+
+        def close(self):
+            raise AssertionError("it is the caller's")
+
+    class Broken(Memory):
+        def write_scalars(self, step, scalars):
+            raise OSError("no connection")
+
+    logged = metric_writers.logging_writer.logging
+    monkeypatch.setattr(logged, "info", lambda text, *values: lines.append(text % values))
+    config = toy_mlp()
+    config.runs.seed = (3, 5)
+    given = [metric_writers.MultiWriter([Memory(), Memory()]), Broken()]
+    history = grokjax.train(config, writers=given).history
+
+    assert [line.split()[0] for line in lines] == [f"[{t}]" for t in (5, 5, 10, 10, 15, 15, 20, 20)]
+    assert f"val_loss/seed=5={float(history['val_loss'][-1, 1]):.6g}" in lines[-1]
+    assert flushes == [8, 8]
+    assert capsys.readouterr().err == "warning: training goes on without Given: no connection\n"
+
+
+def test_steps_per_second_are_those_that_clu_reports(clu, monkeypatch, tmp_path):
+    """Five steps in two seconds: ten more take four."""
+    metric_writers, periodic_actions = clu
+    told = {"clu": [], "ours": []}
+
+    class Memory(metric_writers.LoggingWriter):
+        def write_scalars(self, step, scalars):
+            told["clu"].append((step, scalars))
+
+    report = periodic_actions.ReportProgress(writer=Memory(), on_steps=(5, 10))
+    report(5, t=100.0)
+    report(10, t=102.0)
+
+    writer = writers.Writer()
+    writer.write_scalars = lambda step, scalars_R: told["ours"].append((step, scalars_R))
+    clock = iter((100.0, 102.0))
+    monkeypatch.setattr(logging.time, "monotonic", lambda: next(clock))
+    metrics_R = {name: np.ones(1) for name in logging.COLUMNS}
+    with logging.Console(tmp_path / "log", num_steps=20) as console:
+        logger = logging.MetricLogger(grokjax.History(), ["seed=0"], toy_mlp(), console, [writer])
+        for step in (5, 10):
+            logger.log_later(step, metrics_R)
+            logger.flush()
+
+    assert told["clu"][0] == (10, {"steps_per_sec": 2.5})
+    assert [(step, s.get("steps_per_sec")) for step, s in told["ours"]] == [(5, None), (10, [2.5])]
+    assert (tmp_path / "log").read_text().endswith(" | 2.5 steps/s, 0:00:04 left\n")
 
 
 def test_quantiles_of_finite_values():

@@ -18,10 +18,15 @@ from typing import Any
 
 from grokjax.core.checks import check_choice
 from grokjax.core.hparams import Hparam, Range
-from grokjax.core.optimizer import Optimizer, chain
+from grokjax.core.optimizer import Optimizer, as_optimizer, chain
 from grokjax.optimizers._hparams import SHARED
 
 KINDS = {"task": "tasks", "model": "models", "optimizer": "optimizers"}
+SOURCES = ("computed", "tfds")  # of a task's table
+SOURCE = {  # options of every task that does not read files itself: default and meaning
+    "source": ("computed", "of the table; tfds: a data set, prepared on first use"),
+    "data_dir": ("~/tensorflow_datasets", "folder of that data set"),
+}
 GIVEN_TO_MODELS = ("num_tokens", "num_classes", "length", "parent", "name")
 MODEL = ("causal", "dropout", "last_layer")  # what a class `Model` has, besides the sizes given
 
@@ -75,13 +80,15 @@ def meanings(kind: str, name: str) -> dict[str, str]:
         if definition.__module__.startswith("grokjax."):
             source = inspect.getsource(definition)
             found = dict(re.findall(r"^    (\w+): [^#\n]*  # (.+)$", source, re.M)) | found
+    found = {option: meaning for option, (_, meaning) in SOURCE.items()} | found
     return {option: found.get(option, "") for option in options(kind, name)}
 
 
 def ranges(kind: str, name: str) -> dict[str, Range | Collection[str]]:
     """The values that options of a part may have, where it says more than their types."""
     module = find(kind, name)
-    return getattr(module.Model if kind == "model" else module, "RANGES", {})
+    own = getattr(module.Model if kind == "model" else module, "RANGES", {})
+    return own | {"source": SOURCES} if "source" in options(kind, name) else own
 
 
 def hparams(name: str) -> dict[str, Hparam]:
@@ -133,13 +140,24 @@ def make_chain(section: Mapping[str, Any], values: Mapping[str, Any]) -> Optimiz
     for name in section["chain"]:
         options = section.get(name, {})
         traced = {hparam: values[hparam] for hparam in reads(name, options)}
-        optimizers.append(find("optimizer", name).make(**traced, **options))
+        optimizers.append(as_optimizer(find("optimizer", name).make(**traced, **options), name))
     return chain(*optimizers)
+
+
+def told(section: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a `task` section, without its source if the table is computed."""
+    unsaid = SOURCE if section.get("source") == "computed" else ()
+    return {name: value for name, value in section.items() if name not in unsaid}
 
 
 def _parameters(kind, name):
     module = find(kind, name)
     parameters = inspect.signature(module.Model if kind == "model" else module.make).parameters
+    if kind == "task" and "data_dir" not in parameters:  # else it reads files itself
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        for option, (default, _) in SOURCE.items():
+            given = inspect.Parameter(option, keyword, default=default, annotation=str)
+            parameters = {**parameters, option: given}
     given = GIVEN_TO_MODELS if kind == "model" else ()
     if lacking := [size for size in given if size not in parameters]:
         raise ValueError(f"model {name} has no field {lacking[0]!r}; every model is given it")

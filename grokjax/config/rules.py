@@ -17,7 +17,7 @@ from grokjax.core.dataset import Dataset
 from grokjax.core.hparams import check_ranges
 from grokjax.core.run import Run
 from grokjax.core.split import Strata
-from grokjax.core.trainer import Trainer
+from grokjax.core.trainer import Recipe, try_out
 
 
 def check_entries(config: ConfigDict) -> None:
@@ -89,6 +89,8 @@ def check_table(name: str, task: Task) -> None:
             f"task {name} has inputs {inputs_NxL.shape} and labels {labels_N.shape}; "
             "make inputs [N, L] and labels [N]"
         )
+    if sum(sizes := task.group_sizes) != len(labels_N):
+        raise ValueError(f"task {name} has {len(labels_N)} rows; make its groups, {sizes}, add up")
     for what, array, size in (
         ("token", inputs_NxL, task.num_tokens),
         ("label", labels_N, task.num_classes),
@@ -150,14 +152,13 @@ def check_batches(
         )
 
 
-def check_state(trainer: Trainer, runs_R: Run, dataset: Dataset) -> None:
+def check_state(recipe: Recipe, runs_R: Run, dataset: Dataset) -> None:
     """A run's state is of a size that can be trained; found by shapes, nothing is computed.
 
     Raises:
-        ValueError: if it is not, or the optimizer cannot have this model's parameters.
+        ValueError: if it is not, or the model and the optimizer do not give what they have to.
     """
-    run = jax.tree.map(lambda x_R: x_R[0], runs_R)
-    state = jax.eval_shape(trainer.init, run, dataset)
+    state = try_out(recipe, jax.tree.map(lambda x_R: x_R[0], runs_R), dataset)
     num_numbers = sum(x.size for x in jax.tree.leaves(state))
     if num_numbers > MAX_INT:
         raise ValueError(

@@ -1,11 +1,14 @@
 """Checks of a user's values: what was wrong, what was given, what would be right."""
 
+import contextlib
 import difflib
+import textwrap
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import chex
 import jax
 import numpy as np
 
@@ -92,6 +95,24 @@ def check_table_size(num_rows: int, length: int) -> None:
             f"a table of {num_rows:,} rows of {length:,} tokens is too large; choose at most "
             f"{MAX_ROWS:,} rows, and {MAX_TOKENS:,} tokens in all"
         )
+
+
+@contextlib.contextmanager
+def of_a_part(line: str) -> Iterator[None]:
+    """What chex asserts within the block is about a user's part: a ValueError that says `line`."""
+    try:
+        yield
+    except AssertionError as error:
+        raise ValueError(line) from error
+
+
+def check_alike(what: str, given: Any, wanted: Any) -> None:
+    """Raises a ValueError unless two trees have one structure, and leaves of the same shapes."""
+    given, wanted = jax.eval_shape(lambda *trees: trees, given, wanted)
+    shapes = (jax.tree.map(lambda x: x.shape, tree) for tree in (given, wanted))
+    one, other = (textwrap.shorten(str(x), 300) for x in shapes)
+    with of_a_part(f"{what}: it has shapes {one}; make them {other}"):
+        chex.assert_trees_all_equal_shapes(given, wanted)
 
 
 def did_you_mean(value: object, choices: Iterable[str], shown: str = "{}") -> str:

@@ -2,6 +2,7 @@
 
 import zlib
 
+import chex
 import flax.linen as nn
 import flax.struct
 import jax
@@ -38,6 +39,10 @@ def make_dataset(task: Task, strata: Strata, *, causal: bool = True) -> Dataset:
         strata: of its rows, from `find_strata`.
         causal: find the distinct prefixes; only causal models can use them.
     """
+    table = (task.examples.inputs_NxL, task.examples.labels_N)
+    chex.assert_rank(table, [2, 1])
+    chex.assert_type(table, np.int32)
+    chex.assert_equal_shape_prefix([*table, *jax.tree.leaves(strata)], 1)
     find = find_prefixes if causal else without_sharing
     prefixes = find(np.asarray(task.examples.inputs_NxL))
     return jax.tree.map(jnp.asarray, Dataset(task.examples, prefixes, strata))

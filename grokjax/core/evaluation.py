@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +28,8 @@ class Evaluation(NamedTuple):
         `score(rows_B)` gives loss_B and whether each example is classified correctly, bool [B].
         """
         scored = jax.lax.map(score, self.rows)
+        chex.assert_shape(scored, self.rows.shape)
+        chex.assert_type(scored, [float, bool])
         loss_N, correct_N = jax.tree.map(lambda x: x.ravel()[: self.num_rows], scored)
         rows_N = self.rows.ravel()[: self.num_rows]
         train_N = is_train(split)[rows_N]

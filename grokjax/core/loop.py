@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -170,6 +171,7 @@ def chunks(
     metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, dataset, lift=lift)
     state_R = devices.shard(state_R, mesh)
     metrics_R = devices.shard(metrics_R, mesh)
+    chex.assert_tree_shape_prefix((state_R, metrics_R), runs_R.seed.shape)
 
     advance = make_advance(trainer, lift, mesh)
     programs = {}  # by the size of the compacted batch

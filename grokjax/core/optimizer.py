@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import optax
 
+from grokjax.core.checks import check_alike
 from grokjax.core.hparams import Scalar
 
 
@@ -22,17 +23,19 @@ class Optimizer(NamedTuple):
     eval_params: Callable = lambda params, _: params  # (params, state): that are evaluated
 
 
-def as_optimizer(made: Optimizer | optax.GradientTransformation) -> Optimizer:
+def as_optimizer(made: Optimizer | optax.GradientTransformation, name: str = "") -> Optimizer:
     """An optax transform gets `t` and `key` if it takes extra arguments.
 
     Updates and state keep their dtypes: a float32 hyperparameter would make those of bfloat16
-    parameters float32.
+    parameters float32. One that changes their structure or shapes is a ValueError with its name.
     """
     if not isinstance(made, Optimizer):
         made = Optimizer(*optax.with_extra_args_support(made))
 
     def update(updates, state, params=None, **extra):
         new_updates, new_state = made.update(updates, state, params, **extra)
+        check_alike(f"optimizer {name} returns another state than its init", new_state, state)
+        check_alike(f"optimizer {name} returns other updates than it gets", new_updates, updates)
         new_state = optax.tree.cast_like(new_state, state)
         return optax.tree.cast_like(new_updates, updates), new_state
 

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import chex
 import flax.linen as nn
 import flax.struct
 import jax
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from grokjax.core import losses, prefixes, weight_stats
+from grokjax.core.checks import of_a_part
 from grokjax.core.dataset import Dataset
 from grokjax.core.evaluation import Evaluation
 from grokjax.core.optimizer import Optimizer
@@ -86,10 +88,24 @@ def make_trainer(recipe: Recipe) -> Trainer:
     )
 
 
+def try_out(recipe: Recipe, run: Run, dataset: Dataset) -> Any:
+    """A run's state by shapes; a ValueError if its model or optimizer returns what it must not."""
+
+    def first_update(run, dataset):
+        state = _init(recipe, run, dataset)
+        _, optimizer = _optimizer_of_step(recipe, run, 0)
+        moments = {"t": jnp.int32(0), "key": streams(run.seed).noise}
+        optimizer.update(state.params, state.opt_state, state.params, **moments)
+        return state
+
+    return jax.eval_shape(first_update, run, dataset)
+
+
 def _init(recipe: Recipe, run: Run, dataset: Dataset) -> TrainState:
     any_input = prefixes.plain(dataset.examples.inputs_NxL[:1])
-    params = recipe.network.init(streams(run.seed).init, any_input)["params"]
-    params = optax.tree.scale(run.hparams["init_scale"], params)
+    logits_1xC, variables = recipe.network.init_with_output(streams(run.seed).init, any_input)
+    _check_logits(recipe, logits_1xC, 1)
+    params = optax.tree.scale(run.hparams["init_scale"], variables["params"])
     _, optimizer = _optimizer_of_step(recipe, run, 0)
     return TrainState(
         params=params,
@@ -111,7 +127,9 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, dataset: Dataset) -> T
     def objective(params):
         params = optimizer.forward_params(params, state.opt_state, key_forward)
         logits_BxC = _logits(recipe, params, tree, train=True, rngs={"dropout": key_dropout})
-        loss = batch.weights_B @ recipe.per_example(logits_BxC, labels_B)
+        loss_B = recipe.per_example(logits_BxC, labels_B)
+        chex.assert_equal_shape([batch.weights_B, labels_B, loss_B])
+        loss = batch.weights_B @ loss_B
         return loss + run.hparams["l1"] * recipe.penalty(params), loss
 
     grads, loss = jax.grad(objective, has_aux=True)(state.params)
@@ -124,6 +142,7 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, dataset: Dataset) -> T
         max_loss=jnp.maximum(seen.max_loss, loss),
     )
     params = optax.apply_updates(state.params, updates)
+    chex.assert_trees_all_equal_shapes_and_dtypes(params, state.params)
     return TrainState(params, opt_state, state.split, interval)
 
 
@@ -138,7 +157,7 @@ def _evaluate(
         labels_B = state.split.labels_N[rows_B]
         return recipe.per_example(logits_BxC, labels_B), losses.correct(logits_BxC, labels_B)
 
-    return {
+    metrics = {
         **recipe.evaluation.scores(judge, state.split, dataset.strata.group_N, run.share_G),
         "learning_rate": state.interval.learning_rate,
         "l1": run.hparams["l1"] * recipe.penalty(params),
@@ -149,6 +168,8 @@ def _evaluate(
         "weight_norm": optax.tree.norm(params),
         "last_layer_norm": jnp.linalg.norm(recipe.network.last_layer(params), ord=2),
     }
+    chex.assert_rank(list(metrics.values()), 0)
+    return metrics
 
 
 def _eval_params(recipe: Recipe, state: TrainState, run: Run) -> Any:
@@ -158,7 +179,17 @@ def _eval_params(recipe: Recipe, state: TrainState, run: Run) -> Any:
 
 def _logits(recipe, params, tree, **options) -> Any:
     with jax.default_matmul_precision(recipe.matmul_precision):
-        return recipe.network.apply({"params": params}, tree, **options)
+        logits_BxC = recipe.network.apply({"params": params}, tree, **options)
+    _check_logits(recipe, logits_BxC, tree.tokens[-1].shape[0])
+    return logits_BxC
+
+
+def _check_logits(recipe, logits_BxC, batch_size):
+    wanted = (batch_size, recipe.network.num_classes)
+    given = f"{jnp.shape(logits_BxC)} {jnp.result_type(logits_BxC)}"
+    with of_a_part(f"the model gives logits {given}; make them [B, C] = {wanted} float32"):
+        chex.assert_shape(logits_BxC, wanted)
+        chex.assert_type(logits_BxC, float)
 
 
 def _optimizer_of_step(recipe, run, t):

@@ -1,6 +1,8 @@
 """Metric logging: history, console, log file, curves, and which runs have grokked."""
 
 import collections
+import datetime
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,8 @@ class MetricLogger:
             self.tracker.update(*evaluation)
         self._labels = labels
         self._log_every = config.log_every or 1
+        self._num_steps = config.schedule.num_steps
+        self._reached: tuple[int, float] | None = None  # the last step, and when
         self._console = console
         self._writers = writers
         self._pending = None
@@ -86,11 +90,20 @@ class MetricLogger:
         self.history.append(step, metrics_R)
         grokked_before_R = self.tracker.grokking.has_grokked_R
         self.tracker.update(step, metrics_R)
+        speed = self._steps_per_second(step)
         with may_fail(f"a line of step {step:,}"):
-            self._say(step, metrics_R, grokked_before_R)
-        tell(self._writers, "write_scalars", step, metrics_R)
+            self._say(step, metrics_R, grokked_before_R, speed)
+        speeds_R = {"steps_per_sec": np.full(len(self._labels), speed)} if speed else {}
+        tell(self._writers, "write_scalars", step, metrics_R | speeds_R)
 
-    def _say(self, step, metrics_R, grokked_before_R):
+    def _steps_per_second(self, step):
+        """What `clu.periodic_actions.ReportProgress` reports; 0 at the first evaluation."""
+        now = time.monotonic()
+        before = self._reached or (step, now)
+        self._reached = (step, now)
+        return (step - before[0]) / max(now - before[1], 1e-9)
+
+    def _say(self, step, metrics_R, grokked_before_R, speed):
         grok = self.tracker.grokking
         for r in np.flatnonzero(grok.has_grokked_R & ~grokked_before_R):
             name = (
@@ -106,6 +119,9 @@ class MetricLogger:
             self._console.announce(line, step, name, facts)
         if step % self._log_every == 0:
             line = evaluation_line(metrics_R, int(grok.has_grokked_R.sum()))
+            if speed:
+                left = datetime.timedelta(seconds=round((self._num_steps - step) / speed))
+                line += f" | {speed:,.1f} steps/s, {left} left"
             self._console.say(line, step, quietly=True)
         self._console.describe(step, metrics_R)
 

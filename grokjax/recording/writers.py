@@ -1,7 +1,7 @@
-"""Metric writers: TensorBoard event files, and Weights & Biases if asked for.
+"""Metric writers: TensorBoard event files, Weights & Biases if asked for, and those of a caller.
 
-The methods have the names of `clu.metric_writers.MetricWriter`, whose own writers need
-TensorFlow to be imported.
+The methods have the names of `clu.metric_writers.MetricWriter`, so that any writer of clu's can be
+given to `grokjax.train`; clu's package itself needs TensorFlow to be imported, so it is not here.
 """
 
 import contextlib
@@ -44,6 +44,15 @@ def curves(labels: Sequence[str], value_R: np.ndarray) -> dict[str, float]:
         values = finite_quantiles(value_R, list(QUANTILES.values()))
         return dict(zip(QUANTILES, values.tolist(), strict=True))
     return dict(zip(labels, value_R.tolist(), strict=True))
+
+
+def row(labels: Sequence[str], scalars_R: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """{metric, or of several runs metric/curve: value}."""
+    found = {}
+    for metric, value_R in scalars_R.items():
+        for name, value in curves(labels, value_R).items():
+            found[metric if len(labels) == 1 else f"{metric}/{name}"] = value
+    return found
 
 
 class Writer:
@@ -90,6 +99,18 @@ def tell(writers: list[Writer], method: str, *arguments: Any) -> None:
             writers.remove(writer)
             with contextlib.suppress(Exception):
                 writer.close()
+
+
+class Given(Writer):
+    """A caller's `clu.metric_writers.MetricWriter`, which the caller closes."""
+
+    def __init__(self, writer: Any, labels: Sequence[str]):
+        self._labels = labels
+        self._writer = writer
+        self.flush = writer.flush
+
+    def write_scalars(self, step: int, scalars_R: Mapping[str, np.ndarray]) -> None:
+        self._writer.write_scalars(step, row(self._labels, scalars_R))
 
 
 class EventFile:
@@ -196,11 +217,7 @@ class WeightsAndBiases(Writer):
         )
 
     def write_scalars(self, step: int, scalars_R: Mapping[str, np.ndarray]) -> None:
-        row = {}
-        for metric, value_R in scalars_R.items():
-            for name, value in curves(self._labels, value_R).items():
-                row[metric if len(self._labels) == 1 else f"{metric}/{name}"] = value
-        self._run.log(row, step=step)
+        self._run.log(row(self._labels, scalars_R), step=step)
 
     def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
         if step == 0:

@@ -11,7 +11,7 @@ import numpy as np
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
-from grokjax.config import grid
+from grokjax.config import grid, registry
 from grokjax.config.experiment import Experiment, check
 from grokjax.reading.arms import arrays_of
 from grokjax.recording.history import History, grokking
@@ -149,8 +149,8 @@ def _is_picture(path):
 
 def facts_of(section) -> str:
     """`modular op=div p=97` for a config section."""
-    options = [f"{name}={value}" for name, value in section.items() if name != "name"]
-    return " ".join([section.name, *options])
+    told = registry.told(section)
+    return " ".join([told.pop("name"), *(f"{name}={value}" for name, value in told.items())])
 
 
 def facts(config: ConfigDict, summary: Mapping[str, Any]) -> dict[str, str]:

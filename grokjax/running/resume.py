@@ -15,7 +15,8 @@ from grokjax.running import command_line
 from grokjax.running.options import Options
 
 MAY_CHANGE = {"schedule.keep", "log_every"}
-PLACES_OF_DATA = {"task.path", "task.data_dir"}  # the table's checksum says whether it is the same
+# the table's checksum says whether it is the same
+PLACES_OF_DATA = {"task.path", "task.source", "task.data_dir"}
 
 
 class Start(NamedTuple):

@@ -2,14 +2,19 @@
 
 import functools
 import importlib
+import inspect
+import re
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import chex
 import numpy as np
 import tensorflow_datasets as tfds
 
 from grokjax.core.checks import check_choice
-from grokjax.core.data import Task
+from grokjax.core.data import Examples, Task
 from grokjax.tasks import _arithmetic
 from grokjax.tasks._downloads import prepared
 
@@ -44,10 +49,10 @@ class TableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def __init__(self, task: str, setting: str, **options: Any):
-        self.name = task  # pyright: ignore[reportAttributeAccessIssue]
+    def __init__(self, name: str, setting: str, task: Task, **options: Any):
+        self.name = name  # pyright: ignore[reportAttributeAccessIssue]
         self.BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=setting)]
-        self.task = task_of(f"{task}/{setting}")
+        self.task = task
         super().__init__(config=self.BUILDER_CONFIGS[0], **options)
 
     def _info(self):
@@ -89,7 +94,42 @@ def prepare(name: str, data_dir: str | Path) -> tfds.core.DatasetBuilder:
     Rows are read by `prepare(...).as_data_source(split="table")`.
     """
     check_choice("table", name, names())
-    return prepared(functools.partial(TableBuilder, *name.split("/")), data_dir)
+    return prepared(functools.partial(TableBuilder, *name.split("/"), task_of(name)), data_dir)
+
+
+def read(name: str, options: Mapping[str, Any], task: Task, data_dir: str | Path) -> Examples:
+    """The table of a task with these options, from its data set, which is prepared if need be.
+
+    Raises:
+        ValueError: if the files are damaged, or hold another table.
+        OSError: if they cannot be written.
+    """
+    setting = _setting(name, options)
+    try:
+        builder: Any = prepared(functools.partial(TableBuilder, name, setting, task), data_dir)
+        source = builder.as_data_source(split="table")
+        rows = source.__getitems__(range(len(source)))
+        labels_N = np.array([row["label"] for row in rows], np.int32)
+        examples = Examples(np.stack([row["inputs"] for row in rows]), labels_N)
+        chex.assert_trees_all_equal(examples, task.examples)
+    except OSError:
+        raise
+    except Exception as error:  # whatever tfds and array_record say of what is damaged
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
+        raise ValueError(
+            f"the data set in {str(Path(data_dir, name, setting))!r} cannot be used ({reason}); "
+            "delete that folder, or choose another task.data_dir"
+        ) from error
+    return examples
+
+
+def _setting(name, options):
+    """The name of a setting that is published, or else one made of the options."""
+    defaults = {o: p.default for o, p in inspect.signature(_module(name).make).parameters.items()}
+    known = SETTINGS.get(name, {}).items()
+    published = (setting for setting, given in known if defaults | given == dict(options))
+    own = re.sub(r"[^\w^+.=-]+", "_", "-".join(f"{o}={x}" for o, x in sorted(options.items())))
+    return next(published, own[:100])
 
 
 def _module(task):

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from grokjax.core.checks import check_choice
 from grokjax.core.data import Examples, Task
 from grokjax.core.hparams import at_least, check_ranges
 
 FETCHED = ("mnist", "fashion_mnist", "kmnist")  # by `python -m grokjax.datasets fetch`
-LEVELS = 256  # of a pixel
 RANGES = {"samples": at_least(2), "seed": at_least(0)}
+SHIPPED = "digits"  # with scikit-learn, no network needed
 
 
 def make(
@@ -33,7 +34,7 @@ def make(
     1,000 and 1,000 with the defaults. Both papers validate on the data set's test split; here a
     run has its own training images, so the others come from the same split. Any data set in
     `data_dir` will do that has features `image` (bytes, all of one size) and `label`, as
-    array_record files.
+    array_record files. `digits` are the 1,797 of 8 x 8 pixels, 0..16, that come with scikit-learn.
 
     Tokens are the pixels, 0..255, row by row and channel by channel, for an `mlp` with
     `code = "pixels"`; classes are the labels.
@@ -41,18 +42,35 @@ def make(
         rows [0, 9] and [255, 4]  ->  inputs [0, 9, 255, 4]
     """
     check_ranges("", locals(), RANGES)
-    builder = _open(dataset, data_dir)
-    num_classes = _num_classes(dataset, dict(builder.info.features))
-    source = builder.as_data_source(split=split)
+    if dataset == SHIPPED:
+        source, num_levels, num_classes = _digits(split), 17, 10
+    else:
+        builder = _open(dataset, data_dir)
+        num_levels, num_classes = 256, _num_classes(dataset, dict(builder.info.features))
+        source = builder.as_data_source(split=split)
     if samples > len(source):
         raise ValueError(
             f"samples = {samples}; choose at most {len(source)}, the {split!r} split of {dataset}"
         )
     sample_N = np.random.default_rng(seed).permutation(len(source))[:samples]
-    rows = source.__getitems__(sample_N.tolist())
+    rows = [source[i] for i in sample_N.tolist()]
     inputs_NxL = np.stack([row["image"].ravel() for row in rows]).astype(np.int32)
     labels_N = np.array([row["label"] for row in rows], np.int32)
-    return Task(Examples(inputs_NxL, labels_N), num_tokens=LEVELS, num_classes=num_classes)
+    return Task(Examples(inputs_NxL, labels_N), num_levels, num_classes)
+
+
+def _digits(split):
+    """The rows of scikit-learn's digits, as those of a data source."""
+    check_choice("split", split, ["train"])
+    try:
+        from sklearn.datasets import load_digits  # an optional package
+    except ImportError as error:
+        raise ValueError(
+            "digits come with scikit-learn; install it with pip install 'grokjax[images]'"
+        ) from error
+    table: Any = load_digits()
+    pairs = zip(table.images, table.target, strict=True)
+    return [{"image": image, "label": label} for image, label in pairs]
 
 
 def _open(dataset, data_dir) -> Any:  # pyright does not see through tfds' builders
