@@ -14,7 +14,7 @@ from grokjax.config import grid, registry, rules
 from grokjax.config.config import base, plain
 from grokjax.core import losses, schedules
 from grokjax.core.batches import BATCHES
-from grokjax.core.checks import MAX_INT, check_number
+from grokjax.core.checks import MAX_INT, check_choice, check_number
 from grokjax.core.data import Task
 from grokjax.core.dataset import Dataset, checksum, make_dataset
 from grokjax.core.evaluation import make_evaluation
@@ -211,6 +211,7 @@ def make_task(section: Mapping[str, Any]) -> Task:
     task = registry.find("task", name).make(**options)
     if not place:
         return task  # it has read files itself
+    check_choice("task.source", place["source"], registry.SOURCES)
     if place["source"] == "computed":
         return task
     from grokjax.tasks import _published  # takes half a second
