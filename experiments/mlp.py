@@ -50,7 +50,8 @@ def network(num_steps, seeds, optimizer="adamw"):
     config = base(task=dict(name="modular", op="add"), model=model, optimizer=optimizer)
     config.loss.precision = "float64"
     config.schedule.update(num_steps=num_steps, eval_every=500, checkpoint_every=5000)
-    config.runs = grid(config.runs, seed=seeds, train_fraction=0.8, weight_decay=0.01)
+    source = dict(train_fraction=0.8, weight_decay=0.01, warmup=0.0)
+    config.runs = grid(config.runs, seed=seeds, **source)
     return config
 
 
