@@ -210,8 +210,8 @@ def test_twenty_steps_have_the_losses_of_pytorch(model, chain):
 def test_two_hundred_steps_of_addition_are_those_of_their_source():
     """The network, optimizer and loss of https://github.com/enerrio/grokking-mlp, for 97 answers.
 
-    Losses fall from 6 to 4 nats. They agree to 2e-5, weights to 1e-4, and logits of a spread of 3
-    to 1e-3: both sum in float32, in another order.
+    Rounding grows: after 200 steps PyTorch's own losses in float32 and in float64 are .1 % apart,
+    logits up to .4. Ours are as near to those in float64.
     """
     config = grokjax.load(str(CONFIGS / "modadd_mlp.py"))
     config.loss.precision = "float64"
@@ -219,17 +219,24 @@ def test_two_hundred_steps_of_addition_are_those_of_their_source():
     config.schedule.update(num_steps=200, eval_every=1)
     experiment = grokjax.setup(config)
     first, rows_TxB, loss_T, params = train_here(experiment, run_of(0, experiment.runs_R))
+    table = torch.tensor(experiment.task.examples.inputs_NxL).long()
+    weights, ours = (addition_weights(p) for p in (first.params, params))
 
-    model = torch.nn.Sequential(
-        torch.nn.Embedding(99, 128),
-        torch.nn.Flatten(),
-        torch.nn.Linear(4 * 128, 128),
-        torch.nn.ReLU(),
-        torch.nn.Linear(128, 97),
+    exact, rounded = (
+        train_addition(weights, table, rows_TxB, dtype) for dtype in (torch.float64, torch.float32)
     )
-    model.load_state_dict(addition_weights(first.params))
+
+    np.testing.assert_allclose(loss_T[:50], exact[0][:50], rtol=1e-5)
+    with torch.no_grad():
+        here = (loss_T, addition_model(ours)(table).numpy())
+    for x, expected, theirs in zip(here, exact, rounded, strict=True):
+        assert abs(x - expected).max() < 4 * abs(theirs - expected).max()
+
+
+def train_addition(weights, inputs_NxL, rows_TxB, dtype):
+    """The losses [T] and the logits [N, C] after them, as that source computes them."""
+    model = addition_model(weights).to(dtype)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98))
-    inputs_NxL = torch.tensor(experiment.task.examples.inputs_NxL).long()
     labels_N = (inputs_NxL[:, 0] + inputs_NxL[:, 2]) % 97
     losses = []
     for rows_B in torch.tensor(rows_TxB).long():
@@ -239,14 +246,19 @@ def test_two_hundred_steps_of_addition_are_those_of_their_source():
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
+    return np.array(losses), model(inputs_NxL).detach().numpy()
 
-    np.testing.assert_allclose(loss_T, losses, rtol=2e-5)
-    with torch.no_grad():
-        expected_NxC = model(inputs_NxL)
-        expected = {name: w.clone() for name, w in model.state_dict().items()}
-        model.load_state_dict(addition_weights(params))
-        torch.testing.assert_close(model(inputs_NxL), expected_NxC, atol=1e-3, rtol=0)
-    torch.testing.assert_close(dict(model.state_dict()), expected, atol=1e-4, rtol=0)
+
+def addition_model(weights):
+    model = torch.nn.Sequential(
+        torch.nn.Embedding(99, 128),
+        torch.nn.Flatten(),
+        torch.nn.Linear(4 * 128, 128),
+        torch.nn.ReLU(),
+        torch.nn.Linear(128, 97),
+    )
+    model.load_state_dict(weights)
+    return model
 
 
 def addition_weights(params):
