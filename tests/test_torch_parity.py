@@ -207,6 +207,7 @@ def test_twenty_steps_have_the_losses_of_pytorch(model, chain):
     np.testing.assert_allclose(loss_T, expected_T, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_hundred_steps_of_addition_are_those_of_their_source():
     """The network, optimizer and loss of https://github.com/enerrio/grokking-mlp, for 97 answers.
 
