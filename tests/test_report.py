@@ -23,7 +23,7 @@ OF_HISTORIES = {  # what single runs did, sizes and minutes: neither in the tabl
     "l1_grokfast: s5": "6,100 7,100",
     "data_fraction: sums": "121",
     "mlp: random": "4,000",
-    "mlp: raised": "11,000 33,000",
+    "mlp: raised": "2,500 11,000 33,000",
     "task_mixtures": "512 600 2,000 2,400",
     "architectures": "128",
 }
