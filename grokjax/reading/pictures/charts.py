@@ -97,11 +97,15 @@ def tasks(arms: Sequence[Arm]) -> Figure:
 
 
 @style.ours
-def weights(arms: Sequence[Arm]) -> Figure:
-    """What the weights do meanwhile: their norms, their steps, how many are small."""
-    pairs = style.styled(arms)
+def weights(arms: Sequence[Arm], since: int = 0) -> Figure:
+    """What the weights do meanwhile: their norms, their steps, how many are small.
+
+    The slingshot's cycles are seen where evaluations are close, from a step `since` on.
+    """
+    pairs = style.styled(arm.since(since) for arm in arms)
     known = set.intersection(*(set(arm.history.arrays()) for arm in arms))
-    return _panels({m: (title, pairs) for m, title in WEIGHTS.items() if m in known})
+    titles = WEIGHTS | {"val_accuracy": CURVES["val_accuracy"]}
+    return _panels({m: (title, pairs) for m, title in titles.items() if m in known})
 
 
 def count(arm: Arm) -> str:
