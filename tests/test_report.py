@@ -24,7 +24,7 @@ OF_HISTORIES = {  # what single runs did, sizes and minutes: neither in the tabl
     "data_fraction: sums": "121",
     "mlp: cycles": "3,000 4,000 5,200 6,000 7,300 8,000 7,000 1,250 7,527 100",
     "mlp: random": "4,000",
-    "mlp: raised": "2,500 11,000 33,000",
+    "mlp: raised": "2,500 10,000 11,000 33,000",
     "task_mixtures": "512 600 2,000 2,400",
     "architectures": "128",
 }
