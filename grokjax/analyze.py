@@ -11,11 +11,16 @@ arms, and writes it with the figures as summary.md, summary.csv and *.png.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from absl import flags
+
 from grokjax.reading.arms import read_all, without_history
 from grokjax.reading.comparison import write
 from grokjax.recording.results import check_writable
 from grokjax.running import command_line
 
+SINCE = flags.DEFINE_integer(
+    "since", 0, "First step in weights.png, where it was reached.", lower_bound=0
+)
 OUTPUT = command_line.define_path("output", "analysis", "Folder for the table and the figures.")
 
 
@@ -32,7 +37,7 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
         command_line.warn(f"left out {folder}: it has no evaluation yet")
 
     def work():
-        print(write(arms, output))
+        print(write(arms, output, since=SINCE.value))
         print(f"the table and the figures are in {output}")
 
     return work

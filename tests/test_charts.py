@@ -426,3 +426,26 @@ def test_the_weights_of_an_arm_are_shown_as_far_as_they_were_recorded():
     assert norm.get_title(loc="left") == "Norm of all weights"
     assert points(norm, "slow") == [[100, 5], [500, 5], [700, 4]]
     assert points(sparsity, "slow") == [[100, 0.5], [500, 0.5], [700, 0.4]]
+
+
+def test_training_errors_stand_beside_the_norm_of_the_last_layer():
+    """Of all runs, as one that errs is no median; on an axis that has a place for none."""
+    wrong_ExR = np.array([[900, 800, 700], [0, 0, 40], [0, 0, 0]])
+    arm = make_arm("slow", [500, None, 700], misclassified=wrong_ExR, last_layer_norm=wrong_ExR)
+    norm, errors = charts.weights([arm]).axes[:2]
+
+    assert norm.get_title(loc="left") == "Spectral norm of the last layer"
+    assert points(errors, "slow") == [[100, 800], [500, 0], [700, 0]]
+    assert edges(errors, "slow range", 500) == (0, 40)
+    assert errors.get_yscale() == "symlog"
+    assert errors.get_ylim()[0] == 0
+
+
+def test_the_weights_are_shown_from_a_step_on():
+    norm_ExR = np.array([[3.0, 5.0], [2.0, 5.0], [1.0, 4.0]])
+    arm = make_arm("slow", [500, None], step_E=(100, 7000, 9000), weight_norm=norm_ExR)
+    norm = charts.weights([arm], since=500).axes[0]
+
+    assert points(norm, "slow") == [[7000, 3.5], [9000, 2.5]]
+    assert norm.get_xscale() == "linear"  # one power of ten would be its only tick
+    assert len(charts.weights([arm], since=9001).axes[0].lines[0].get_xdata()) == 3

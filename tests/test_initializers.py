@@ -1,5 +1,7 @@
 """Initial weights are those of the libraries that they are named after."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -83,6 +85,18 @@ def params_of(**model):
     experiment = grokjax.setup(config)
     state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.dataset)
     return jax.tree.map(lambda x_R: np.asarray(x_R[0]), state_R.params)
+
+
+def test_the_mlp_starts_as_that_of_its_source():
+    """Layers of 512 and 128 inputs by Kaiming for ReLU, N(0, 1) embeddings, no biases."""
+    config = grokjax.load(str(Path(__file__).parent.parent / "configs/modadd_mlp.py"))
+    params = params_of(**config.model)
+
+    assert params["token"].std() == pytest.approx(1, rel=0.03)
+    assert params["kernel_0"].std() == pytest.approx((2 / 512) ** 0.5, rel=0.02)
+    assert params["readout"]["kernel"].std() == pytest.approx((2 / 128) ** 0.5, rel=0.03)
+    assert not params["bias_0"].any()
+    assert not params["readout"]["bias"].any()
 
 
 def test_attention_is_drawn_as_pytorch_draws_it():

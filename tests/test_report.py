@@ -22,8 +22,9 @@ OF_HISTORIES = {  # what single runs did, sizes and minutes: neither in the tabl
     "l1_grokfast: division": "104",
     "l1_grokfast: s5": "6,100 7,100",
     "data_fraction: sums": "121",
+    "mlp: cycles": "3,000 4,000 5,200 6,000 7,300 8,000 7,000 1,250 7,527 100",
     "mlp: random": "4,000",
-    "mlp: raised": "11,000 33,000",
+    "mlp: raised": "2,500 10,000 11,000 33,000",
     "task_mixtures": "512 600 2,000 2,400",
     "architectures": "128",
 }
@@ -82,7 +83,7 @@ def test_the_committed_tables_are_those_of_the_csv_files(tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert "|" not in prose(emptied)
-    assert "wrote 14 tables" in done.stdout
+    assert "wrote 15 tables" in done.stdout
     assert sorted(re.findall(r"drew .*/(\w+)\.png", done.stdout)) == [
         "data_fraction_architectures_curve",
         "data_fraction_sums_curve",

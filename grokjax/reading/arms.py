@@ -39,6 +39,14 @@ class Arm:
     config: dict  # plain
     history: History  # of its R runs
 
+    def since(self, step: int) -> "Arm":
+        """The arm without the evaluations before a step; all of it if none is left."""
+        kept_E = self.history["step"] >= step
+        if kept_E.all() or not kept_E.any():
+            return self
+        history = History({name: x[kept_E] for name, x in self.history.arrays().items()})
+        return dataclasses.replace(self, history=history)
+
     @functools.cached_property
     def grokking(self) -> Grokking:
         """When its runs memorised and grokked all examples."""

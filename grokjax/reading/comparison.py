@@ -24,7 +24,9 @@ after grokking, a run keeps its last metrics and does not collapse any more.
 """
 
 
-def write(arms: Sequence[Arm], output: Path, title: str = "", note: str = "") -> str:
+def write(
+    arms: Sequence[Arm], output: Path, title: str = "", note: str = "", since: int = 0
+) -> str:
     """Writes summary.csv, summary.md and the figures; returns the table for people.
 
     Where a family is a choice of settings, it has a second table of each at its best.
@@ -41,7 +43,7 @@ def write(arms: Sequence[Arm], output: Path, title: str = "", note: str = "") ->
         table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
     pictures = []
     write_csv(summary, output / "summary.csv")
-    for name, figure in figures(arms):
+    for name, figure in figures(arms, since):
         with replacing(output / name) as path:
             plots.save(figure, path)
         pictures.append(name)
@@ -54,13 +56,13 @@ def write(arms: Sequence[Arm], output: Path, title: str = "", note: str = "") ->
     return table
 
 
-def figures(arms: Sequence[Arm]) -> Iterator[tuple[str, Figure]]:
-    """(file name, picture) of everything that arms have to show."""
+def figures(arms: Sequence[Arm], since: int = 0) -> Iterator[tuple[str, Figure]]:
+    """(file name, picture) of everything that arms have to show; weights from a step on."""
     few = _few(arms) if len(arms) > MANY else list(arms)
     yield "comparison.png", charts.comparison(few)
     yield "survival.png", charts.survival(few)
     if charts.WEIGHTS.keys() & set.intersection(*(set(arm.history.arrays()) for arm in few)):
-        yield "weights.png", charts.weights(few)
+        yield "weights.png", charts.weights(few, since)
 
     families = {}
     for arm in arms:

@@ -22,13 +22,14 @@ CURVES = {  # metric -> title of its panel
     "train_loss": "Training loss",
     "val_loss": "Validation loss",
 }
-WEIGHTS = {
-    "weight_norm": "Norm of all weights",
+WEIGHTS = {  # the first three are what the slingshot mechanism ties together
     "last_layer_norm": "Spectral norm of the last layer",
+    "misclassified": "Misclassified training examples (range)",
+    "max_train_loss": "Largest loss of a batch",
+    "weight_norm": "Norm of all weights",
     "update_size": "Size of a step, relative to the weights",
     "grad_norm": "Norm of the gradient",
     "sparsity": "Share of weights below .01",
-    "max_train_loss": "Largest loss of a batch",
 }
 LOGARITHMIC = ("train_loss", "val_loss", "update_size", "grad_norm", "max_train_loss")
 
@@ -96,11 +97,15 @@ def tasks(arms: Sequence[Arm]) -> Figure:
 
 
 @style.ours
-def weights(arms: Sequence[Arm]) -> Figure:
-    """What the weights do meanwhile: their norms, their steps, how many are small."""
-    pairs = style.styled(arms)
+def weights(arms: Sequence[Arm], since: int = 0) -> Figure:
+    """What the weights do meanwhile: their norms, their steps, how many are small.
+
+    The slingshot's cycles are seen where evaluations are close, from a step `since` on.
+    """
+    pairs = style.styled(arm.since(since) for arm in arms)
     known = set.intersection(*(set(arm.history.arrays()) for arm in arms))
-    return _panels({m: (title, pairs) for m, title in WEIGHTS.items() if m in known})
+    titles = WEIGHTS | {"val_accuracy": CURVES["val_accuracy"]}
+    return _panels({m: (title, pairs) for m, title in titles.items() if m in known})
 
 
 def count(arm: Arm) -> str:
@@ -140,11 +145,12 @@ def _panels(panels):
 
 
 def _draw_curves(axes, pairs, metric, title):
-    """Median and quartiles of each arm's runs."""
+    """Median and quartiles of each arm's runs; their range where errors are counted, as few err."""
     bands = []
     for arm, line in pairs:
         kwargs = dict(label=arm.name, gid=arm.name)
-        curves = (arm.history["step"], arm.history[metric], {"quartiles": 0.16})
+        band = "range" if metric == "misclassified" else "quartiles"
+        curves = (arm.history["step"], arm.history[metric], {band: 0.16})
         bands.append(style.draw_runs(axes, *curves, **kwargs, **line))
     logarithmic = metric in LOGARITHMIC
     style.dress(axes, title + ", log scale" * logarithmic, _steps(arm for arm, _ in pairs))
@@ -152,6 +158,10 @@ def _draw_curves(axes, pairs, metric, title):
         style.loss_axis(axes, np.concatenate(bands, axis=1), "log")
     elif metric.startswith("val_accuracy"):
         style.percent_axis(axes)
+    elif metric == "misclassified":
+        axes.set_yscale("symlog", linthresh=1)  # logarithmic, and 0 has a place
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter("{x:,.0f}")
 
 
 def _steps(arms):

@@ -64,13 +64,15 @@ def dress(axes: Axes, title: str, step_E: Sequence[float] | None = None) -> None
 
 
 def step_axis(axes: Axes, which: str, step_E: Sequence[float]) -> None:
-    """A logarithmic `x` or `y` axis from the first step after 0 to the last."""
+    """An `x` or `y` axis from the first step after 0 to the last; logarithmic if they are far."""
     low, high = log_limits(step_E, 0.02)
-    axes.set(**{f"{which}lim": (low, high), f"{which}scale": "log", f"{which}label": "step"})
+    axes.set(**{f"{which}lim": (low, high), f"{which}label": "step"})
     axis = getattr(axes, f"{which}axis")
-    axis.set_major_locator(LogLocator(subs=(1,) if high > 300 * low else (1, 2, 5)))
+    if high > 3 * low:
+        axes.set(**{f"{which}scale": "log"})
+        axis.set_major_locator(LogLocator(subs=(1,) if high > 300 * low else (1, 2, 5)))
+        axis.set_minor_formatter("")
     axis.set_major_formatter("{x:,.0f}")
-    axis.set_minor_formatter("")
 
 
 def log_limits(values: Sequence[float], margin: float) -> tuple[float, float]:
