@@ -3,8 +3,8 @@
 The network and the data of https://github.com/enerrio/grokking-mlp: four embeddings of 128, a
 hidden layer of 128, ReLU, Kaiming's normal initialisation, biases from zero; 80 % of all sums,
 batches of 512, AdamW with weight decay .01. On purpose there is no logit for the operator and the
-equals sign, a ragged last batch is left out, and the loss is computed in float32 (theirs in
-float64: `--config.loss.precision=float64`).
+equals sign, no ragged last batch, a warm-up of ten steps, and the loss is computed in float32
+(theirs in float64: `--config.loss.precision=float64`).
 Expected: memorised at step 2,000, with validation accuracy at 30 to 34 %; validation accuracy stays
 at 99 % from step 77,500, 103,500 and 85,500 on for seeds 0 to 2. There is no plateau: half of that
 time it is above 90 %.

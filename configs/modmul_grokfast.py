@@ -21,11 +21,10 @@ def get_config(choice=""):
     config = base(
         choice,
         task=dict(name="modular", op="mul"),
-        model=dict(name="transformer", norm="overwrite", initializer="torch"),
+        model=dict(name="transformer", norm="overwrite", initializer="torch_attention"),
         optimizer="grokfast_ema+adam",
     )
     config.grok.threshold = 0.95
     config.schedule.update(num_steps=3000, eval_every=50, stop_after_grok=10)
-    config.schedule.learning_rate = "constant"
     config.runs = grid(config.runs, seed=(0, 1), weight_decay=0.005, lamb=(0.0, 2.0))
     return config
