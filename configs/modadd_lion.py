@@ -1,7 +1,7 @@
 """Addition mod 97 with Lion: every weight changes by the learning rate.
 
-Chen et al., 2023, https://arxiv.org/abs/2302.06675: the paper's b1 and b2, a tenth of AdamW's
-learning rate and ten times its weight decay. Not compared with the authors' code.
+Chen et al., 2023, https://arxiv.org/abs/2302.06675: a tenth of AdamW's learning rate and ten times
+its weight decay; b2 is .98 (the paper's .99). Not compared with the authors' code.
 Expected: memorised at step 1,000, validation accuracy at 99 % at step 1,600 (seed 0).
 Takes 1 minute on one CPU core, shared.
 
@@ -14,5 +14,5 @@ from grokjax import base, grid
 def get_config(choice=""):
     config = base(choice, task=dict(name="modular", op="add"), optimizer="lion")
     config.schedule.stop_after_grok = 5
-    config.runs = grid(config.runs, learning_rate=1e-4, weight_decay=10.0, b2=0.99)
+    config.runs = grid(config.runs, learning_rate=1e-4, weight_decay=10.0)
     return config

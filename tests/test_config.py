@@ -360,9 +360,7 @@ def test_a_config_has_the_network_that_it_names(path):
 AS_IN = {  # a config and what the code of the project or paper that it names has
     "held_out_answers": dict(model=dict(initializer="kaiming_normal")),  # enerrio/grokking-mlp
     "mnist": dict(schedule=dict(learning_rate="constant"), runs=dict(b2=(0.999,))),  # grokfast
-    "modadd_lion": dict(runs=dict(b1=(0.9,), b2=(0.99,))),  # the paper
     "modadd_mlp": dict(model=dict(initializer="kaiming_normal")),  # enerrio/grokking-mlp
-    "modadd_orthograd": dict(runs=dict(b1=(0.9,), b2=(0.999,))),  # Prieto et al.
     "modadd_power": dict(model=dict(norm="post", initializer="torch")),  # openai/grok
     "modmul_grokfast": dict(  # grokfast: nn.MultiheadAttention, ten steps of warm-up
         model=dict(norm="overwrite", initializer="torch_attention"),
