@@ -1,6 +1,7 @@
 """Addition mod 97 with norm-constrained training (constant weight norm), without weight decay.
 
-Liu, Michaud & Tegmark, 2022, https://arxiv.org/abs/2210.01117: norm .8 of the initial one.
+Liu, Michaud & Tegmark, 2022, https://arxiv.org/abs/2210.01117: norm .8 of the initial one, for the
+network and the data of `modadd_nanda.py` in full batches and float64; here for that of `moddiv.py`.
 Expected: at half of the initial norm memorised at step 300 and at 99 % validation accuracy at
 step 500; at .8 memorised at step 300 and at 79 % after 4,000; at .3 it does not even memorise
 (21 %). Seed 0.

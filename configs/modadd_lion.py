@@ -1,6 +1,7 @@
 """Addition mod 97 with Lion: every weight changes by the learning rate.
 
-Chen et al., 2023, https://arxiv.org/abs/2302.06675.
+Chen et al., 2023, https://arxiv.org/abs/2302.06675: a tenth of AdamW's learning rate and ten times
+its weight decay; b2 is .98 (the paper's .99). Not compared with the authors' code.
 Expected: memorised at step 1,000, validation accuracy at 99 % at step 1,600 (seed 0).
 Takes 1 minute on one CPU core, shared.
 

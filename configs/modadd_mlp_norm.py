@@ -1,10 +1,10 @@
 """Addition mod 97 with two hidden layers of 512 and a layer norm before the readout, no attention.
 
-The MLP of a comparison of architectures: four embeddings of 128, ReLU, half of all sums, learning
-rate .01, weight decay .01.
+The MLP of https://github.com/Noaillesss/grokking: four embeddings of 128, ReLU, PyTorch's
+initialisation, half of all sums, learning rate .01, weight decay .01. On purpose no positions are
+added to the embeddings, and the warm-up takes 10 steps, not 10 epochs.
 Expected: memorised by step 500; after 4,000 steps training loss is at 0.0000 and validation
-accuracy at .1 % (seed 0): at this learning rate it does not generalise within these steps;
-the comparison trained for 50,000 epochs.
+accuracy at .1 % (seed 0). The project's figure has 99 % in epoch 4,126, step 41,260, for one seed.
 Takes 1 minute on one CPU core.
 
     python -m grokjax.train --config configs/modadd_mlp_norm.py

@@ -1,6 +1,7 @@
 """Addition mod 97 with Muon on the hidden matrices and AdamW on the rest.
 
-Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/.
+Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/: learning rate and momentum are the
+author's; AdamW has b2 .98 (there .95), and weights decay (there not unless asked).
 Expected: memorised at step 200, validation accuracy at 99 % at step 300, 400 and 400 for seeds
 0, 1 and 2, a quarter of AdamW's steps.
 Takes 4 minutes on one CPU core, shared.

@@ -1,6 +1,7 @@
 """Addition mod 97 with SPlus: signs in the eigenbasis of past gradients.
 
-Frans et al., 2025, https://arxiv.org/abs/2506.07254.
+Frans et al., 2025, https://arxiv.org/abs/2506.07254: the authors' learning rate, betas and
+average; weight decay is 5 (there .01).
 Expected: memorised at step 400, validation accuracy at 99 % at step 800 (seed 0).
 Takes 4 minutes on one CPU core, shared.
 

@@ -1,6 +1,7 @@
 """Addition mod 97 with the mean squared error to the one-hot class.
 
-Liu, Michaud & Tegmark, 2022, https://arxiv.org/abs/2210.01117, train this way.
+Liu, Michaud & Tegmark, 2022, https://arxiv.org/abs/2210.01117, train on images this way, on
+modular addition with cross-entropy; the network here is that of `moddiv.py`.
 Expected: memorised at step 1,400, validation accuracy at 99 % at step 1,600 (seed 0).
 Takes 3 minutes on one CPU core, shared.
 

@@ -1,7 +1,8 @@
 """Sparse parity: three of forty bits, 1,000 training rows.
 
-Prieto et al., 2025, https://arxiv.org/abs/2501.04697, figure 2, and Barak et al., 2022,
-https://arxiv.org/abs/2207.08799; one-hot bits, two hidden layers of 200.
+Barak et al., 2022, https://arxiv.org/abs/2207.08799; one-hot bits, two hidden layers of 200, AdamW
+with weight decay 1. Prieto et al., 2025, https://arxiv.org/abs/2501.04697, figure 4, train such a
+network on 3 and 40 bits as numbers, in full batches, with StableMax and without weight decay.
 Expected: memorised at step 250, validation accuracy at 99 % at step 1,750, 1,500 and 2,000 for
 seeds 0, 1 and 2.
 Takes 1 minute on one CPU core.

@@ -1,6 +1,7 @@
 """Composition in the symmetric group S_5: 120 permutations, 14,400 equations.
 
-Power et al., 2022, https://arxiv.org/abs/2201.02177, figure 1, centre.
+Power et al., 2022, https://arxiv.org/abs/2201.02177, figure 1, centre, of which this is one point,
+half of all equations; the network is that of `moddiv.py`.
 Expected: memorised at step 500, validation accuracy at 99 % at step 3,900 (seed 0).
 Takes 70 seconds on two CPU cores.
 

@@ -3,7 +3,8 @@
 Division mod 97, half of all equations, with and without Grokfast-MA (window 100, lamb 2; Lee et
 al., 2024, https://arxiv.org/abs/2405.20233), for the transformer, GPT-2, ResFormer and SVFormer
 (Zhou et al., 2024, https://arxiv.org/abs/2410.17897), GPT-2 with meta tokens and TokenFormer (Wang
-et al., 2024, https://arxiv.org/abs/2410.23168).
+et al., 2024, https://arxiv.org/abs/2410.23168); `configs/modadd_gpt2.py`, `modadd_resformer.py` and
+`modadd_tokenformer.py` say what differs from the authors' code.
 Expected (3 seeds, 4,000 steps, without and with it): transformer 1,800 and 1,600, GPT-2 400 and
 700, ResFormer 500 and 700, SVFormer 400 and 500, meta tokens 1,300 and 1,000 (2 of 3), TokenFormer
 3,700 and 3,800 (2 of 3 each). Takes at most 160 minutes on one core.

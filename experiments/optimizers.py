@@ -1,8 +1,9 @@
 """Muon groks before AdamW, and AdamW before the other optimizers, each at its best settings.
 
 Addition mod 97, half of all sums, a network of width 64 (`paper`: 128): every optimizer over a grid
-of three learning rates, spaced around what its authors use, and two weight decays. Muon: Jordan et
-al., 2024, https://kellerjordan.github.io/posts/muon/; OrthoGrad: Prieto et al., 2025,
+of three learning rates, spaced around what its authors use, and two weight decays; b1 and b2 are .9
+and .98 but for SPlus, which has its authors' .999. Muon: Jordan et al., 2024,
+https://kellerjordan.github.io/posts/muon/; OrthoGrad: Prieto et al., 2025,
 https://arxiv.org/abs/2501.04697; SPlus: Frans et al., 2025, https://arxiv.org/abs/2506.07254;
 Lion: Chen et al., 2023, https://arxiv.org/abs/2302.06675; Schedule-Free: Defazio et al., 2024,
 https://arxiv.org/abs/2405.15682.

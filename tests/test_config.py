@@ -1,5 +1,6 @@
 """Configs: plug-ins chosen by name, grids of runs, and errors before anything is traced."""
 
+import re
 from pathlib import Path
 
 import flax.linen as nn
@@ -403,6 +404,36 @@ def test_every_config_says_what_it_is_and_sets_up(path, tmp_path):
             grokjax.setup(config)
     else:
         grokjax.setup(config)
+
+
+SAME = re.compile(r"[Nn]etwork (?:here )?(?:is )?(?:that )?of `(\w+)\.py`")  # in a header
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_has_the_network_that_it_names(path):
+    text = " ".join(path.read_text().split('"""')[1].split())
+    for other in SAME.findall(text):
+        assert load(str(path)).model == load(str(path.parent / f"{other}.py")).model
+
+
+AS_IN = {  # a config and what the code of the project or paper that it names has
+    "held_out_answers": dict(model=dict(initializer="kaiming_normal")),  # enerrio/grokking-mlp
+    "mnist": dict(schedule=dict(learning_rate="constant"), runs=dict(b2=(0.999,))),  # grokfast
+    "modadd_mlp": dict(model=dict(initializer="kaiming_normal")),  # enerrio/grokking-mlp
+    "modadd_power": dict(model=dict(norm="post", initializer="torch")),  # openai/grok
+    "modmul_grokfast": dict(  # grokfast: nn.MultiheadAttention, ten steps of warm-up
+        model=dict(norm="overwrite", initializer="torch_attention"),
+        schedule=dict(learning_rate="linear_warmup"),
+        runs=dict(warmup=(10.0,)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AS_IN)
+def test_a_config_has_the_settings_of_its_source(name):
+    config = load(str(CONFIGS[0].parent / f"{name}.py"))
+    for section, entries_there in AS_IN[name].items():
+        assert {entry: config[section][entry] for entry in entries_there} == entries_there
 
 
 def test_nothing_begins_or_lasts_beyond_the_last_step():

@@ -6,7 +6,7 @@ Algorithmic Datasets", https://arxiv.org/abs/2201.02177: two blocks, 128 wide, f
 By their options, the transformers of
 
     Power et al., 2022       norm="post", activation="relu"
-    Grokfast, Lee et al.,    norm="overwrite", initializer="torch"
+    Grokfast, Lee et al.,    norm="overwrite", initializer="torch_attention"
       2024, authors' code
     Nanda et al., 2023       num_blocks=1, norm="none", activation="relu"
     a language model of      norm_kind="rms", positions="rotary", activation="silu"
