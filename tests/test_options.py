@@ -154,6 +154,13 @@ def test_a_folder_is_gone_on_with_by_the_config_that_it_holds(tmp_path, monkeypa
     assert part.shard == (1, 2)
     assert plain(part.config) == plain(config)
     assert plain(parse("--workdir=results/toy", "--resume=latest").config) == plain(config)
+    words = ["grokjax-train", "--resume=results/toy", "--config.schedule.num_steps=8000"]
+    monkeypatch.setattr(sys, "argv", words)  # where the flags library looks for overrides
+    assert command_line._resumed() == "results/toy"
+    longer = parse("--config=results/toy", *words[1:])
+    assert (longer.workdir, longer.resume) == (folder, "latest")
+    assert longer.config.schedule.num_steps == 8000
+    assert longer.config.runs.seed == (3, 4)
     folder.rename("results/moddiv")  # where a training without a config has its results
     assert plain(parse("--resume=latest").config) == plain(config)
     Path("results/moddiv").rename(folder)

@@ -72,6 +72,32 @@ def newest_record(results: Results) -> dict:
     return results.stored_config()
 
 
+def training_at(path: Path) -> tuple[Path, int | None]:
+    """The run directory that a path means, and the step if it names one.
+
+    A path is a run directory, its `checkpoints` folder or one of the step folders in that.
+    """
+    step = None
+    if path.name.isdigit() and path.parent.name == "checkpoints":
+        step = int(path.name)
+        path = path.parent
+    return (path.parent if path.name == "checkpoints" else path), step
+
+
+def record_in(folder: Path) -> dict:
+    """The record of the training in a folder, or in the folders of its shards.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if record := newest_record(Results(folder)):
+        return record
+    for of_shard in sorted(folder.glob("shard-*-of-*")):
+        if record := newest_record(Results(of_shard)):
+            return record | {"shard": None}  # all of them are gone on with
+    raise ValueError(f"{str(folder)!r} holds no training; choose another folder, or a --config")
+
+
 def config_of(record: Mapping) -> ConfigDict:
     """The config that `config.plain` made a record of; entries it lacks are at their defaults.
 

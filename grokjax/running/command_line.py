@@ -17,6 +17,7 @@ from ml_collections import ConfigDict, config_flags
 from grokjax.config.config import base, flat, load
 from grokjax.config.grid import MAX_RUNS
 from grokjax.config.synonyms import SEE_ALL, hint
+from grokjax.reading import rebuild
 from grokjax.recording.output import in_one_line, make_steady, warn
 from grokjax.running import xla
 
@@ -43,10 +44,13 @@ def define_path(name: str, default: str | None, help: str, **options: Any) -> fl
 
 
 class ConfigParser(flags.ArgumentParser):
-    """Of a config file, found and read as `load` does."""
+    """Of a config file, found and read as `load` does, or of a folder of results."""
 
     def parse(self, argument: str) -> ConfigDict:
-        return load(argument).lock()
+        if not os.path.isdir(argument):
+            return load(argument).lock()
+        folder, _ = rebuild.training_at(Path(argument))
+        return rebuild.config_of(rebuild.record_in(folder)).lock()
 
 
 USUAL = "configs/moddiv.py"
@@ -73,7 +77,7 @@ def run(
         prepare: takes the words of the command line, checks them and returns the work. A
             ValueError in it is a user's mistake; in the work it would be ours.
         arguments: leave words that are no flags to `prepare`; otherwise they are mistakes.
-        usual: the config file of a command that names none, and no folder to resume.
+        usual: the config file of a command that names none. If it resumes, the folder's own is.
     """
 
     def main(argv):
@@ -90,8 +94,8 @@ def run(
         # libraries take every name of a file for UTF-8
         environment = os.environ | {"PYTHONUTF8": "1"}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-    if usual and not any(re.match("--?(config|resume)(=|$)", word) for word in sys.argv):
-        sys.argv.insert(1, f"--config={usual}")
+    if usual and not _word("config"):
+        sys.argv.insert(1, f"--config={_resumed() or usual}")
     make_steady()
     sys.unraisablehook = _say_unraisable
     warnings.showwarning = lambda message, *_, **__: warn(f"warning: {message}")
@@ -126,7 +130,7 @@ def config() -> ConfigDict:
 
 
 def config_file() -> str:
-    """`configs/moddiv.py`, or with a choice `configs/moddiv.py:model=lstm`."""
+    """`configs/moddiv.py`, with a choice `configs/moddiv.py:model=lstm`, or a folder of results."""
     if not flags.FLAGS["config"].present:
         raise ValueError("no config given; choose one with --config, such as configs/moddiv.py")
     return config_flags.get_config_filename(flags.FLAGS["config"])
@@ -224,6 +228,20 @@ def usual_results() -> str:
     return "results"
 
 
+def _resumed():
+    """The folder whose training is resumed, if the command resumes one; else empty."""
+    folder = _word("resume")
+    if folder == "latest" or folder.isdigit():
+        folder = _word("workdir") or str(Path("results", Path(USUAL).stem))
+    return folder if os.path.isdir(folder) else ""
+
+
+def _word(name):
+    """The value of a flag, before the flags are read; empty if it is not given."""
+    found = re.search(f"\0--?{name}[=\0]([^\0]*)", "\0".join(["", *sys.argv]))
+    return found[1] if found else ""
+
+
 def _say_unraisable(unraisable):
     """Leaves out what a library's threads raise in nothing of Python: on a full disk, hundreds."""
     if unraisable.object is not None:
@@ -277,7 +295,7 @@ def _known(argv):
     file = re.search(r"--config[= ](\S+)", " ".join(argv))
     found = [f"--{flag}" for flag in flags.FLAGS if "." not in flag]
     if file or "show" in flags.FLAGS:
-        found += dict(flat(load(file[1]) if file else base()))
+        found += dict(flat(ConfigParser().parse(file[1]) if file else base()))
     return found
 
 

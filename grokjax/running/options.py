@@ -10,7 +10,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
-from grokjax.reading.rebuild import config_of, newest_record
+from grokjax.reading.rebuild import config_of, record_in, training_at
 from grokjax.recording import checkpoints, writers
 from grokjax.recording.results import Results, check_writable
 from grokjax.running import command_line
@@ -59,8 +59,8 @@ class Options:
         """
         given = flags.FLAGS
         workdir, step = _workdir_and_step(given.workdir, given.resume)
-        record = {} if given["config"].present or not given.resume else _record(workdir)
-        config = config_of(record) if record else command_line.config()
+        record = record_in(workdir) if given.resume and not _config_file() else {}
+        config = command_line.config() if given["config"].present else config_of(record)
         as_given = {name: given[name].value for name in AS_GIVEN}
         if _is_path(given.resume) and step is None:
             as_given["resume"] = "latest"
@@ -102,7 +102,8 @@ class Options:
         """This very command, going on from the newest checkpoint."""
         if not checkpoints.steps(results.checkpoints):
             return "there is no checkpoint yet"
-        kept = command_line.words_without("resume", "workdir", "parent", "overwrite")
+        own = () if _config_file() else ("config",)
+        kept = command_line.words_without("resume", "workdir", "parent", "overwrite", *own)
         words = [*kept, f"--workdir={self.workdir}", "--resume=latest"]
         return f"go on with\n  {shlex.join(['python', '-m', 'grokjax.train', *words])}"
 
@@ -124,16 +125,6 @@ def _check_length(path):
         os.lstat(path.absolute())
 
 
-def _record(workdir):
-    """The record of the training in a folder, or in the folders of its shards."""
-    if record := newest_record(Results(workdir)):
-        return record
-    for folder in sorted(workdir.glob("shard-*-of-*")):
-        if record := newest_record(Results(folder)):
-            return record | {"shard": None}  # all of them are gone on with
-    raise ValueError(f"{str(workdir)!r} holds no training; choose another folder, or a --config")
-
-
 def _shard(record):
     return tuple(map(int, record["shard"].split("/"))) if record.get("shard") else None
 
@@ -151,22 +142,13 @@ def _with_short_flags(config, log_every, stop_after_grok):
 
 
 def _workdir_and_step(given, resume):
-    """The run directory, and the step that `--resume latest | STEP | PATH` means; None: the newest.
-
-    A PATH is a run directory, its `checkpoints` folder or one of the step folders in that.
-    """
+    """The run directory, and the step that `--resume latest | STEP | PATH` means; None: newest."""
     if not _is_path(resume):
         workdir = Path(given) if given else _usual_folder()
         return workdir, int(resume) if resume and resume.isdigit() else None
-    folder = Path(resume)
-    step = None
-    if not folder.exists():
+    if not Path(resume).exists():
         raise ValueError(f"--resume {resume}: choose latest, a step, or a folder of results")
-    if folder.name.isdigit() and folder.parent.name == "checkpoints":
-        step = int(folder.name)
-        folder = folder.parent
-    if folder.name == "checkpoints":
-        folder = folder.parent
+    folder, step = training_at(Path(resume))
     if given and folder.absolute() != Path(given).absolute():
         raise ValueError(
             f"--resume {resume} is not in --workdir {given}; "
@@ -181,6 +163,11 @@ def _is_path(resume):
 
 def _usual_folder():
     """Of a config: results/moddiv, or results/moddiv-model=lstm."""
-    given = command_line.config_file() if flags.FLAGS["config"].present else command_line.USUAL
-    file, _, choice = given.partition(":")
+    file, _, choice = (_config_file() or command_line.USUAL).partition(":")
     return Path("results", "-".join([Path(file).stem, *filter(None, choice.split(","))]))
+
+
+def _config_file():
+    """That of the flag; none if it is not given, or is the folder that is resumed."""
+    given = command_line.config_file() if flags.FLAGS["config"].present else ""
+    return "" if os.path.isdir(given) else given
