@@ -14,43 +14,36 @@ three none, 2,700, 2,000 and 1,400, of four unstable; LSTM (3 seeds) mostly none
 from grokjax import Study, base, grid, run_study
 
 FRACTIONS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-ALL_FRACTIONS = (0.1, 0.2, *FRACTIONS)
 ADDITION = dict(name="modular", op="add")
 MLP = dict(name="mlp", hidden=(512, 512), layer_norm=True)
+POST_NORM = dict(name="transformer", norm="post", initializer="torch_attention")
 
 
 def arms(size):
-    is_paper = size == "paper"
+    fractions = (0.2, *FRACTIONS) if size == "paper" else FRACTIONS
     configs = {
         "architectures/transformer": network(ADDITION, "transformer", 8, FRACTIONS, 6000),
         "architectures/mlp": network(ADDITION, MLP, 3, FRACTIONS[::2], 20_000),
         "architectures/lstm": network(ADDITION, "lstm", 3, FRACTIONS[2::2], 4000),
     }
-    if not is_paper:
-        configs |= {
-            "one_seed/transformer": network(ADDITION, "transformer", 1, ALL_FRACTIONS, 6000),
-            "one_seed/mlp": network(ADDITION, MLP, 1, ALL_FRACTIONS, 10_000),
-            "one_seed/lstm": network(ADDITION, "lstm", 1, ALL_FRACTIONS, 4000),
-        }
-    for name, config in configs.items():
-        if name.endswith("/mlp"):
-            config.runs.update(learning_rate=(0.01,), weight_decay=(0.01,))
-        if is_paper:
-            for_paper(config, ALL_FRACTIONS, 200_000)  # 100,000 epochs at 10 %
-    fractions = ALL_FRACTIONS[1:] if is_paper else FRACTIONS
     for length in (2, 3, 4):
         task = dict(name="sums", length=length)
         config = network(task, dict(name="transformer", width=64), 3, FRACTIONS[::2], 4000)
         config.batch_size = min(512, round(min(fractions) * 11**length))
         configs[f"sums/{length}_numbers"] = config
-        if is_paper:
-            for_paper(config, fractions, 100_000)
+    if size == "paper":
+        for config in configs.values():
+            longer(config, fractions, 100_000)
+    for name, model in {"transformer": POST_NORM, "mlp": MLP, "lstm": "lstm"}.items():
+        num_steps = {"transformer": 9000, "mlp": 10_000, "lstm": 4000}[name]
+        all_fractions = (0.1, 0.2, *FRACTIONS)
+        configs[f"published/{name}"] = network(ADDITION, model, 1, all_fractions, num_steps)
+        configs[f"published/{name}"].runs.warmup = (100.0,)  # ten epochs at 50 %
+        if size == "paper":
+            longer(configs[f"published/{name}"], all_fractions, 200_000)
+    for part in ("architectures", "published"):
+        configs[f"{part}/mlp"].runs.update(learning_rate=(0.01,), weight_decay=(0.01,))
     return configs
-
-
-def for_paper(config, fractions, num_steps):
-    config.schedule.update(num_steps=num_steps, checkpoint_every=10_000)
-    config.runs = grid(config.runs, seed=range(100), train_fraction=fractions)
 
 
 def network(task, model, seeds, fractions, num_steps):
@@ -58,6 +51,11 @@ def network(task, model, seeds, fractions, num_steps):
     config.schedule.update(num_steps=num_steps, stop_after_grok=5)
     config.runs = grid(config.runs, seed=range(seeds), train_fraction=fractions)
     return config
+
+
+def longer(config, fractions, num_steps):
+    config.schedule.update(num_steps=num_steps, checkpoint_every=10_000)
+    config.runs = grid(config.runs, seed=range(100), train_fraction=fractions)
 
 
 STUDY = Study(__file__, __doc__, arms)

@@ -26,17 +26,19 @@ ARMS = {  # optimizer, dropout, what differs in config.runs
 def arms(size):
     is_paper = size == "paper"
     num_steps = 170_000 if is_paper else 4000
+    network = dict(name="transformer", norm="post", initializer="torch_attention")
     configs = {}
     for name, (optimizer, dropout, runs) in ARMS.items():
         configs[name] = config = base(
             task=dict(name="modular", op="add"),
-            model=dict(name="transformer", width=128 if is_paper else 64, dropout=dropout),
+            model=network | dict(width=128 if is_paper else 64, dropout=dropout),
             optimizer=optimizer,
         )
         config.schedule.update(num_steps=num_steps, stop_after_grok=5)
         config.schedule.checkpoint_every = 10_000 if is_paper else 1000
         seeds = range(100 if is_paper else 1)
         config.runs = grid(config.runs, seed=seeds, train_fraction=FRACTIONS, **runs)
+        config.runs.warmup = (100.0,)  # ten epochs at 50 %
         if optimizer.startswith("sgd"):
             config.schedule.learning_rate = "warmup_cosine"
             config.runs.warmup = (num_steps / 10,)
