@@ -1,16 +1,18 @@
 """Variable binding: six items such as a=3, b=a, a=7, then the value of one variable.
 
 10,000 lines over three variables, 80 % of them for training. With the usual weight decay of 1
-validation accuracy stays near 50 %; with .1 it is learnt.
-Expected: @
-Takes @.
+validation accuracy stays near 50 %; with .1 and three blocks it is learnt, with little delay.
+Expected: training accuracy is at 99.6 % and validation accuracy at 98 % at step 2,500, at 99 % at
+step 3,000 (seed 0); at step 1,500 both are above 99 % (seed 1).
+Takes 1 minute a seed on one CPU core.
 
     python -m grokjax.train --config configs/binding.py
 
-The full size, eighteen items over five variables, of a file or generated:
-@
+The full size, eighteen items over five variables, is not learnt from 10,000 lines: they are
+memorised, at step 4,500 training accuracy is at 96 % and validation accuracy at 22 %, where chance
+is 10 % (seed 0; 6 minutes). It is read from a file or, without `path`, generated:
 
-    python -m grokjax.train --config configs/binding.py --config.task.assignments=18 \\
+    python -m grokjax.train --config configs/binding.py --config.task.assignments=18 \
         --config.task.variables=5 --config.task.path=varbinding_10000.csv
 """
 
