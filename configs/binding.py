@@ -1,22 +1,34 @@
-"""Variable binding: eighteen items such as a=3, b=a, a=7, then the value of one variable.
+"""Variable binding: six items such as a=3, b=a, a=7, then the value of one variable.
 
-10,000 lines over five variables, 80 % of them for training; four blocks, because a copy of a
-copy has to be resolved step by step.
-Expected: training accuracy is at 37 to 39 % and validation accuracy at 27 to 28 % from step 500
-to step 2,000 (seed 0), where chance is 10 %. Not run longer.
-Takes 5 minutes on two CPU cores, shared.
+10,000 lines over three variables, 80 % of them for training. With the usual weight decay of 1
+validation accuracy stays near 50 %; with .1 and three blocks it is learnt, with little delay.
+Expected: validation accuracy above 99 % at step 3,000 (measured every 500 steps), 1,250 and 3,250
+for seeds 0, 1 and 2; training accuracy gets there at about the same time.
+Takes 4 minutes on one CPU core, shared.
 
     python -m grokjax.train --config configs/binding.py
-    python -m grokjax.train --config configs/binding.py --config.task.path=mine.csv
+
+The full size, eighteen items over five variables, is not learnt from 10,000 lines: they are
+memorised, at step 4,500 training accuracy is at 96 % and validation accuracy at 22 %, where chance
+is 10 % (seed 0; 6 minutes). It is read from a file or, without `path`, generated:
+
+    python -m grokjax.train --config configs/binding.py --config.task.assignments=18 \
+        --config.task.variables=5 --config.task.path=varbinding_10000.csv
 """
 
 from grokjax import base, grid
 
 
 def get_config(choice=""):
-    config = base(choice, task="binding", model=dict(name="transformer", num_blocks=4))
+    config = base(
+        choice,
+        task=dict(name="binding", assignments=6, variables=3),
+        model=dict(name="transformer", num_blocks=3, width=64),
+    )
     config.batch_size = 128
-    config.schedule.update(num_steps=2000, eval_every=250, checkpoint_every=500)
+    config.schedule.update(num_steps=6000, eval_every=250, checkpoint_every=1000)
     config.schedule.stop_after_grok = 3
-    config.runs = grid(config.runs, train_fraction=0.8)
+    config.runs = grid(
+        config.runs, seed=(0, 1, 2), train_fraction=0.8, learning_rate=0.002, weight_decay=0.1
+    )
     return config

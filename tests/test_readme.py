@@ -12,7 +12,7 @@ from test_images import fetch_digits
 import grokjax
 from grokjax.config import registry
 from grokjax.config.config import flat
-from grokjax.studies.study import TOY
+from grokjax.studies.study import TOY, USUAL
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -43,8 +43,7 @@ def toy_flags(path):
     """Flags that make a config small and short."""
     file, colon, choice = path.partition(":")
     known = dict(flat(grokjax.load(f"{ROOT / file}{colon}{choice}")))
-    unused = (None, (), (0,))  # nothing held out, no noise
-    small = {entry: value for entry, value in SMALL.items() if known.get(entry) not in unused}
+    small = {entry: value for entry, value in SMALL.items() if known.get(entry) not in USUAL}
     return [f"--config.{entry}={value}" for entry, value in small.items()]
 
 

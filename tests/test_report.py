@@ -129,6 +129,22 @@ def test_what_the_docstring_of_a_study_expects_is_in_its_tables(name):
     assert not unlike(STEP.findall(expected.partition("Takes")[0]), known)
 
 
+@pytest.mark.parametrize("title", [title for title in SECTIONS if ", here" in SECTIONS[title]])
+def test_what_stands_beside_published_numbers_is_in_the_table(title):
+    arms = {row["arm"]: row for row in csv_rows(SECTIONS[title])}
+
+    for name, cells in re.findall(r"^\| (\w+), here +\|(.*)\|$", SECTIONS[title], re.MULTILINE):
+        for tenths, cell in enumerate(map(str.strip, cells.split("|")), 1):
+            row = arms.get(f"{name} train_fraction={tenths / 10}")
+            if row is None:
+                assert not cell
+            elif title.startswith("data_fraction"):
+                grokked = row["median_grok_step"]
+                assert cell == (f"{int(grokked):,}" if grokked else f"> {int(row['steps']):,}")
+            else:
+                assert cell == f"{100 * float(row['best_val_accuracy']):.1f}"
+
+
 def test_a_number_that_changes_in_the_csv_changes_in_the_table(copy):
     report.prepare(copy, None)()
     before = (copy / "README.md").read_text()

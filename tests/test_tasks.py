@@ -1,10 +1,12 @@
 """Tables that a reader can check by hand, and properties of the groups behind them."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import grokjax
 from grokjax.tasks import binding, modular, parity, permutation, sums
 from grokjax.tasks._arithmetic import MODULAR, is_prime, permutations
 
@@ -193,6 +195,27 @@ def test_bindings_have_10000_lines_and_ten_classes_of_about_the_same_size():
     assert set(source_NxP[:, 0]) == set(range(10))
     assert not (variable_NxP[:, :-1] == source_NxP).any()  # no a=a
     assert (binding.make(seed=1).examples.labels_N != task.examples.labels_N).any()
+
+
+def binding_config():
+    return grokjax.load(str(Path(__file__).parent.parent / "configs/binding.py"))
+
+
+def test_bindings_are_not_trained_with_the_usual_decay():
+    """With a decay of 1, that of `base()`, not even its easy version is learnt."""
+    config = binding_config()
+
+    assert (config.task.assignments, config.task.variables) == (6, 3)
+    assert config.runs.weight_decay == (0.1,)
+
+
+@pytest.mark.slow
+def test_bindings_are_learnt():
+    config = binding_config()
+    config.runs.seed = (1,)
+    config.schedule.num_steps = 2000
+
+    assert grokjax.train(config).history["val_accuracy"][-1].item() > 0.95  # measured: .998
 
 
 def test_few_possible_lines_of_bindings_are_drawn_until_there_are_enough():

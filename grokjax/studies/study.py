@@ -13,7 +13,7 @@ from grokjax.core.checks import check_choice, did_you_mean
 SIZES = ("smoke", "default", "paper")
 FORMER = {"quick": "smoke", "desk": "default"}  # names of sizes that are accepted as well
 TOY = {  # whichever of these a config has
-    "task.p": 7,
+    "task.p": 11,
     "task.k": 4,
     "task.length": 2,
     "task.lines": 40,
@@ -26,6 +26,7 @@ TOY = {  # whichever of these a config has
     "split.held_out": (0,),
     "runs.label_noise": (0, 3),
     "runs.raise_step": (2,),
+    "runs.warmup": (2.0,),
     "optimizer.grokfast_ma.window": 3,
     "batch_size": 9,
     "schedule.num_steps": 12,
@@ -34,6 +35,7 @@ TOY = {  # whichever of these a config has
     "schedule.checkpoint_every": 4,
     "schedule.eval_block": 64,
 }
+USUAL = (None, (), (0,), (10.0,))  # stay: nothing held out, and the default's warm-up
 
 
 class Study(NamedTuple):
@@ -99,7 +101,7 @@ def shrink(config: ConfigDict) -> None:
     """Makes a config small and short: the same plug-ins, a few seconds."""
     with config.unlocked():
         for path, value in flat(config):
-            if path in TOY and value not in (None, (), (0,)):  # nothing held out stays so
+            if path in TOY and value not in USUAL:
                 section, _, entry = path.rpartition(".")
                 (config[section] if section else config)[entry] = TOY[path]
 
