@@ -36,6 +36,8 @@ def arms(size):
             if size == "paper":
                 seeds = 100
                 config.schedule.num_steps = 50_000
+            elif part == "s5" and name.endswith("ema"):
+                config.schedule.num_steps = 50_000
             config.runs = grid(config.runs, seed=range(seeds), train_fraction=0.4, l1=l1)
             configs[f"{part}/{name}"] = config
     return configs
