@@ -17,7 +17,7 @@ from grokjax.core.checks import (
 )
 from grokjax.core.prefixes import Tree
 from grokjax.models import _initializers
-from grokjax.models._attention import POSITIONS, Attention
+from grokjax.models._attention import POSITIONS, QK_NORMS, Attention
 from grokjax.models._layers import ACTIVATIONS, LINEARS, NORMS, Linear, Mlp
 
 RESIDUAL = ("out", "down", "mlp")  # names of layers whose output is added to the residual stream
@@ -27,6 +27,7 @@ CHOICES = {
     "activation": ACTIVATIONS,
     "linear": LINEARS,
     "positions": POSITIONS,
+    "qk_norm": QK_NORMS,
 }
 
 
@@ -101,6 +102,7 @@ class Decoder(nn.Module):
     activation: str = "gelu"  # exact; or gelu_tanh, relu, silu
     linear: str = "dense"  # or bit: BitLinear in the blocks
     positions: str = "learned"  # or rotary, alibi, none
+    qk_norm: str = "none"  # or layer, rms: of queries and keys, see _attention.py
     dropout: float = 0.0
     embedding_scale: float = 1.0
     tied_readout: bool = False
@@ -181,8 +183,14 @@ class Decoder(nn.Module):
             self.width_of_head,
             self.make_linear(),
             self.positions,
+            self.make_qk_norm(),
             **options,
         )
+
+    def make_qk_norm(self) -> Callable | None:
+        """(name) -> a norm of queries or keys, if there is one."""
+        norm = QK_NORMS[self.qk_norm]
+        return norm and functools.partial(norm, self.norm_eps)
 
     def make_mlp(self) -> Callable:
         """(name) -> the feed-forward layer of a block."""
