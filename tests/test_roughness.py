@@ -31,7 +31,9 @@ def test_what_only_goes_forward_has_none_however_steep():
 
 
 def test_what_is_before_memorising_or_after_grokking_does_not_count():
-    assert of([0.9, *VAL[1:7], 0.2], [0.1, *LOSS[1:6], 7, 9]) == of()
+    longer = of([0.9, *VAL[1:], 0.2], [0.1, *LOSS[1:6], 7, 8, 9], [*TRAIN, 1])
+
+    assert longer == of()
 
 
 def test_a_curve_of_the_same_kind_is_as_rough_when_it_is_longer():

@@ -21,6 +21,11 @@ runs, and with fewer than six they are rough. Delays are from memorising to grok
 compares with the arm of the first folder that has the same values, else with the first arm
 (`compared_with` in summary.csv), without regard to how many arms there are. Where training stops
 after grokking, a run keeps its last metrics and does not collapse any more.
+
+Roughness is what a curve goes back from one evaluation to the next, on average from memorising to
+grokking (or to the end): the validation accuracy that is lost, and the rise of the logarithm of
+training loss. Its median over the runs that have such evaluations has an exact interval from six
+runs on, and its p is that of the Mann-Whitney test against the same arm as the log-rank p.
 """
 
 
