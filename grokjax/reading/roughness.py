@@ -8,6 +8,8 @@ training may; runs must be evaluated equally often. Where accuracy rests at chan
 mean is the smaller for it; the loss moves all the time.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy import stats
 
@@ -17,7 +19,7 @@ from grokjax.recording.history import Grokking, History
 LOSSES = (1e-8, float(np.finfo(np.float32).max))  # what float32 resolves; a diverged run's
 
 
-def roughness(history: History, grok: Grokking) -> dict[str, np.ndarray]:
+def roughness(history: History | Mapping[str, np.ndarray], grok: Grokking) -> dict[str, np.ndarray]:
     """{column: [R]}: accuracy lost, and the rise of the logarithm of the loss, an evaluation.
 
     NaN for a run without two evaluations from memorising to grokking.
