@@ -5,12 +5,10 @@ Enhanced Transformer with Rotary Position Embedding", https://arxiv.org/abs/2104
 Press, Smith & Lewis, 2022, "Train Short, Test Long: Attention with Linear Biases Enables Input
 Length Extrapolation", https://arxiv.org/abs/2108.12409.
 
-QK norm: queries and keys are normalised over a head's width, before they are rotated, by a norm
-whose learned scale all heads share, so that scores do not grow with the weights. `layer` has no
-bias and is that of Dehghani et al., 2023, "Scaling Vision Transformers to 22 Billion Parameters",
-https://arxiv.org/abs/2302.05442; `rms` is what language models of today have (Qwen 3, Gemma 3).
-The first of the kind, Henry et al., 2020, https://arxiv.org/abs/2010.04245, is `rms` with one
-scale for all components.
+QK norm: queries and keys are normalised over a head's width before they are rotated; heads share
+the learned scale. `layer`, without a bias: Dehghani et al., 2023, "Scaling Vision Transformers to
+22 Billion Parameters", https://arxiv.org/abs/2302.05442; `rms`: Qwen 3, Gemma 3. Henry et al.,
+2020, https://arxiv.org/abs/2010.04245, were the first, with one scale for all components.
 """
 
 import functools

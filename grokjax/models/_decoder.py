@@ -177,20 +177,16 @@ class Decoder(nn.Module):
 
     def make_attention(self, _number: int, kind: Callable = Attention, **options: Any) -> Callable:
         """(name) -> the attention of a block."""
+        qk_norm = QK_NORMS[self.qk_norm]
         return functools.partial(
             kind,
             self.num_heads,
             self.width_of_head,
             self.make_linear(),
             self.positions,
-            self.make_qk_norm(),
+            qk_norm and functools.partial(qk_norm, self.norm_eps),
             **options,
         )
-
-    def make_qk_norm(self) -> Callable | None:
-        """(name) -> a norm of queries or keys, if there is one."""
-        norm = QK_NORMS[self.qk_norm]
-        return norm and functools.partial(norm, self.norm_eps)
 
     def make_mlp(self) -> Callable:
         """(name) -> the feed-forward layer of a block."""

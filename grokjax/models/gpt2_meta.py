@@ -5,10 +5,9 @@ with two cross-attentions (Vaswani et al., 2017, https://arxiv.org/abs/1706.0376
 attend to the tokens up to their position, then the tokens to the meta tokens up to theirs. Both
 are causal, so that a meta token depends on a prefix alone, like the token at its position.
 
-The published model of this name (https://github.com/ndtippens/grok-tests) has a block for it that
-it never calls; here it is wired. That one has a self-attention and an MLP for each meta token,
-before the exchange: `frame_blocks` adds them. Its exchange goes from one meta token to the next,
-with a cross-attention of its own each way; here all of them share two.
+The published model of this name has the layers for it but never calls them; here they are wired.
+Of each meta token it has a self-attention and an MLP before the exchange, which `frame_blocks`
+adds, and a cross-attention each way, one after the other; here all meta tokens share two.
 """
 
 from collections.abc import Callable
@@ -62,9 +61,7 @@ class MetaBlock(Block):
 
         meta += cross(norm(meta), norm(x)),    x += cross(norm(x), norm(meta))
 
-    With `frame_blocks`, meta token g first passes through a block `frame_g` of its own, in which
-    it attends to itself at the positions up to its row's.
-
+    With `frame_blocks`, a meta token first passes a block of its own, along the row's ancestors.
     All rows attend to the meta tokens even in the last block: the last position attends to them.
     """
 

@@ -22,10 +22,9 @@ compares with the arm of the first folder that has the same values, else with th
 (`compared_with` in summary.csv), without regard to how many arms there are. Where training stops
 after grokking, a run keeps its last metrics and does not collapse any more.
 
-Roughness is what a curve goes back from one evaluation to the next, on average from memorising to
-grokking (or to the end): the validation accuracy that is lost, and the rise of the logarithm of
-training loss. Its median over the runs that have such evaluations has an exact interval from six
-runs on, and its p is that of the Mann-Whitney test against the same arm as the log-rank p.
+Falls and rises are the accuracy lost and the rise of the logarithm of training loss from one
+evaluation to the next, on average from memorising to grokking or to the end: medians over runs,
+exact intervals from six runs on, and the Mann-Whitney test against the same arm.
 """
 
 

@@ -48,11 +48,7 @@ COLUMNS = {  # column -> what a person reads above it; "" is shown within anothe
 }
 TEXTS = ("arm", "task")
 P_VALUES = ("val_falls_p", "loss_rises_p", "log_rank_p")
-INTERVALS = {  # column -> how its numbers are written
-    "median_grok_step": ",",
-    "val_falls": ".2%",
-    "loss_rises": ".3f",
-}
+INTERVALS = {"median_grok_step": ",", "val_falls": ".2%", "loss_rises": ".3f"}  # how written
 PERCENT = (
     "share",
     "val_at_memorising",
@@ -168,8 +164,8 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
 
 
 def _roughness(arm: Arm, reference: Arm | None) -> Row:
-    before = roughness(reference.history, reference.grokking) if reference else {}
     row = {}
+    before = roughness(reference.history, reference.grokking) if reference else {}
     for name, values_R in roughness(arm.history, arm.grokking).items():
         for suffix, value in zip(("", "_low", "_high"), median_of(values_R), strict=True):
             row[name + suffix] = number_or_none(value)
@@ -187,11 +183,9 @@ def _shown(name: str, row: Row) -> str:
         return ""
     if name in INTERVALS:
         prefix = "" if name == "median_grok_step" else f"{name}_"
-        limits = [row[f"{prefix}{side}"] for side in ("low", "high")]
-        shown, low, high = (
-            "none" if x is None else f"{x:{INTERVALS[name]}}" for x in (value, *limits)
-        )
-        return shown if limits[0] is None else f"{shown} [{low}, {high}]"
+        numbers = (value, row[f"{prefix}low"], row[f"{prefix}high"])
+        text, low, high = ("none" if x is None else f"{x:{INTERVALS[name]}}" for x in numbers)
+        return text if low == "none" else f"{text} [{low}, {high}]"
     if name in P_VALUES:
         return "< 0.001" if value < 0.001 else f"{value:.3f}"
     if name in PERCENT:
