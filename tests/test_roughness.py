@@ -7,7 +7,7 @@ from made_results import change, leave
 from grokjax.reading.arms import read_all
 from grokjax.reading.roughness import median_of, rank_test, roughness
 from grokjax.reading.rows import markdown, rows
-from grokjax.recording.history import grokking
+from grokjax.recording.history import History, grokking
 
 TRAIN = [0.9, 1, 1, 1, 1, 1, 1, 1]  # memorised at 200
 VAL = [0.2, 0.5, 0.4, 0.7, 0.5, 1, 1, 1]  # grokked at 600
@@ -18,7 +18,7 @@ def of(val=VAL, loss=LOSS, train=TRAIN):
     """(accuracy lost, rise of log loss) an evaluation, of one run."""
     columns = {"train_accuracy": train, "val_accuracy": val, "train_loss": loss}
     history = {name: np.array(values, np.float32)[:, None] for name, values in columns.items()}
-    history["step"] = 100 * np.arange(1, 1 + len(val))
+    history = History(history | {"step": 100 * np.arange(1, 1 + len(val))})
     return [x_R.item() for x_R in roughness(history, grokking(history)).values()]
 
 
