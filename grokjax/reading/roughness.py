@@ -52,4 +52,7 @@ def median_of(values_R: np.ndarray) -> Median:
 def rank_test(a_R: np.ndarray, b_R: np.ndarray) -> float:
     """The two-sided p of the Mann-Whitney test on finite values; NaN if an arm has none."""
     finite = [values_R[np.isfinite(values_R)] for values_R in (a_R, b_R)]
-    return float(stats.mannwhitneyu(*finite).pvalue) if all(map(len, finite)) else np.nan
+    if not all(map(len, finite)):
+        return np.nan
+    is_same = np.ptp(np.concatenate(finite)) == 0  # for which SciPy has 1, or NaN from 1.18 on
+    return 1.0 if is_same else float(stats.mannwhitneyu(*finite).pvalue)
