@@ -5,15 +5,16 @@ A folder of studies holds README.md, tables/ and pictures/. In the README a bloc
     <!-- table: l1_grokfast_division.csv -->
     <!-- end -->
 
-is filled with that file of tables/; `<!-- table: FILE without COLUMN -->` leaves a column out.
-tables/l1_grokfast_division.csv was results/l1_grokfast/division/summary.csv, and the pictures are
-named alike. Pictures of medians over a grid are drawn from the table, others need the histories.
+is filled with that file of tables/; `<!-- table: FILE without COLUMN ... -->` leaves columns out,
+`<!-- table: FILE of COLUMN ... -->` shows no others. tables/l1_grokfast_division.csv was
+results/l1_grokfast/division/summary.csv, and the pictures are named alike. Pictures of medians over
+a grid are drawn from the table, others need the histories.
 """
 
 import csv
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,10 +28,17 @@ from grokjax.recording.files import replacing
 from grokjax.recording.history import History
 
 TEXTS = ("part", "arm", "task", "compared_with")
-LATER = ("val_at_memorising", "high_share")  # columns that older tables lack
-LEFT_OUT = ("share", "train_accuracy", "best_val_accuracy", "diverged", "collapses")
+ROUGHNESS = tuple(
+    f"{curve}{suffix}"
+    for curve in ("val_falls", "loss_rises")
+    for suffix in ("", "_low", "_high", "_p")
+)
+LATER = ("val_at_memorising", "high_share", *ROUGHNESS)  # columns that older tables lack
+LEFT_OUT = ("share", "train_accuracy", "best_val_accuracy", "diverged", "collapses", *ROUGHNESS)
 OPENING = "<!-- table: "
-BLOCK = re.compile(r"<!-- table: (\S+\.csv)(?: without (\w+))? -->\n(?:\|.*\n|\n)*<!-- end -->")
+BLOCK = re.compile(
+    r"<!-- table: (\S+\.csv)(?: (without|of)((?: \w+)+))? -->\n(?:\|.*\n|\n)*<!-- end -->"
+)
 PICTURE = re.compile(r"\]\(pictures/(\S+\.png)\)")
 DRAWN = {("curve", 1): grids.curve, ("phase", 2): grids.phase}  # over so many entries
 
@@ -78,9 +86,11 @@ def read_csv(path: Path) -> list[Row]:
     return rows
 
 
-def table(rows: list[Row], without: str | None = None) -> str:
-    """The Markdown table of a study's rows, with the columns that a reader needs."""
-    left_out = [*LEFT_OUT, without] if without else LEFT_OUT
+def table(rows: list[Row], which: str | None = None, columns: Sequence[str] = ()) -> str:
+    """The Markdown table of a study's rows: `of` columns, or what a reader needs `without` some."""
+    left_out = [*LEFT_OUT, *columns]
+    if which == "of":
+        left_out = [name for name, title in COLUMNS.items() if title and name not in columns]
     shown = []
     for row in rows:
         name = f"{row['part']}/{row['arm']}" if row.get("part") else row["arm"]
@@ -146,10 +156,11 @@ def _filled(folder, copies):
         path = folder / "tables" / match[1]
         if not path.is_file():
             raise ValueError(f"README.md has a table of {path}, which does not exist; correct one")
-        without = match[2]
-        if without and without not in COLUMNS:
-            raise ValueError(f"README.md: no column {without!r}; choose from {', '.join(COLUMNS)}")
-        text = table(read_csv(copies.get(path, path)), without)
+        columns = (match[3] or "").split()
+        for name in columns:
+            if name not in COLUMNS:
+                raise ValueError(f"README.md: no column {name!r}; choose from {', '.join(COLUMNS)}")
+        text = table(read_csv(copies.get(path, path)), match[2], columns)
         first_line = match[0].splitlines()[0]
         return f"{first_line}\n\n{text}\n<!-- end -->"
 

@@ -1,6 +1,9 @@
 """Linear layers, norms, attention and positions against plain formulas."""
 
+import functools
+
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +12,8 @@ from conftest import initial
 
 from grokjax.core.prefixes import plain
 from grokjax.models import transformer
-from grokjax.models._attention import attend, rotate, slopes
-from grokjax.models._layers import ACTIVATIONS, BitLinear, eight_bits, ternary
+from grokjax.models._attention import QK_NORMS, Attention, attend, rotate, slopes
+from grokjax.models._layers import ACTIVATIONS, BitLinear, Linear, eight_bits, ternary
 from grokjax.models.tokenformer import Pattention
 
 
@@ -156,3 +159,30 @@ def test_a_decoder_is_its_formula(block):
 
     assert ("norm" in params) == (block in (pre, overwrite))
     chex.assert_trees_all_close(*both(params), atol=1e-5)
+
+
+def test_the_norm_of_queries_and_keys_is_that_of_flax():
+    """Flax's keys have a bias, which is zero here as in Dehghani et al."""
+    qk_norm = functools.partial(QK_NORMS["layer"], 1e-6)
+    ours = Attention(2, 5, functools.partial(Linear, initializer="torch"), qk_norm=qk_norm)
+    theirs = nn.MultiHeadDotProductAttention(2, qkv_features=10, normalize_qk=True)
+    x_NxLxD = 7 * normal(0, 3, 4, 12)
+    tree = plain(np.zeros((3, 4), int))
+    x_MxD = jnp.swapaxes(x_NxLxD, 0, 1).reshape(-1, 12)  # a tree goes position by position
+    args = (x_MxD, None, tree, False, lambda weights: weights)
+    params = ours.init(jax.random.key(1), *args)["params"]
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda w: w + 0.3 * jnp.float32(rng.normal(size=w.shape)), params)
+    of_flax = {
+        name: {"kernel": params[name]["kernel"].reshape(12, 2, 5)}
+        | {"bias": params[name].get("bias", jnp.zeros(10)).reshape(2, 5)}
+        for name in ("query", "key", "value")
+    }
+    of_flax["out"] = params["out"] | {"kernel": params["out"]["kernel"].reshape(2, 5, 12)}
+    of_flax |= {f"{name}_ln": params[f"norm_{name}"] for name in ("query", "key")}
+    mask = np.tri(4, dtype=bool)[None, None]
+    theirs_NxLxD = theirs.apply({"params": of_flax}, x_NxLxD, mask=mask)
+
+    out_MxD, _ = ours.apply({"params": params}, *args)
+    out_NxLxD = jnp.swapaxes(out_MxD.reshape(4, 3, 12), 0, 1)
+    np.testing.assert_allclose(out_NxLxD, theirs_NxLxD, rtol=1e-5, atol=2e-5)

@@ -154,10 +154,12 @@ def test_gpt2_meta_without_frames_is_gpt2():
     chex.assert_trees_all_equal(logits_and_params("gpt2_meta", frames=0), logits_and_params("gpt2"))
 
 
-def test_meta_tokens_change_the_logits_and_learn():
+@pytest.mark.parametrize("frame_blocks", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_meta_tokens_change_the_logits_and_learn(frame_blocks):
     task = modular.make(p=7)
+    options = dict(frames=3, frame_blocks=frame_blocks)
     network = make_network(
-        task, dict(name="gpt2_meta", frames=3, width=12, num_heads=2, num_blocks=1)
+        task, dict(name="gpt2_meta", width=12, num_heads=2, num_blocks=1, **options)
     )
     tree = plain(jnp.asarray(task.examples.inputs_NxL))
     params = initial(network, tree)
@@ -200,6 +202,7 @@ def test_tokenformer_has_as_many_parameter_tokens_as_asked_for():
         (dict(norm_kind="mean"), "unknown model.norm_kind 'mean'; choose from layer, rms, bare"),
         (dict(linear="bits"), "unknown model.linear 'bits'; choose from dense, bit"),
         (dict(positions="sine"), "unknown model.positions 'sine'; choose from learned, rotary"),
+        (dict(qk_norm="l2"), "unknown model.qk_norm 'l2'; choose from none, layer, rms"),
         (dict(positions="rotary", head_width=5), "a head is 5 wide; choose an even"),
         (dict(width=10, num_heads=4), "model.width = 10 is not divisible by model.num_heads = 4"),
         (dict(ff_width=-1), "model.ff_width = -1; choose 1 to 65,536"),
@@ -212,6 +215,10 @@ def test_tokenformer_has_as_many_parameter_tokens_as_asked_for():
             "unknown model.variant 'res'; choose from resformer",
         ),
         (dict(name="gpt2_meta", frames=-1), "model.frames = -1; choose 0 or more"),
+        (
+            dict(name="gpt2_meta", frames=0, frame_blocks=True),
+            "model.frame_blocks is for meta tokens; choose model.frames above 0",
+        ),
         (dict(name="tokenformer", tokens=0), "model.tokens = 0; choose 1 to 65,536"),
         (dict(name="tokenformer", ff_width=0), "model.ff_width = 0; choose 1 to 65,536"),
         (dict(name="lstm", dropout=1.0), "model.dropout = 1.0; choose 0 to below 1"),

@@ -69,12 +69,13 @@ VARIANTS = [
     dict(norm="none", positions="none"),
     dict(block_repeats=2, tied_readout=True, num_blocks=1),
     dict(head_width=5, activation="gelu_tanh", embedding_scale=3.0),
-    dict(name="gpt2", positions="rotary"),
-    dict(name="gpt2", positions="alibi"),
+    dict(name="gpt2", positions="rotary", qk_norm="rms"),
+    dict(name="gpt2", positions="alibi", qk_norm="layer"),
     dict(name="gpt2_resv", variant="svformer"),
 ]
 SLOW = [
-    pytest.param(dict(name="gpt2_meta", frames=2, positions="alibi"), marks=pytest.mark.slow),
+    pytest.param(dict(name="gpt2_meta", frames=2, **options), marks=pytest.mark.slow)
+    for options in (dict(positions="alibi"), dict(frame_blocks=True, qk_norm="rms"))
 ]
 
 

@@ -150,6 +150,30 @@ def self_attended(x, w):
     return attended(*(heads(apply(y, w[part])) for part in ("query", "key", "value")), w)
 
 
+def rotated(x):
+    """Pairs (i, i + K/2) as complex numbers, turned by the position times 10000^(-2i / K)."""
+    length, width = x.shape[-2:]
+    angle_LxK = torch.arange(length)[:, None] * 10000.0 ** (-torch.arange(0.0, width, 2) / width)
+    turned = torch.complex(*x.chunk(2, dim=-1)) * torch.polar(torch.ones(()), angle_LxK)
+    return torch.cat([turned.real, turned.imag], dim=-1)
+
+
+def test_rms_norm_of_queries_and_keys_before_they_are_rotated():
+    """PyTorch's norm; its scale is not the same for the two components of a pair."""
+    logits_NxC, params = model("transformer", positions="rotary", qk_norm="rms", **DECODER)
+    x = params["token"][torch.tensor(np.asarray(INPUTS_NxL)).long()]
+    for i in range(BLOCKS):
+        block = params[f"block_{i}"]
+        y, w = norm(x, block["norm_1"]), block["attention"]
+        q, k, v = (heads(apply(y, w[part])) for part in ("query", "key", "value"))
+        q = F.rms_norm(q, q.shape[-1:], w["norm_query"]["scale"], 1e-5)
+        k = F.rms_norm(k, k.shape[-1:], w["norm_key"]["scale"], 1e-5)
+        x = x + attended(rotated(q), rotated(k), v, w)
+        x = x + mlp(x, block, F.gelu)
+
+    check(logits_NxC, apply(norm(x[:, -1], params["norm"]), params["readout"]))
+
+
 @pytest.mark.parametrize("variant", ["resformer", "svformer"])
 def test_gpt2_resv(variant):
     """Zhou et al.: values of later blocks are mixed with the first block's, or those are taken."""
@@ -169,10 +193,15 @@ def test_gpt2_resv(variant):
     check(logits_NxC, tied_readout(x[:, -1], params))
 
 
-def test_gpt2_meta():
-    """G meta tokens a position are a sequence [L G], which attention masks by position."""
+@pytest.mark.parametrize("frame_blocks", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_gpt2_meta(frame_blocks):
+    """G meta tokens a position are a sequence [L G], which attention masks by position.
+
+    With blocks of their own each of them first is a sequence [L].
+    """
     frames, length = 3, INPUTS_NxL.shape[1]
-    logits_NxC, params = model("gpt2_meta", frames=frames, **DECODER)
+    options = dict(frames=frames, frame_blocks=frame_blocks)
+    logits_NxC, params = model("gpt2_meta", **options, **DECODER)
     x = embedded(params)
     start_LxGxD = params["position"][:, None] + params["frames"]
     meta = start_LxGxD.flatten(0, 1).expand(len(x), -1, -1)
@@ -188,6 +217,12 @@ def test_gpt2_meta():
 
     for i in range(BLOCKS):
         w = params[f"block_{i}"]
+        meta_NxLxGxD = meta.unflatten(1, (length, frames)).clone()
+        for g in range(frames if frame_blocks else 0):
+            frame = meta_NxLxGxD[:, :, g]
+            frame = frame + self_attended(frame, w[f"frame_{g}"])
+            meta_NxLxGxD[:, :, g] = frame + mlp(frame, w[f"frame_{g}"])
+        meta = meta_NxLxGxD.flatten(1, 2)
         row = norm(x, w["norm_row"])
         before = norm(meta, w["norm_frame_before"])
         meta = meta + cross(before, of_meta, row, of_row, w["to_frames"])

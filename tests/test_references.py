@@ -24,7 +24,7 @@ from grokjax.core import losses, weight_stats
 from grokjax.core.optimizer import as_optimizer
 from grokjax.core.prefixes import plain
 from grokjax.core.schedules import SCHEDULES
-from grokjax.reading import survival
+from grokjax.reading import roughness, survival
 from grokjax.recording.history import Grokking
 
 HERE = Path(__file__).parent
@@ -136,6 +136,20 @@ REFERENCES = {
             "test_survival.py::test_the_log_rank_test_gives_the_chi_square_of_the_textbooks",
         ),
     },
+    "roughness": {
+        "roughness": (
+            BY_HAND,
+            "test_roughness.py::test_the_mean_of_the_falls_from_memorising_to_grokking",
+        ),
+        "median_of": (
+            BY_HAND,
+            "test_roughness.py::test_the_interval_of_a_median_is_exact_or_none",
+        ),
+        "rank_test": (
+            BY_HAND,
+            "test_roughness.py::test_ranks_tell_two_arms_apart_as_they_do_by_counting",
+        ),
+    },
     "criterion": {
         "sustained": (
             BY_HAND,
@@ -167,6 +181,7 @@ def public_functions(module):
         ("schedule", SCHEDULES),
         ("weight statistic", public_functions(weight_stats)),
         ("survival", public_functions(survival)),
+        ("roughness", public_functions(roughness)),
     ],
 )
 def test_every_part_is_compared_with_something_that_is_not_ours(kind, parts):

@@ -4,6 +4,11 @@ Positional encodings inside attention: rotary (RoPE) and ALiBi. Rotary: Su et al
 Enhanced Transformer with Rotary Position Embedding", https://arxiv.org/abs/2104.09864. ALiBi:
 Press, Smith & Lewis, 2022, "Train Short, Test Long: Attention with Linear Biases Enables Input
 Length Extrapolation", https://arxiv.org/abs/2108.12409.
+
+QK norm: queries and keys are normalised over a head's width before they are rotated; heads share
+the learned scale. `layer`, without a bias: Dehghani et al., 2023, "Scaling Vision Transformers to
+22 Billion Parameters", https://arxiv.org/abs/2302.05442; `rms`: Qwen 3, Gemma 3. Henry et al.,
+2020, https://arxiv.org/abs/2010.04245, were the first, with one scale for all components.
 """
 
 import functools
@@ -18,6 +23,11 @@ import numpy as np
 from grokjax.core.prefixes import Tree
 
 POSITIONS = ("learned", "rotary", "alibi", "none")
+QK_NORMS = {  # each takes epsilon and a name
+    "none": None,
+    "layer": functools.partial(nn.LayerNorm, use_bias=False),
+    "rms": nn.RMSNorm,
+}
 FEW_KEYS = 8  # up to here a multiply and a sum beat a matrix product per example
 
 
@@ -33,6 +43,7 @@ class Attention(nn.Module):
     head_width: int
     linear: Callable  # (features, use_bias, name) -> layer
     positions: str = "none"
+    qk_norm: Callable | None = None  # (name) -> norm
 
     @nn.compact
     def __call__(
@@ -54,9 +65,12 @@ class Attention(nn.Module):
         return self.heads(x_MxD, "value"), carry
 
     def heads(self, x_MxD: jax.Array, name: str) -> jax.Array:
-        """[M, H, K]: a linear layer, split into heads."""
+        """[M, H, K]: a linear layer, split into heads, with the norm of queries and keys."""
         y = self.linear(self.num_heads * self.head_width, use_bias=name != "key", name=name)(x_MxD)
-        return y.reshape(*y.shape[:-1], self.num_heads, self.head_width)
+        y_MxHxK = y.reshape(*y.shape[:-1], self.num_heads, self.head_width)
+        if self.qk_norm is None or name == "value":
+            return y_MxHxK
+        return self.qk_norm(name=f"norm_{name}")(y_MxHxK)
 
     def join(self, out_MxHxK: jax.Array, width: int) -> jax.Array:
         """[M, D]: the heads, mixed by a last linear layer."""

@@ -11,7 +11,7 @@ from grokjax.core.checks import check_depth, check_length
 from grokjax.core.hparams import DEPTH, DROPOUT, WIDTH, above, check_ranges
 from grokjax.core.prefixes import Tree
 from grokjax.models import _initializers
-from grokjax.models._attention import POSITIONS, Attention
+from grokjax.models._attention import POSITIONS, QK_NORMS, Attention
 from grokjax.models._layers import ACTIVATIONS, LINEARS, NORMS, Linear, Mlp
 
 RESIDUAL = ("out", "down", "mlp")  # names of layers whose output is added to the residual stream
@@ -24,6 +24,7 @@ RANGES = {
     "activation": ACTIVATIONS,
     "linear": LINEARS,
     "positions": POSITIONS,
+    "qk_norm": QK_NORMS,
     "dropout": DROPOUT,
     "initializer": _initializers.KNOWN,
 }
@@ -98,6 +99,7 @@ class Decoder(nn.Module):
     activation: str = "gelu"  # of the MLPs; gelu is exact
     linear: str = "dense"  # layers of the blocks; bit: BitLinear
     positions: str = "learned"  # how the order of the tokens is known
+    qk_norm: str = "none"  # of queries and keys, over a head's width
     dropout: float = 0.0  # of embeddings, attention weights and what a branch adds
     embedding_scale: float = 1.0  # factor of the token embeddings
     tied_readout: bool = False  # read out by the embeddings of the classes
@@ -163,12 +165,14 @@ class Decoder(nn.Module):
 
     def make_attention(self, _number: int, kind: Callable = Attention, **options: Any) -> Callable:
         """(name) -> the attention of a block."""
+        qk_norm = QK_NORMS[self.qk_norm]
         return functools.partial(
             kind,
             self.num_heads,
             self.width_of_head,
             self.make_linear(),
             self.positions,
+            qk_norm and functools.partial(qk_norm, self.norm_eps),
             **options,
         )
 

@@ -3,8 +3,11 @@
 A meta token is a further row at a token's position that reads no token of its own. Blocks begin
 with two cross-attentions (Vaswani et al., 2017, https://arxiv.org/abs/1706.03762): the meta tokens
 attend to the tokens up to their position, then the tokens to the meta tokens up to theirs. Both
-are causal, so that a meta token depends on a prefix alone, like the token at its position. The
-published model of this name has the layers for it but never calls them; here they are wired.
+are causal, so that a meta token depends on a prefix alone, like the token at its position.
+
+The published model of this name has the layers for it but never calls them; here they are wired.
+Of each meta token it has a self-attention and an MLP before the exchange, which `frame_blocks`
+adds, and a cross-attention each way, one after the other; here all meta tokens share two.
 """
 
 from collections.abc import Callable
@@ -29,12 +32,15 @@ class Model(Gpt2):
     """
 
     frames: int = 4  # G, the number of meta tokens
+    frame_blocks: bool = False  # each has a self-attention and an MLP of its own in every block
 
     RANGES: ClassVar = Gpt2.RANGES | {"frames": at_least(0)}
 
     def __post_init__(self):
         super().__post_init__()
         check_between("model.frames", self.frames, 0, MAX_LENGTH // self.length)  # unrolled too
+        if self.frame_blocks and not self.frames:
+            raise ValueError("model.frame_blocks is for meta tokens; choose model.frames above 0")
 
     def make_carry(self, tree: Tree, position_MxD: jax.Array | None) -> jax.Array | None:
         """[M, G, D]: the meta tokens."""
@@ -50,7 +56,8 @@ class Model(Gpt2):
         if self.frames == 0:
             return super().make_block(number)
         make_cross = self.make_attention(number, CrossAttention)
-        return super().make_block(number, MetaBlock, make_cross=make_cross)
+        options = dict(make_cross=make_cross, frame_blocks=self.frame_blocks)
+        return super().make_block(number, MetaBlock, **options)
 
 
 class MetaBlock(Block):
@@ -58,16 +65,25 @@ class MetaBlock(Block):
 
         meta += cross(norm(meta), norm(x)),    x += cross(norm(x), norm(meta))
 
+    With `frame_blocks`, a meta token first passes a block of its own, along the row's ancestors.
     All rows attend to the meta tokens even in the last block: the last position attends to them.
     """
 
     make_cross: Callable  # (name) -> layer
+    frame_blocks: bool
 
     @nn.compact
     def __call__(
         self, x_MxD: jax.Array, meta_MxGxD: jax.Array, tree: Tree, last_only: bool, train: bool
     ) -> tuple[jax.Array, jax.Array]:
         """The rows [M, D], or [B, D] of the last position, and the meta tokens."""
+        if self.frame_blocks:
+            parts = (self.make_attention, self.make_mlp, self.make_norm, self.norm, self.dropout)
+            passed_G = []
+            for g in range(meta_MxGxD.shape[1]):
+                block = Block(*parts, name=f"frame_{g}")
+                passed_G.append(block(meta_MxGxD[:, g], None, tree, False, train)[0])
+            meta_MxGxD = jnp.stack(passed_G, axis=1)
         dropout = nn.Dropout(self.dropout, deterministic=not train)
         to_meta = self.make_cross(name="to_frames")
         to_rows = self.make_cross(name="to_rows")

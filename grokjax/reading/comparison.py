@@ -21,6 +21,10 @@ runs, and with fewer than six they are rough. Delays are from memorising to grok
 compares with the arm of the first folder that has the same values, else with the first arm
 (`compared_with` in summary.csv), without regard to how many arms there are. Where training stops
 after grokking, a run keeps its last metrics and does not collapse any more.
+
+Falls and rises are the accuracy lost and the rise of the logarithm of training loss from one
+evaluation to the next, on average from memorising to grokking or to the end: medians over runs,
+exact intervals from six runs on, and the Mann-Whitney test against the same arm.
 """
 
 

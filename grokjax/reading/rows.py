@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from grokjax.reading.arms import Arm
+from grokjax.reading.roughness import median_of, rank_test, roughness
 from grokjax.reading.survival import Durations, delay_times, log_rank, median_time, times_until
 from grokjax.recording.files import replacing
 from grokjax.recording.history import Grokking, finite_median
@@ -33,11 +34,21 @@ COLUMNS = {  # column -> what a person reads above it; "" is shown within anothe
     "best_val_accuracy": "best validation accuracy",
     "diverged": "diverged",
     "collapses": "collapsed after",  # runs, not times
+    "val_falls": "accuracy falls [95 % interval]",  # see roughness.py
+    "val_falls_low": "",
+    "val_falls_high": "",
+    "val_falls_p": "rank p of falls",
+    "loss_rises": "log loss rises [95 % interval]",
+    "loss_rises_low": "",
+    "loss_rises_high": "",
+    "loss_rises_p": "rank p of rises",
     "log_rank_p": "log-rank p",
-    "compared_with": "",  # the arm that the log-rank p is for
+    "compared_with": "",  # the arm that p values are for
     "steps": "",  # the last step that a run was followed up to
 }
 TEXTS = ("arm", "task")
+P_VALUES = ("val_falls_p", "loss_rises_p", "log_rank_p")
+INTERVALS = {"median_grok_step": ",", "val_falls": ".2%", "loss_rises": ".3f"}  # how written
 PERCENT = (
     "share",
     "val_at_memorising",
@@ -52,8 +63,8 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
     """A row for each arm, and one more for each task that an arm of a mixture trains on.
 
     Medians count all runs: one that did not grok while we looked has a step, and a delay,
-    longer than any. The log-rank p compares with the first arm that has the task, or if the first
-    folder has an arm with these very values, with that; it is that of one comparison, whatever
+    longer than any. P values compare with the first arm that has the task, or if the first
+    folder has an arm with these very values, with that; they are those of one comparison, whatever
     their number. Arms of other tasks are not compared.
     """
     table = []
@@ -67,6 +78,8 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
             if reference := _reference(arm, [other for other, _ in before.values()]):
                 p = log_rank(before[reference.name][1], own)
                 row |= {"compared_with": reference.name, "log_rank_p": number_or_none(p)}
+            if not task:
+                row |= _roughness(arm, reference)
             before[arm.name] = (arm, own)
             table.append(row)
     return table
@@ -150,6 +163,17 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
     }
 
 
+def _roughness(arm: Arm, reference: Arm | None) -> Row:
+    row = {}
+    before = roughness(reference.history, reference.grokking) if reference else {}
+    for name, values_R in roughness(arm.history, arm.grokking).items():
+        for suffix, value in zip(("", "_low", "_high"), median_of(values_R), strict=True):
+            row[name + suffix] = number_or_none(value)
+        if name in before:
+            row[f"{name}_p"] = number_or_none(rank_test(before[name], values_R))
+    return row
+
+
 def _shown(name: str, row: Row) -> str:
     """For people: `2,100 [1,900, none]`, `> 5,000`, `99.34%`, `< 0.001`."""
     value = row[name]
@@ -157,10 +181,12 @@ def _shown(name: str, row: Row) -> str:
         return f"> {row['steps']:,}"
     if value in (None, ""):
         return ""
-    if name == "median_grok_step" and row["low"] is not None:
-        high = "none" if row["high"] is None else f"{row['high']:,}"
-        return f"{value:,} [{row['low']:,}, {high}]"
-    if name == "log_rank_p":
+    if name in INTERVALS:
+        prefix = "" if name == "median_grok_step" else f"{name}_"
+        numbers = (value, row[f"{prefix}low"], row[f"{prefix}high"])
+        text, low, high = ("none" if x is None else f"{x:{INTERVALS[name]}}" for x in numbers)
+        return text if low == "none" else f"{text} [{low}, {high}]"
+    if name in P_VALUES:
         return "< 0.001" if value < 0.001 else f"{value:.3f}"
     if name in PERCENT:
         return f"{value:.2%}"
