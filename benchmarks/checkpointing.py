@@ -31,7 +31,7 @@ from grokjax.core.trainer import TrainState
 from grokjax.recording import checkpoints
 from grokjax.recording.history import History
 from grokjax.recording.results import Results
-from grokjax.running import command_line
+from grokjax.running import cache
 from grokjax.running.options import Options
 from grokjax.running.resume import Start
 from grokjax.train import train_from
@@ -52,7 +52,7 @@ def measure(
     config.schedule.update(num_steps=steps, stop_after_grok=0)
     flags.FLAGS.mark_as_parsed()  # `grokjax.train` reads its own
     logging.set_verbosity(logging.ERROR)  # as there
-    command_line.use_compilation_cache()  # every round makes its programs anew
+    cache.use()  # every round makes its programs anew
     rows = {}
     for num_runs in runs:
         experiment = setup(config, num_runs)

@@ -36,7 +36,7 @@ from grokjax.reading.rebuild import Rebuilt, pruned, rebuild, write_pruned
 from grokjax.recording.checkpoints import Damaged
 from grokjax.recording.output import plain_console
 from grokjax.recording.results import Results
-from grokjax.running import command_line
+from grokjax.running import cache, command_line
 
 THRESHOLD = flags.DEFINE_list(
     "threshold", [str(SMALL)], "Weights smaller than this are set to 0; or several."
@@ -82,7 +82,7 @@ def _list(places):
 
 
 def _prune(folder, thresholds):
-    command_line.use_compilation_cache()
+    cache.use()
     places = find_of_one_training(Path(folder))
     rebuilt = rebuild(places[0].results)
     restored = newest(places, lambda place: rebuilt.restore(place.step))

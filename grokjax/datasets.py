@@ -24,7 +24,7 @@ from grokjax.core.batches import BATCHES
 from grokjax.core.checks import check_choice
 from grokjax.core.run import same_numbers, streams
 from grokjax.core.split import draw_split
-from grokjax.running import command_line
+from grokjax.running import cache, command_line
 from grokjax.tasks import _published
 from grokjax.tasks._downloads import fetch
 from grokjax.tasks.images import FETCHED
@@ -48,7 +48,7 @@ def command(argv: Sequence[str]) -> Callable[[], None]:
             return functools.partial(_fetch, name)
         case ["batches"]:
             config = command_line.config()
-            command_line.use_compilation_cache()
+            cache.use()
             return functools.partial(_print_batches, setup(config))
         case _:
             raise ValueError(

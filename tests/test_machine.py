@@ -9,7 +9,7 @@ from conftest import toy_mlp
 import grokjax
 from grokjax.recording import results as results_
 from grokjax.recording.results import Results
-from grokjax.running import command_line, resume
+from grokjax.running import cache, resume
 
 
 def test_every_session_keeps_its_machine_and_another_one_is_noticed(tmp_path, monkeypatch):
@@ -50,7 +50,7 @@ def test_a_cache_loses_what_was_used_longest_ago(tmp_path):
         path.write_bytes(b"x" * 10)
         os.utime(path, (1000 - age, 1000 - age))
 
-    command_line.trim(tmp_path, 25)
+    cache.trim(tmp_path, 25)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a-cache", "b-cache"]
-    command_line.trim(tmp_path / "missing", 25)
+    cache.trim(tmp_path / "missing", 25)

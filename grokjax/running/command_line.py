@@ -1,4 +1,4 @@
-"""The common part of all commands: flags, errors of one line, the compilation cache."""
+"""The common part of all commands: flags, and errors of one line."""
 
 import contextlib
 import functools
@@ -56,11 +56,7 @@ class ConfigParser(flags.ArgumentParser):
 USUAL = "configs/moddiv.py"
 CONFIG = config_flags.DEFINE_config_file("config", None, f"Config file; to train, {USUAL} if none.")
 flags.FLAGS["config"].parser = ConfigParser()
-CACHE = define_path(
-    "compilation_cache", "~/.cache/grokjax/xla", "Folder of compiled programs; empty: no cache."
-)
 LONGEST = 2000  # characters of an error
-CACHE_BYTES = 500_000_000  # a program has a few hundred thousand
 
 SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
 SHARD = flags.DEFINE_string("shard", None, "I/N: only the I-th of N shards of the runs, from 1.")
@@ -177,37 +173,6 @@ def words_without(*names: str) -> list[str]:
         elif not equals and not flags.FLAGS[name].boolean:
             next(words, None)  # its value
     return kept
-
-
-def use_compilation_cache() -> None:
-    """Keeps compiled programs between processes, in the folder that the flag names."""
-    import jax
-
-    if CACHE.value and not jax.config.jax_compilation_cache_dir:
-        folder = Path(CACHE.value)
-        trim(folder, CACHE_BYTES)
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def trim(folder: Path, limit: int) -> None:
-    """Deletes the programs of a cache that were used longest ago, until it has `limit` bytes.
-
-    JAX's own limit fails on entries that were written without it or by a process that was killed.
-    Another process that misses one compiles it again.
-    """
-    found = []
-    for path in folder.glob("*-cache"):
-        with contextlib.suppress(OSError):  # another process trims as well
-            facts = path.stat()
-            found.append((max(facts.st_atime, facts.st_mtime), facts.st_size, path))
-    kept = 0
-    for _, size, path in sorted(found, reverse=True):
-        kept += size
-        if kept > limit:
-            with contextlib.suppress(OSError):
-                path.unlink()
 
 
 def given(*names: str) -> list[str]:

@@ -102,8 +102,8 @@ class Options:
         """This very command, going on from the newest checkpoint."""
         if not checkpoints.steps(results.checkpoints):
             return "there is no checkpoint yet"
-        own = () if _config_file() else ("config",)
-        kept = command_line.words_without("resume", "workdir", "parent", "overwrite", *own)
+        implied = ("config",) if flags.FLAGS["config"].present and not _config_file() else ()
+        kept = command_line.words_without("resume", "workdir", "parent", "overwrite", *implied)
         words = [*kept, f"--workdir={self.workdir}", "--resume=latest"]
         return f"go on with\n  {shlex.join(['python', '-m', 'grokjax.train', *words])}"
 

@@ -12,7 +12,7 @@ from grokjax.config.grid import count
 from grokjax.recording import writers
 from grokjax.recording.output import plain_console
 from grokjax.recording.results import check_writable
-from grokjax.running import command_line
+from grokjax.running import cache, command_line
 from grokjax.running.signals import Interrupts
 from grokjax.studies import cluster, overview
 from grokjax.studies.runner import Runner
@@ -91,7 +91,7 @@ def _runners(study):
         arms = study.arms(SIZE.value, seeds)
         runs = [count(arms[name].runs) for name in fnmatch.filter(arms, ONLY.value)]
         shards = cluster.shards(max(runs, default=1))
-    handed_on = command_line.given("compilation_cache", "seeds", "shard", "wandb")
+    handed_on = command_line.given(cache.FOLDER.name, "seeds", "shard", "wandb")
     common = {"seeds": seeds, "only": ONLY.value, "flags": handed_on}
     return [Runner(study, folder, SIZE.value, shard=shard, **common) for shard in shards]
 
