@@ -84,7 +84,7 @@ def meanings(kind: str, name: str) -> dict[str, str]:
     return {option: found.get(option, "") for option in options(kind, name)}
 
 
-def ranges(kind: str, name: str) -> dict[str, Range | Collection[str]]:
+def ranges(kind: str, name: str) -> Mapping[str, Range | Collection[str]]:
     """The values that options of a part may have, where it says more than their types."""
     module = find(kind, name)
     own = getattr(module.Model if kind == "model" else module, "RANGES", {})
