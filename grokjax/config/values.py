@@ -4,7 +4,7 @@ import inspect
 import re
 import reprlib
 from collections.abc import Collection
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -16,7 +16,10 @@ from grokjax.core.trainer import MATMUL_PRECISIONS
 
 NAMES = {"task.name": str, "model.name": str, "optimizer.chain": tuple[str, ...]}
 LONGEST = 1000  # characters of a text
-BATCH_SIZES = Range(f"1 to {MAX_ROWS:,}, or auto", lambda x: x == "auto" or 1 <= x <= MAX_ROWS)
+BATCH_SIZES = Range(
+    f"1 to {MAX_ROWS:,}, or auto",
+    lambda x: x == "auto" if isinstance(x, str) else 1 <= x <= MAX_ROWS,
+)
 LIFTS = Range(
     "auto, vmap, map or a number of runs at a time",
     lambda x: re.fullmatch("auto|vmap|map|[1-9][0-9]{0,8}", x),
@@ -44,7 +47,7 @@ ENTRIES = {
     "schedule.eval_every": Entry(100, "steps between evaluations", at_least(1)),
     "schedule.checkpoint_every": Entry(1000, "steps between checkpoints", at_least(1)),
     "schedule.keep": Entry(2, "newest checkpoints; every tenth stays, too", at_least(1)),
-    "schedule.learning_rate": Entry("linear_warmup", "its course in time", schedules.SCHEDULES),
+    "schedule.learning_rate": Entry("linear_warmup", "course of the rate", schedules.SCHEDULES),
     "schedule.stop_after_grok": Entry(0, "evaluations from grokking on; 0: all", at_least(0)),
     "schedule.eval_examples": Entry(0, "a random subset to evaluate on; 0: all", at_least(0)),
     "schedule.eval_block": Entry(2048, "examples evaluated at a time", at_least(1)),
@@ -52,10 +55,7 @@ ENTRIES = {
     "grok.count": Entry(3, "evaluations in a row that reach the threshold", at_least(1)),
     "grok.rule": Entry("sustained", "s3: 95 %, 1,000 steps after memorising", ("sustained", "s3")),
     "batch_size": Entry(
-        512,
-        "examples of a step; auto: shrinks with the data",
-        BATCH_SIZES,
-        int | Literal["auto"],
+        512, "examples of a step; auto: shrinks with the data", BATCH_SIZES, int | str
     ),
     "batches": Entry("shuffled", "by epochs, drawn with replacement, or all", batches.BATCHES),
     "matmul_precision": Entry("default", "matters on accelerators", MATMUL_PRECISIONS),
