@@ -168,6 +168,7 @@ def test_the_seed_chooses_the_images_and_a_split_may_be_a_sum(data_dir):
         (dict(dataset="two words"), "no data set 'two words' in .*; choose one that is there"),
         (dict(dataset="mnist/big"), "no data set 'mnist/big' in .*; choose one that is there"),
         (dict(seed=-1), "seed = -1; choose 0 or more"),
+        (dict(dataset="digit"), "one that is there .*, digits, .*; did you mean 'digits'"),
         (dict(dataset="nothing"), "no data set 'nothing' in .*; choose one that is there"),
         (dict(dataset="sizeless_pictures"), "has no 'image' of bytes and of one size"),
         (dict(dataset="unlabelled_pictures"), "has no 'label' of classes"),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from grokjax.core.checks import check_choice
+from grokjax.core.checks import check_choice, did_you_mean
 from grokjax.core.data import Examples, Task
 from grokjax.core.hparams import at_least, check_ranges
 
@@ -22,10 +22,10 @@ SHIPPED = "digits"  # with scikit-learn, no network needed
 
 
 def make(
-    dataset: str = "mnist",  # of tensorflow-datasets
+    dataset: str = "mnist",  # of tensorflow-datasets; digits: scikit-learn's
     samples: int = 2000,  # images, for training and validation
-    split: str = "train",  # of the data set, that they are drawn from
-    seed: int = 0,  # of which images
+    split: str = "train",  # part of the data set that images are drawn from
+    seed: int = 0,  # of the choice of images
     data_dir: str = "~/tensorflow_datasets",  # folder of data sets
 ) -> Task:
     """`samples` images drawn from one split of a data set, the same for all runs.
@@ -84,7 +84,10 @@ def _open(dataset, data_dir) -> Any:  # pyright does not see through tfds' build
             return builder
     except (ValueError, AssertionError, ImportError, OSError):  # unknown name, version, namespace
         pass
-    remedy = f"choose one that is there as array_record files, or fetch one of {', '.join(FETCHED)}"
+    remedy = (
+        f"choose one that is there as array_record files, {SHIPPED}, or fetch one of "
+        f"{', '.join(FETCHED)}{did_you_mean(dataset, [SHIPPED, *FETCHED])}"
+    )
     if dataset in FETCHED:
         place = shlex.quote(data_dir)
         remedy = f"fetch it: python -m grokjax.datasets fetch {dataset} --data_dir {place}"
