@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from grokjax.core.hparams import Hparam, steps
 
-HPARAMS = {"warmup": Hparam(10.0, float, steps(followed_by=0), "in which the learning rate rises")}
+HPARAMS = {"warmup": Hparam(10.0, float, steps(followed_by=0), "steps in which the rate rises")}
 
 
 def constant(t: jax.Array) -> jax.Array:

@@ -31,7 +31,7 @@ class Model(Gpt2):
     Meta token g begins as a learned vector plus the embedding of its position, if there is one.
     """
 
-    frames: int = 4  # G, the number of meta tokens
+    frames: int = 4  # meta tokens of a row, G
     frame_blocks: bool = False  # each has a self-attention and an MLP of its own in every block
 
     RANGES: ClassVar = Gpt2.RANGES | {"frames": at_least(0)}

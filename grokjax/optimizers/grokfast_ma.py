@@ -114,7 +114,7 @@ def make(
     filter_start: Scalar,
     *,
     window: int = 100,  # gradients that are averaged
-    average: str = "mean",  # of them; sum: a gain window times as large
+    average: str = "mean",  # of gradients; sum: a gain `window` times as large
     warmup: bool = True,  # wait for a full window
 ) -> optax.GradientTransformation:
     """`grokfast_ma` from step `filter_start` on."""

@@ -12,7 +12,7 @@ from grokjax.core.optimizer import Optimizer
 
 AFTER_STEP = True
 
-HPARAMS = {"update_noise": Hparam(1.0, float, at_least(0), "deviation, in learning rates")}
+HPARAMS = {"update_noise": Hparam(1.0, float, at_least(0), "deviation of noise, in learning rates")}
 
 
 def make(learning_rate: Scalar, update_noise: Scalar) -> Optimizer:

@@ -10,7 +10,7 @@ import optax
 from grokjax.core.hparams import Hparam, Scalar, at_least
 from grokjax.core.optimizer import Optimizer, as_optimizer
 
-HPARAMS = {"weight_noise": Hparam(0.01, float, at_least(0), "deviation of the noise")}
+HPARAMS = {"weight_noise": Hparam(0.01, float, at_least(0), "deviation of the noise on weights")}
 
 
 def make(weight_noise: Scalar) -> Optimizer:

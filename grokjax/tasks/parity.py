@@ -11,8 +11,12 @@ from grokjax.core.data import Examples, Task
 from grokjax.core.hparams import at_least, check_ranges, whole
 
 MAX_BITS = 62  # of a number in 64
-RANGES = {"bits": whole(1, MAX_BITS), "secret": at_least(1), "samples": at_least(2)}
-RANGES["seed"] = at_least(0)
+RANGES = {
+    "bits": whole(1, MAX_BITS),
+    "secret": at_least(1),
+    "samples": at_least(2),
+    "seed": at_least(0),
+}
 
 
 def make(
