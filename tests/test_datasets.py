@@ -15,6 +15,7 @@ from grokjax.config import registry
 from grokjax.config.experiment import make_task
 from grokjax.running.resume import check_same
 from grokjax.tasks import _published, modular
+from grokjax.tasks._arithmetic import MODULAR
 
 ROOT = Path(__file__).parent.parent
 
@@ -78,6 +79,14 @@ def test_a_task_that_reads_its_data_set_is_the_task_that_is_computed(
     chex.assert_trees_all_equal_dtypes(read.examples, made.examples)
     assert read[1:] == made[1:]
     assert (tmp_path / task / setting / "1.0.0/features.json").exists()
+
+
+def test_settings_with_long_names_do_not_share_a_folder():
+    """The operations come first, and their names are cut off before the modulus."""
+    names = {_published._setting("mixture", dict(ops=tuple(MODULAR), p=p)) for p in (7, 11)}
+
+    assert len(names) == 2
+    assert all(len(name) < 120 for name in names)
 
 
 def test_training_from_a_data_set_changes_no_bit(tmp_path):

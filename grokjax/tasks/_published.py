@@ -5,6 +5,7 @@ import importlib
 import inspect
 import re
 import textwrap
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from grokjax.core.data import Examples, Task
 from grokjax.tasks import _arithmetic
 from grokjax.tasks._downloads import prepared
 
+LONGEST = 100  # characters of the name of a setting
 SETTINGS = {  # task -> setting -> options of its `make`
     "modular": {
         f"{op}_p{p}": {"op": op, "p": p} for op in _arithmetic.MODULAR for p in (11, 97, 113)
@@ -129,7 +131,9 @@ def _setting(name, options):
     known = SETTINGS.get(name, {}).items()
     published = (setting for setting, given in known if defaults | given == dict(options))
     own = re.sub(r"[^\w^+.=-]+", "_", "-".join(f"{o}={x}" for o, x in sorted(options.items())))
-    return next(published, own[:100])
+    if len(own) > LONGEST:  # what is cut off may tell it from others
+        own = f"{own[:LONGEST]}-{zlib.crc32(own.encode()):08x}"
+    return next(published, own)
 
 
 def _module(task):
