@@ -145,7 +145,7 @@ def test_any_writer_of_clu_can_be_given_and_is_left_open(clu, monkeypatch, capsy
     assert [line.split()[0] for line in lines] == [f"[{t}]" for t in (5, 5, 10, 10, 15, 15, 20, 20)]
     assert f"val_loss/seed=5={float(history['val_loss'][-1, 1]):.6g}" in lines[-1]
     assert flushes == [8, 8]
-    assert capsys.readouterr().err == "warning: training goes on without Given: no connection\n"
+    assert capsys.readouterr().err == "warning: training goes on without Broken: no connection\n"
 
 
 def test_steps_per_second_are_those_that_clu_reports(clu, monkeypatch, tmp_path):

@@ -58,6 +58,11 @@ def row(labels: Sequence[str], scalars_R: Mapping[str, np.ndarray]) -> dict[str,
 class Writer:
     """What a writer may do; scalars are [R], the summary is that of `summary.json`."""
 
+    @property
+    def name(self) -> str:
+        """What a warning calls it."""
+        return type(self).__name__
+
     def write_scalars(self, step: int, scalars_R: Mapping[str, np.ndarray]) -> None: ...
     def write_texts(self, step: int, texts: Mapping[str, str]) -> None: ...
     def write_summary(self, summary: Mapping[str, Any]) -> None: ...
@@ -94,8 +99,8 @@ def tell(writers: list[Writer], method: str, *arguments: Any) -> None:
         try:
             getattr(writer, method)(*arguments)
         except Exception as error:
-            name = type(writer).__name__
-            warn(f"warning: training goes on without {name}: {in_one_line(error, LONGEST)}")
+            reason = in_one_line(error, LONGEST)
+            warn(f"warning: training goes on without {writer.name}: {reason}")
             writers.remove(writer)
             with contextlib.suppress(Exception):
                 writer.close()
@@ -108,6 +113,10 @@ class Given(Writer):
         self._labels = labels
         self._writer = writer
         self.flush = writer.flush
+
+    @property
+    def name(self) -> str:
+        return type(self._writer).__name__
 
     def write_scalars(self, step: int, scalars_R: Mapping[str, np.ndarray]) -> None:
         self._writer.write_scalars(step, row(self._labels, scalars_R))
