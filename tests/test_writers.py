@@ -107,15 +107,17 @@ def test_events_after_the_step_of_a_resume_are_marked(tmp_path):
 @pytest.fixture
 def clu(monkeypatch):
     """Clu's modules of writers and reports, which import TensorFlow and hardly need it."""
-    for name in ("tensorflow", "tensorboard", "tensorboard.plugins", "tensorboard.plugins.hparams"):
-        try:
-            __import__(name)
-        except ImportError:
-            monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    plugin = sys.modules["tensorboard.plugins.hparams"]
-    if not hasattr(plugin, "api"):
-        monkeypatch.setattr(plugin, "api", ModuleType("api"), raising=False)
-    from clu import metric_writers, periodic_actions
+    names = ("tensorflow", "tensorboard", "tensorboard.plugins", "tensorboard.plugins.hparams")
+    with monkeypatch.context() as stubs:  # gone again when jax looks for TensorFlow
+        for name in names:
+            try:
+                __import__(name)
+            except ImportError:
+                stubs.setitem(sys.modules, name, ModuleType(name))
+        plugin = sys.modules["tensorboard.plugins.hparams"]
+        if not hasattr(plugin, "api"):
+            stubs.setattr(plugin, "api", ModuleType("api"), raising=False)
+        from clu import metric_writers, periodic_actions
 
     return metric_writers, periodic_actions
 
