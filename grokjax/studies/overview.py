@@ -23,11 +23,12 @@ def write(runners: Sequence[Runner], folder: Path) -> str:
         for part, rows in runner.outcome.items():
             of_all = [row for row in rows if not row["task"]]
             best = min(of_all, key=lambda r: (r["median_grok_step"] or math.inf, -r["share"]))
-            for row in [of_all[0], best][: 1 + (best is not of_all[0])]:
+            for row in [best] if best is of_all[0] else [of_all[0], best]:
                 arm = "/".join(filter(None, [name, part, row["arm"]]))
                 shown.append(row | dict.fromkeys(LEFT_OUT, "") | {"arm": arm})
         missing = f" Not finished: {', '.join(runner.missing)}." if runner.missing else ""
-        texts.append(f"* [{name}]({name}/summary.md): {runner.study.claim}{missing}")
+        link = f"[{name}]({name}/summary.md)" if runner.outcome else name
+        texts.append(f"* {link}: {runner.study.claim}{missing}")
     whole = "\n".join(["# All studies\n", markdown(shown) if shown else "", *texts, ""])
     with replacing(folder / "summary.md") as path:
         path.write_text(whole, encoding="utf-8")
