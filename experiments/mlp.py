@@ -18,10 +18,10 @@ updates over time are in the figures `weights.png`; accuracy after pruning:
 `python -m grokjax.checkpoint_tool prune results/mlp/exp1/float64`.
 The slingshot of the last layer's norm: Thilak et al., 2022, https://arxiv.org/abs/2206.04817.
 Expected: memorised at step 2,000; `exp1` groks at step 83,500 in the median (5 of 5 seeds; in
-float32 4 of 5, at 87,000), without a plateau; in `exp2` every sum is right at the end; `exp3` stays at 0 %;
-`raised` is later when doubled and not there by step 120,000 when fourfold; in `cycles` the norm of
-the last layer cycles, and training examples are misclassified, in float32 alone. Takes two hours
-on one core.
+float32 4 of 5, at 87,000), without a plateau; in `exp2` every sum is right at the end; `exp3`
+stays at 0 %; `raised` is later when doubled and not there by step 120,000 when fourfold; in
+`cycles` the norm of the last layer cycles, and training examples are misclassified, in float32
+alone. Takes two hours on one core.
 """
 
 from grokjax import Study, base, grid, run_study

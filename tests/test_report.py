@@ -23,7 +23,7 @@ OF_HISTORIES = {  # what single runs did, sizes and minutes: neither in the tabl
     "l1_grokfast: s5": "6,100 7,100",
     "data_fraction: sums": "121",
     "mlp: cycles": "3,000 4,000 5,200 6,000 7,300 8,000 7,000 1,250 7,527 100",
-    "mlp: exp1": "98,500 3,500 4,000 8,500 12,500 116 961 7,527",
+    "mlp: exp1": "1,500 98,500 3,500 4,000 8,500 12,500 116 961 7,527",
     "mlp: raised": "31,500 34,000",
     "task_mixtures": "512 600 2,000 2,400",
     "architectures": "128",
