@@ -479,3 +479,8 @@ def test_a_record_holds_the_hyperparameters_that_are_read():
     record = grokjax.setup(config).record
     assert {"b1", "b2", "seed", "learning_rate"} <= record["runs"].keys()
     assert not {"weight_decay", "momentum"} & record["runs"].keys()
+
+
+def test_a_file_name_is_no_config():
+    with pytest.raises(ValueError, match="'configs/moddiv.py' is no config; choose grokjax.load"):
+        grokjax.train("configs/moddiv.py")

@@ -140,3 +140,10 @@ def test_a_run_on_a_mixture_stops_only_when_each_of_its_tasks_has_grokked():
 
     tracker = RunTracker.replay(history, dict(stop_after_grok=1), dict(threshold=0.9, count=1))
     assert tracker.last_evaluation_R.tolist() == [4, 2]
+
+
+def test_an_unknown_metric_is_told_which_there_are():
+    history = History({"step": np.array([10]), "val_loss": np.ones((1, 2))})
+
+    with pytest.raises(KeyError, match="no metric 'val_los'; choose from step, val_loss"):
+        history["val_los"]

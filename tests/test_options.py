@@ -79,7 +79,9 @@ def test_lines_come_as_often_as_asked_for_and_evaluations_too(options, every, ev
 
 
 def test_lines_that_do_not_fit_the_schedule_are_one_clear_error(options):
-    with pytest.raises(ValueError, match="eval_every = 30 does not divide .* another --log_every"):
+    with pytest.raises(
+        ValueError, match="eval_every = 30 does not divide .* every 10 steps by --log_every"
+    ):
         check(options("--log_every=30").config)
 
 

@@ -370,3 +370,19 @@ def children(pid):
     """Processes that a process has started."""
     found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
     return [int(line) for line in found.stdout.split()]
+
+
+@pytest.mark.parametrize(
+    ("words", "folder"),
+    [
+        (["--size=default"], "results"),
+        (["--size=desk"], "results"),
+        (["--size=smoke"], "results/smoke"),
+        (["--size=quick"], "results/smoke"),
+        (["--size=smoke", "--results=elsewhere"], "elsewhere"),
+    ],
+)
+def test_a_try_is_not_in_the_place_of_an_answer(words, folder):
+    with flagsaver.flagsaver():
+        flags.FLAGS(["study", *words])
+        assert studies_command._results() == Path(folder)

@@ -1,5 +1,6 @@
 """Rules that a config must obey, checked before anything is traced."""
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -26,6 +27,8 @@ def check_entries(config: ConfigDict) -> None:
     Raises:
         ValueError: for the first entry that is invalid.
     """
+    if not isinstance(config, ConfigDict):
+        raise ValueError(f"{config!r} is no config; choose grokjax.load(FILE) or grokjax.base()")
     values = dict(flat(config))
     for path, wanted in NAMES.items():
         check_value(path, values.get(path), wanted)
@@ -138,7 +141,7 @@ def check_batches(
             if config.batches == "shuffled" and slots > num_train - slack:
                 raise ValueError(
                     f"batch_size = {config.batch_size} reads {slots} examples at once from a "
-                    f"training set of {num_train} ({where}); choose less, or batches = 'full'"
+                    f"training set of {num_train} ({where}); choose less, auto, or batches = 'full'"
                 )
             if noise_R[r] > num_train - slack:
                 raise ValueError(
@@ -175,7 +178,8 @@ def _check_intervals(config):
         if schedule[name] % schedule.eval_every:
             raise ValueError(
                 f"schedule.eval_every = {schedule.eval_every} does not divide "
-                f"schedule.{name} = {schedule[name]}; choose a multiple, or another --log_every"
+                f"schedule.{name} = {schedule[name]}; choose a multiple, or evaluate every "
+                f"{math.gcd(schedule.eval_every, schedule[name])} steps by --log_every"
             )
     if config.log_every % schedule.eval_every:
         raise ValueError(

@@ -117,5 +117,6 @@ def check_alike(what: str, given: Any, wanted: Any) -> None:
 
 def did_you_mean(value: object, choices: Iterable[str], shown: str = "{}") -> str:
     """`; did you mean 'x'?` for the closest choice, shown as that says, or nothing."""
-    close = difflib.get_close_matches(str(value), list(choices), n=1)
-    return f"; did you mean {shown.format(close[0])!r}?" if close else ""
+    known = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(str(value).lower(), known, n=1)
+    return f"; did you mean {shown.format(known[close[0]])!r}?" if close else ""

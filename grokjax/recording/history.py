@@ -48,6 +48,8 @@ class History:
         return len(self._columns.get("step", ()))
 
     def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._columns:
+            raise KeyError(f"no metric {name!r}; choose from {', '.join(self._columns)}")
         return np.stack(self._columns[name])
 
 

@@ -61,7 +61,14 @@ def conclude(config, results: Results, labels, save_path: str | None) -> str:
     results.write_summary(summary)
     with may_fail("there are no pictures"):
         _draw(config, results, history.arrays(), summary, save_path)
-    return f"{summary_text(summary)}results are in {results.folder}"
+    early = ""
+    if (step := int(history["step"][-1])) < config.schedule.num_steps:
+        early = f"all runs had stopped by step {step:,}: {_why(config)}\n"
+    return f"{summary_text(summary)}{early}results are in {results.folder}"
+
+
+def _why(config):
+    return f"schedule.stop_after_grok = {config.schedule.stop_after_grok}"
 
 
 def _draw(config, results, arrays, summary, save_path):
@@ -93,7 +100,10 @@ def conclude_again(
             results.write_history(start.history, experiment.labels)
             print(conclude(experiment.config, results, experiment.labels, save_path))
             session.end("finished")
-    print(f"{results.folder} is finished at step {start.step:,}; there is nothing left to train")
+    left = "there is nothing left to train"
+    if start.step < experiment.config.schedule.num_steps:
+        left = f"all runs had stopped ({_why(experiment.config)}; 0 trains on)"
+    print(f"{results.folder} is finished at step {start.step:,}; {left}")
 
 
 def _summary(config, labels, history, seconds):

@@ -18,7 +18,9 @@ from grokjax.studies import cluster, overview
 from grokjax.studies.runner import Runner
 from grokjax.studies.study import FORMER, SIZES, Study, find
 
-RESULTS = command_line.define_path("results", "results", "Folder in which each study has a folder.")
+RESULTS = command_line.define_path(
+    "results", None, "Folder of all studies; results, or of other sizes results/SIZE."
+)
 SIZE = flags.DEFINE_enum(
     "size", "default", (*SIZES, *FORMER), "A try, an answer, or what the paper did."
 )
@@ -82,7 +84,7 @@ def _prepare(studies):
 
 def _runners(study):
     """The runner of a study, or one for each of its jobs."""
-    folder = Path(RESULTS.value) / study.name
+    folder = _results() / study.name
     if not STATUS.value:
         check_writable("results", folder)
     seeds = command_line.seeds()
@@ -94,6 +96,12 @@ def _runners(study):
     handed_on = command_line.given(cache.FOLDER.name, "seeds", "shard", "wandb")
     common = {"seeds": seeds, "only": ONLY.value, "flags": handed_on}
     return [Runner(study, folder, SIZE.value, shard=shard, **common) for shard in shards]
+
+
+def _results():
+    """Where the studies' folders are; a try is not in the place of an answer."""
+    size = FORMER.get(SIZE.value, SIZE.value)
+    return Path(RESULTS.value or Path("results", *([] if size == "default" else [size])))
 
 
 def _show(runners):
@@ -116,7 +124,7 @@ def _work(runners):
             text = runner.summarise()
             print(f"{text}\nresults are in {runner.folder}" if text else "no arm is finished yet")
     if len(runners) > 1 and not interrupts.received:
-        print(overview.write(runners, Path(RESULTS.value)))
+        print(overview.write(runners, _results()))
     if interrupts.received:
         print("stopped by a signal; the same command goes on from here")
         sys.exit(128 + interrupts.received)
