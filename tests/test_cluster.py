@@ -59,8 +59,9 @@ def start(folder, *words, **environment):
     if not (folder / "toy_study.py").exists():  # others may be reading it
         (folder / "toy_study.py").write_text(STUDY)
     cache = Path("~/.cache/grokjax/tests").expanduser()
+    usual = ["--size=smoke", "--results=results", f"--compilation_cache={cache}"]
     return subprocess.Popen(
-        [sys.executable, "toy_study.py", "--size=smoke", f"--compilation_cache={cache}", *words],
+        [sys.executable, "toy_study.py", *usual, *words],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
