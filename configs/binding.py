@@ -1,7 +1,8 @@
 """Variable binding: six items such as a=3, b=a, a=7, then the value of one variable.
 
-10,000 lines over three variables, 80 % of them for training. With the usual weight decay of 1
-validation accuracy stays near 50 %; with .1 and three blocks it is learnt, with little delay.
+10,000 lines over three variables, 80 % of them for training. With the usual weight decay of 1 it
+is not learnt: training accuracy is at 53 and 55 % at step 6,000, validation accuracy at 54 % (seeds
+0 and 1); with .1 it is, with little delay.
 Expected: validation accuracy above 99 % at step 3,000 (measured every 500 steps), 1,250 and 3,250
 for seeds 0, 1 and 2; training accuracy gets there at about the same time.
 Takes 4 minutes on one CPU core, shared.

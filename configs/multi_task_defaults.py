@@ -3,7 +3,7 @@
 The defaults of a public project that trains several operations at once: AdamW at a constant
 rate of 0.001, 250,000 steps, seed 42, an evaluation every 50 steps. A run has grokked there
 when validation accuracy reaches 95 % more than 1,000 steps after training accuracy did. Its
-documents do not say where its norms stand nor how its weights are drawn; this is our
+README does not say where its norms stand nor how its weights are drawn; this is our
 transformer, its split and its order of examples.
 Expected: measured so far to step 4,650: training accuracy is at 95 % at step 600, and nothing is
 grokked: validation accuracy stays at 1.4 %, while the validation loss grows from 8 to 17.

@@ -7,7 +7,7 @@ https://arxiv.org/abs/2405.20233; and with both. The claim is that of https://gi
 from one seed. Nanda et al., 2023, https://arxiv.org/abs/2301.05217, report that an L1 term in place
 of weight decay never groks; here it comes on top of weight decay 1.
 
-That document claims besides that curves are smoother with L1 and that Grokfast is steadier by EMA
+That project claims besides that curves are smoother with L1 and that Grokfast is steadier by EMA
 than by MA. The roughness of an arm's curves (grokjax/reading/roughness.py) is in its table: the
 accuracy lost and the rise of the logarithm of training loss an evaluation, from memorising to
 grokking, with the p of a rank test against the baseline. EMA is compared with MA by
@@ -30,22 +30,21 @@ ARMS = {
     "l1_ema": ("grokfast_ema+adamw", 0.005),
     "l1_ma": ("grokfast_ma+adamw", 0.005),
 }
-PARTS = {  # task, then number of seeds and of steps unless the size is `paper`
-    "division": ("modular", 8, 6000),
-    "s5": ("permutation", 3, 8000),
+PARTS = {  # task, seeds and steps, and the seeds of the size `paper`, which has 50,000 steps
+    "division": ("modular", 8, 6000, 100),
+    "s5": ("permutation", 3, 8000, 20),
 }
 
 
 def arms(size):
     configs = {}
-    for part, (task, seeds, num_steps) in PARTS.items():
+    for part, (task, seeds, num_steps, paper_seeds) in PARTS.items():
         for name, (optimizer, l1) in ARMS.items():
             config = base(task=task, optimizer=optimizer)
             config.schedule.update(num_steps=num_steps, stop_after_grok=5, keep=1)
             if size == "paper":
-                seeds = 100
-                config.schedule.num_steps = 50_000
-            elif part == "s5" and name.endswith("ema"):
+                seeds = paper_seeds
+            if size == "paper" or (part == "s5" and name.endswith("ema")):
                 config.schedule.num_steps = 50_000
             config.runs = grid(config.runs, seed=range(seeds), train_fraction=0.4, l1=l1)
             configs[f"{part}/{name}"] = config

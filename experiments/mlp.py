@@ -21,7 +21,7 @@ Expected: memorised at step 2,000; `exp1` groks at step 83,500 in the median (5 
 float32 4 of 5, at 87,000), without a plateau; in `exp2` every sum is right at the end; `exp3`
 stays at 0 %; `raised` is later when doubled and not there by step 120,000 when fourfold; in
 `cycles` the norm of the last layer cycles, and training examples are misclassified, in float32
-alone. Takes two hours on one core.
+alone. Takes four hours beside other work.
 """
 
 from grokjax import Study, base, grid, run_study

@@ -26,7 +26,6 @@ OUTPUT = command_line.define_path("output", "analysis", "Folder for the table an
 
 def prepare(argv: Sequence[str]) -> Callable[[], None]:
     """Reads what is to be compared; returns the work, which writes and prints it."""
-    command_line.refuse("config", "seeds", "shard", "chunk", "wandb")
     folders = [command_line.path(word) for word in argv[1:]]
     output = Path(OUTPUT.value)
     if not folders:

@@ -48,7 +48,6 @@ WIDTH = 10_000  # of a table, which a file or another program gets without line 
 
 def command(argv: Sequence[str]) -> Callable[[], None]:
     """Checks the words of the command line; returns the work that they ask for."""
-    command_line.refuse("config", "seeds", "shard", "chunk", "wandb")
     match [command_line.path(word) for word in argv[1:]]:
         case ["list", *folders]:
             folders = folders or [command_line.usual_results()]

@@ -127,4 +127,4 @@ def _range(numbers):
 
 
 if __name__ == "__main__":
-    command_line.run(command, arguments=True)
+    command_line.run(command, ("config", cache.FOLDER.name), arguments=True)

@@ -182,7 +182,7 @@ class _Module(types.ModuleType):
 
 
 sys.modules[__name__].__class__ = _Module
-cli = functools.partial(command_line.run, prepare, usual=command_line.USUAL)  # `grokjax-train`
+cli = functools.partial(command_line.run, prepare, takes=None)  # `grokjax-train`
 
 
 if __name__ == "__main__":

@@ -235,7 +235,7 @@ BAD = [
     ("batch_size", True, r"batch_size = True; choose a value of type int \| str"),
     ("schedule.num_steps", 0, "schedule.num_steps = 0; choose 1 or more"),
     ("schedule.num_epochs", -1, "schedule.num_epochs = -1; choose 0 or more"),
-    ("schedule.num_epochs", 7, "7 of 2 steps makes 15, but schedule.num_steps is 20; choose one"),
+    ("schedule.num_epochs", 7, "= 7 makes 15 steps, but schedule.num_steps is 20; choose one"),
     ("schedule.num_epochs", 2**31 - 1, "num_epochs = .* = 4,294,967,295; choose at most"),
     ("schedule.eval_every", 3, "schedule.eval_every = 3 does not divide schedule.num_steps = 20"),
     ("schedule.checkpoint_every", 7, "does not divide schedule.checkpoint_every = 7"),

@@ -4,11 +4,13 @@ import json
 import subprocess
 
 import pytest
+from conftest import toy
 from made_results import leave
 
 from grokjax.recording import results as results_lib
 from grokjax.recording.files import Lock
 from grokjax.recording.results import STOPPED, Results
+from grokjax.running import report
 
 DAMAGED = ["", "[]", "null", "3", '"x"', "{}", '{"status": 3}', '{"a": ', "[" * 100_000, "\udcff"]
 
@@ -117,3 +119,15 @@ def test_the_commit_of_an_installed_package_is_not_that_of_the_project_around_it
     git("add", "results.py")
     git("commit", "-m", "ours")
     assert len(results_lib._git_commit.__wrapped__()) == 40
+
+
+def test_a_training_that_ends_early_says_which_entry_ended_it(tmp_path):
+    folder = leave(tmp_path / "run", [400, 600], last=800)
+    config = toy()
+    config.schedule.update(num_steps=800, stop_after_grok=2)
+    whole = report.conclude(config, Results(folder), ["seed=0", "seed=1"], None)
+    config.schedule.num_steps = 1000
+    early = report.conclude(config, Results(folder), ["seed=0", "seed=1"], None)
+
+    assert "stopped" not in whole
+    assert "all runs had stopped by step 800: schedule.stop_after_grok = 2\n" in early

@@ -101,7 +101,9 @@ def test_an_unknown_flag_is_one_line_with_the_right_spelling(word, line, tmp_pat
     file = tmp_path / "mine.py"
     file.write_text("from grokjax import base as get_config")
     with flagsaver.flagsaver(), pytest.raises(SystemExit) as left:
-        command_line._parse(["grokjax-train", f"--config={file}", word], arguments=False)
+        command_line._parse(
+            ["grokjax-train", f"--config={file}", word], takes=None, arguments=False
+        )
 
     assert left.value.code == 2
     assert capsys.readouterr().err == f"error: {line}\n"
@@ -109,7 +111,24 @@ def test_an_unknown_flag_is_one_line_with_the_right_spelling(word, line, tmp_pat
 
 def test_help_names_show(capsys):
     with pytest.raises(SystemExit) as left:
-        command_line._parse(["grokjax-train", "--config=configs/moddiv.py", "--help"], False)
+        command_line._parse(["grokjax-train", "--config=configs/moddiv.py", "--help"], None, False)
 
     assert left.value.code == 0
     assert "--[no]show: Print every entry of the config" in capsys.readouterr().out
+
+
+def test_a_command_that_trains_by_no_config_has_no_entries_of_one(capsys):
+    with flagsaver.flagsaver(), pytest.raises(SystemExit):
+        command_line._parse(["study", "--config.batch_size=9"], takes=("seeds",), arguments=False)
+
+    assert capsys.readouterr().err == "error: unknown flag --config.batch_size; see --help\n"
+
+
+@pytest.mark.parametrize("word", ["--workdir=x", "--log_every=5", "--config=configs/moddiv.py"])
+def test_a_flag_of_training_is_a_mistake_where_nothing_reads_it(word, capsys):
+    with flagsaver.flagsaver(), pytest.raises(SystemExit) as left:
+        command_line._parse(["study", word], takes=("seeds",), arguments=False)
+
+    line = f"error: {word.partition('=')[0]} has no effect here; leave it out, see --help\n"
+    assert left.value.code == 2
+    assert capsys.readouterr().err == line

@@ -359,3 +359,8 @@ def test_a_command_that_cannot_send_writes_nothing(tmp_path):
         "error: --wandb needs the package wandb; install it with pip install 'grokjax[wandb]'\n"
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_writer_is_refused_before_training():
+    with pytest.raises(ValueError, match="3 is no writer; choose those of clu.metric_writers"):
+        grokjax.train(toy_mlp(), writers=[3])

@@ -11,7 +11,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from grokjax.config import grid, registry, rules
-from grokjax.config.config import base, plain
+from grokjax.config.config import plain
+from grokjax.config.values import ENTRIES
 from grokjax.core import losses, schedules
 from grokjax.core.batches import BATCHES
 from grokjax.core.checks import MAX_INT, check_choice, check_number
@@ -107,28 +108,44 @@ def _with_sizes(config, task, strata):
     """
     if not is_open(config):
         return config
-    given, config = config, copy.deepcopy(config)
-    most = base().batch_size
-    config.batch_size = most if given.batch_size == "auto" else given.batch_size
-    config.schedule.num_steps = MAX_INT  # of what lasts longer, the true number is told later
-    runs_R, _ = grid.expand(config, task.group_sizes, strata)
-    if given.batch_size == "auto":
-        share_RxG = np.maximum(runs_R.share_G, 1)
-        half_RxG = -(-runs_R.num_train_G * most // (2 * share_RxG))
-        config.batch_size = int(half_RxG[runs_R.share_G > 0].min().clip(1, most))
+    sized = copy.deepcopy(config)
+    sized.batch_size = _usual("batch_size") if config.batch_size == "auto" else config.batch_size
+    sized.schedule.num_steps = MAX_INT  # longer than any length in steps that a run may have
+    runs_R, _ = grid.expand(sized, task.group_sizes, strata)
+    if config.batch_size == "auto":
+        sized.batch_size = _half_of_the_smallest(runs_R, sized.batch_size)
+    num_steps = _steps_of_epochs(sized, runs_R) or config.schedule.num_steps
+    if config.schedule.num_steps not in (0, _usual("schedule.num_steps"), num_steps):
+        raise ValueError(
+            f"schedule.num_epochs = {config.schedule.num_epochs:,} makes {num_steps:,} steps, but "
+            f"schedule.num_steps is {config.schedule.num_steps:,}; choose one of them, and 0 for "
+            "the other"
+        )
+    sized.schedule.update(num_steps=num_steps, num_epochs=0)
+    return sized
+
+
+def _usual(path):
+    """The default of an entry."""
+    return ENTRIES[path].default
+
+
+def _half_of_the_smallest(runs_R, batch_size):
+    """The batch of which no group in any run reads more than half of its training set."""
+    share_RxG = np.maximum(runs_R.share_G, 1)
+    half_RxG = -(-runs_R.num_train_G * batch_size // (2 * share_RxG))
+    return int(half_RxG[runs_R.share_G > 0].min().clip(1, batch_size))
+
+
+def _steps_of_epochs(config, runs_R):
+    """`num_epochs` of the largest training set in steps, rounded up to an evaluation."""
+    schedule = config.schedule
     num_train = int(runs_R.num_train_G.sum(axis=1).max())
     per_epoch = 1 if config.batches == "full" else -(-num_train // config.batch_size)
-    evaluations = -(-given.schedule.num_epochs * per_epoch // given.schedule.eval_every)
-    num_steps = evaluations * given.schedule.eval_every or given.schedule.num_steps
-    what = f"schedule.num_epochs = {given.schedule.num_epochs:,} of {per_epoch:,} steps"
+    num_steps = -(-schedule.num_epochs * per_epoch // schedule.eval_every) * schedule.eval_every
+    what = f"schedule.num_epochs = {schedule.num_epochs:,} of {per_epoch:,} steps"
     check_number(f"{what}, in steps,", num_steps)
-    if given.schedule.num_steps not in (0, base().schedule.num_steps, num_steps):
-        raise ValueError(
-            f"{what} makes {num_steps:,}, but schedule.num_steps is "
-            f"{given.schedule.num_steps:,}; choose one of them, and 0 for the other"
-        )
-    config.schedule.update(num_steps=num_steps, num_epochs=0)
-    return config
+    return num_steps
 
 
 def setup(config: ConfigDict) -> Experiment:
@@ -161,7 +178,7 @@ def _record(config):
     """The config as JSON would give it back, without entries of `runs` that nothing reads."""
     record = plain(config)
     del record["schedule"]["num_epochs"]  # none are left, and earlier records do not have it
-    record["task"] = registry.told(record["task"])
+    record["task"] = registry.without_source(record["task"])
     read = grid.read_by(config)
     return record | {"runs": {n: values for n, values in record["runs"].items() if n in read}}
 

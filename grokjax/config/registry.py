@@ -144,7 +144,7 @@ def make_chain(section: Mapping[str, Any], values: Mapping[str, Any]) -> Optimiz
     return chain(*optimizers)
 
 
-def told(section: Mapping[str, Any]) -> dict[str, Any]:
+def without_source(section: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of a `task` section, without its source if the table is computed."""
     unsaid = SOURCE if section.get("source") == "computed" else ()
     return {name: value for name, value in section.items() if name not in unsaid}

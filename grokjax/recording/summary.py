@@ -9,7 +9,7 @@ from grokjax.recording.early_stopping import last_steps
 from grokjax.recording.history import History, finite_median, grokking
 
 FINAL = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
-COLUMNS = {  # of the table of a mixture's tasks: what stands above it, and how it is written
+TASK_COLUMNS = {  # of the table of a mixture's tasks: what stands above it, and how it is written
     "examples": ("examples", ","),
     "training_examples": ("trained on", ","),
     "proportion": ("of a batch", ".1%"),
@@ -110,9 +110,9 @@ def summary_text(summary: Mapping[str, Any]) -> str:
 
 def task_table(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A line for each task of a mixture, below what stands above them; none if it is none."""
-    rows = [["task", *(header for header, _ in COLUMNS.values())]]
+    rows = [["task", *(header for header, _ in TASK_COLUMNS.values())]]
     for task, outcome in tasks.items():
-        values = [(outcome.get(name), style) for name, (_, style) in COLUMNS.items()]
+        values = [(outcome.get(name), style) for name, (_, style) in TASK_COLUMNS.items()]
         rows.append([task, *("-" if x is None else f"{x:{style}}" for x, style in values)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []

@@ -110,6 +110,8 @@ class Given(Writer):
     """A caller's `clu.metric_writers.MetricWriter`, which the caller closes."""
 
     def __init__(self, writer: Any, labels: Sequence[str]):
+        if not all(hasattr(writer, method) for method in ("write_scalars", "flush")):
+            raise ValueError(f"{writer!r} is no writer; choose those of clu.metric_writers")
         self._labels = labels
         self._writer = writer
         self.flush = writer.flush

@@ -7,9 +7,9 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -37,10 +37,8 @@ class PathParser(flags.ArgumentParser):
         return os.path.expanduser(argument)
 
 
-def define_path(name: str, default: str | None, help: str, **options: Any) -> flags.FlagHolder:
-    """A flag whose value is a path; the options are those of `flags.DEFINE`."""
-    writer = flags.ArgumentSerializer()
-    return flags.DEFINE(PathParser(), name, default, help, serializer=writer, **options)
+# Defines a flag whose value is a path; name, default, help and options are those of `flags.DEFINE`.
+define_path = functools.partial(flags.DEFINE, PathParser(), serializer=flags.ArgumentSerializer())
 
 
 class ConfigParser(flags.ArgumentParser):
@@ -65,15 +63,18 @@ WANDB = flags.DEFINE_bool("wandb", False, "Send curves to Weights & Biases too."
 
 
 def run(
-    prepare: Callable[[list[str]], Callable[[], None]], arguments: bool = False, usual: str = ""
+    prepare: Callable[[list[str]], Callable[[], None]],
+    takes: Sequence[str] | None = (),
+    arguments: bool = False,
 ) -> None:
     """Runs a command in two steps: all checks, then the work.
 
     Args:
         prepare: takes the words of the command line, checks them and returns the work. A
             ValueError in it is a user's mistake; in the work it would be ours.
+        takes: the shared flags that it reads, others are mistakes; None: all, and it trains the
+            config USUAL, or of a resume the folder's own, if none is given.
         arguments: leave words that are no flags to `prepare`; otherwise they are mistakes.
-        usual: the config file of a command that names none. If it resumes, the folder's own is.
     """
 
     def main(argv):
@@ -90,15 +91,15 @@ def run(
         # libraries take every name of a file for UTF-8
         environment = os.environ | {"PYTHONUTF8": "1"}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-    if usual and not _word("config"):
-        sys.argv.insert(1, f"--config={_resumed() or usual}")
+    if takes is None and not _word("config"):
+        sys.argv.insert(1, f"--config={_resumed() or USUAL}")
     make_steady()
     sys.unraisablehook = _say_unraisable
     warnings.showwarning = lambda message, *_, **__: warn(f"warning: {message}")
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # orbax's, of damaged files
     gc.freeze()  # what is imported stays: collections that visit it cost a tenth of the start
     gc.set_threshold(50_000)
-    app.run(main, flags_parser=functools.partial(_parse, arguments=arguments))
+    app.run(main, flags_parser=functools.partial(_parse, takes=takes, arguments=arguments))
 
 
 @contextlib.contextmanager
@@ -130,13 +131,6 @@ def config_file() -> str:
     if not flags.FLAGS["config"].present:
         raise ValueError("no config given; choose one with --config, such as configs/moddiv.py")
     return config_flags.get_config_filename(flags.FLAGS["config"])
-
-
-def refuse(*names: str) -> None:
-    """Flags of other commands, which would have no effect in this one, are mistakes."""
-    for name in names:
-        if flags.FLAGS[name].present:
-            raise ValueError(f"--{name} has no effect here; leave it out, see --help")
 
 
 def seeds() -> tuple[int, ...]:
@@ -213,55 +207,73 @@ def _say_unraisable(unraisable):
         sys.__unraisablehook__(unraisable)
 
 
-def _parse(argv, arguments):
+def _parse(argv, takes, arguments):
+    unread = _unread(takes)
     if {"--help", "-help", "-h", "--h"} & set(argv):
-        _help()
+        _help(unread)
     try:
         left = flags.FLAGS(argv)
     except Exception as error:  # of the flags library, or whatever a config file can raise
-        fail(_unknown(argv, error) or error)
+        fail(_unknown(argv, error, takes) or error)
+    if given := [name for name in unread if flags.FLAGS[name].present]:
+        fail(f"--{given[0]} has no effect here; leave it out, see --help")
     if flags.FLAGS["verbosity"].using_default_value:
         logging.set_verbosity(logging.FATAL)  # orbax reports every file, and errors it raises too
     if len(left) > 1 and not arguments:
         name = left[1].partition("=")[0]
-        close = hint(name, _known(argv), "--config.") if name != left[1] else ""
+        close = hint(name, _names(_entries(argv, takes)), "--config.") if name != left[1] else ""
         fail(f"cannot understand {left[1]!r}; flags start with --{close or ', see --help'}")
     return left
 
 
-def _help():
+def _unread(takes):
+    """The shared flags that a command does not read."""
+    modules = flags.FLAGS.flags_by_module_dict().items()
+    shared = {
+        f.name for name, of_it in modules if name.startswith("grokjax.running") for f in of_it
+    }
+    return [] if takes is None else sorted(shared - set(takes))
+
+
+def _help(unread):
     """The command's own words and flags, without those of the libraries."""
+    for name in unread:
+        delattr(flags.FLAGS, name)
     print(sys.modules["__main__"].__doc__)
-    for module in sorted(flags.FLAGS.flags_by_module_dict()):
-        if module.startswith("grokjax") or module == sys.argv[0]:
+    for module, of_module in sorted(flags.FLAGS.flags_by_module_dict().items()):
+        if of_module and (module.startswith("grokjax") or module == sys.argv[0]):
             print(flags.FLAGS.module_help(module))
-    if "show" in flags.FLAGS:
+    if not unread:
         print("\nEvery entry of a config is a flag too, as --config.batch_size=256; see --show.")
     sys.exit(0)
 
 
-def _unknown(argv, error):
+def _unknown(argv, error, takes):
     """A better message than the library's for an entry or a flag that there is not."""
     try:
-        known = _known(argv)
+        entries = _entries(argv, takes)
     except ValueError as unusable:
         return unusable
     for path in re.findall(r"--config\.([\w.-]+)", " ".join(argv)):
-        if path not in known:
-            return f"unknown config entry {path!r}{hint(path, known) or SEE_ALL}"
+        if entries and path not in entries:
+            return f"unknown config entry {path!r}{hint(path, entries) or SEE_ALL}"
     if isinstance(error, flags.UnrecognizedFlagError):
-        name = error.flagname
-        return f"unknown flag --{name}{hint(name, known, '--config.') or '; see --help'}"
+        close = hint(error.flagname, _names(entries), "--config.") or "; see --help"
+        return f"unknown flag --{error.flagname}{close}"
     return None
 
 
-def _known(argv):
-    """The flags, and of a command that trains the entries of its config."""
+def _entries(argv, takes):
+    """The entries of the config that a command takes; none of one that takes none."""
+    if takes is not None and "config" not in takes:
+        return {}
     file = re.search(r"--config[= ](\S+)", " ".join(argv))
-    found = [f"--{flag}" for flag in flags.FLAGS if "." not in flag]
-    if file or "show" in flags.FLAGS:
-        found += dict(flat(ConfigParser().parse(file[1]) if file else base()))
-    return found
+    return dict(flat(ConfigParser().parse(file[1]) if file else base()))
+
+
+def _names(entries):
+    """All that a word may have meant: entries, and flags with their dashes."""
+    return [*entries, *(f"--{flag}" for flag in flags.FLAGS if "." not in flag)]
 
 
 def fail(error: Exception | str, code: int = 2) -> NoReturn:

@@ -63,11 +63,12 @@ def conclude(config, results: Results, labels, save_path: str | None) -> str:
         _draw(config, results, history.arrays(), summary, save_path)
     early = ""
     if (step := int(history["step"][-1])) < config.schedule.num_steps:
-        early = f"all runs had stopped by step {step:,}: {_why(config)}\n"
+        early = f"all runs had stopped by step {step:,}: {_stopped_by(config)}\n"
     return f"{summary_text(summary)}{early}results are in {results.folder}"
 
 
-def _why(config):
+def _stopped_by(config):
+    """The entry that ends runs before the last step."""
     return f"schedule.stop_after_grok = {config.schedule.stop_after_grok}"
 
 
@@ -102,7 +103,7 @@ def conclude_again(
             session.end("finished")
     left = "there is nothing left to train"
     if start.step < experiment.config.schedule.num_steps:
-        left = f"all runs had stopped ({_why(experiment.config)}; 0 trains on)"
+        left = f"all runs had stopped ({_stopped_by(experiment.config)}; 0 trains on)"
     print(f"{results.folder} is finished at step {start.step:,}; {left}")
 
 
@@ -159,8 +160,8 @@ def _is_picture(path):
 
 def facts_of(section) -> str:
     """`modular op=div p=97` for a config section."""
-    told = registry.told(section)
-    return " ".join([told.pop("name"), *(f"{name}={value}" for name, value in told.items())])
+    facts = registry.without_source(section)
+    return " ".join([facts.pop("name"), *(f"{name}={value}" for name, value in facts.items())])
 
 
 def facts(config: ConfigDict, summary: Mapping[str, Any]) -> dict[str, str]:

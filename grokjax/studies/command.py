@@ -25,12 +25,13 @@ SIZE = flags.DEFINE_enum(
     "size", "default", (*SIZES, *FORMER), "A try, an answer, or what the paper did."
 )
 ONLY = flags.DEFINE_string("only", "*", "Train only the arms with such names: 'division/*'.")
+TAKES = (cache.FOLDER.name, "seeds", "shard", "chunk", "wandb")
 STATUS = flags.DEFINE_bool("status", False, "Only show how far the arms have come.")
 
 
 def run_study(study: Study) -> None:
     """Runs one study as the flags say, here or in jobs on a cluster."""
-    command_line.run(lambda _: _prepare([study]))
+    command_line.run(lambda _: _prepare([study]), TAKES)
 
 
 def run_studies(folder: Path, **others: Callable[[Path | None], Callable[[], None]]) -> None:
@@ -41,7 +42,7 @@ def run_studies(folder: Path, **others: Callable[[Path | None], Callable[[], Non
         others: further commands by name: from the folder of `--results`, None if it is not given,
             to the work that there is to do.
     """
-    command_line.run(functools.partial(_command, folder, others), arguments=True)
+    command_line.run(functools.partial(_command, folder, others), TAKES, arguments=True)
 
 
 def _command(folder, others, argv):
@@ -65,7 +66,6 @@ def _command(folder, others, argv):
 
 def _prepare(studies):
     """Checks what was asked for, before anything is written; gives what is to be done."""
-    command_line.refuse("config")
     if command_line.WANDB.value:
         writers.check_wandb()
     if cluster.SUBMIT.value and (STATUS.value or command_line.shard() or len(studies) > 1):
