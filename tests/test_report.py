@@ -22,6 +22,7 @@ OF_HISTORIES = {  # what single runs did, sizes and minutes: neither in the tabl
     "l1_grokfast: division": "104",
     "l1_grokfast: s5": "6,100 7,100",
     "data_fraction: sums": "121",
+    "data_fraction: published": "8,640",
     "mlp: cycles": "3,000 4,000 5,200 6,000 7,300 8,000 7,000 1,250 7,527 100",
     "mlp: exp1": "1,500 98,500 3,500 4,000 8,500 12,500 116 961 7,527",
     "mlp: raised": "31,500 34,000",
@@ -86,6 +87,7 @@ def test_the_committed_tables_are_those_of_the_csv_files(tmp_path):
     assert f"wrote {README.count(report.OPENING)} tables" in done.stdout
     assert sorted(re.findall(r"drew .*/(\w+)\.png", done.stdout)) == [
         "data_fraction_architectures_curve",
+        "data_fraction_published_curve",
         "data_fraction_sums_curve",
         "hyperparameters_phase_phase",
     ]
