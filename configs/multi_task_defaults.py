@@ -7,8 +7,9 @@ README does not say where its norms stand nor how its weights are drawn; this is
 transformer, its split and its order of examples.
 Expected: training accuracy is at 95 % at step 600, and nothing had grokked when training was
 stopped at step 59,200, after 66 minutes on one CPU core. Validation accuracy creeps from 1.4 % at
-step 5,000 to 7 % at 42,350. From 20,000 on the training loss is 0 in float32 while the weights
-grow, until it jumps back to .05 after 43,500; validation accuracy is then at 4 to 5.5 %.
+step 5,000 to 7 % at 42,350. From 20,000 on the training loss is 0 in float32 at most evaluations
+while the weights grow, until it jumps back to .05 after 43,500; validation accuracy is then at 4
+to 6 %.
 All 250,000 steps take three to five hours.
 
     python -m grokjax.train --config configs/multi_task_defaults.py
