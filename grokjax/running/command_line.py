@@ -229,9 +229,7 @@ def _parse(argv, takes, arguments):
 def _unread(takes):
     """The shared flags that a command does not read."""
     modules = flags.FLAGS.flags_by_module_dict().items()
-    shared = {
-        f.name for name, of_it in modules if name.startswith("grokjax.running") for f in of_it
-    }
+    shared = {f.name for m, found in modules if m.startswith("grokjax.running") for f in found}
     return [] if takes is None else sorted(shared - set(takes))
 
 
