@@ -20,7 +20,7 @@ from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results
 from grokjax.recording.trained import Trained
 from grokjax.recording.writers import Given, Writer, open_writers, tell
-from grokjax.running import cache, command_line, entry_table, report, resume, shards, xla
+from grokjax.running import cache, command_line, cores, entry_table, report, resume, shards, xla
 from grokjax.running.options import Options
 from grokjax.running.resume import Start
 from grokjax.running.shards import Plan
@@ -33,6 +33,7 @@ def prepare(_):
     if options.show:
         return functools.partial(entry_table.show, entry_table.rows(options.config))
     shards.rendezvous(options)
+    cores.use(options.num_runs(), options.cores)
     cache.use()
     experiment = setup(options.config)
     xla.check(experiment)

@@ -7,7 +7,7 @@ import pytest
 import grokjax
 from grokjax import grid
 from grokjax.core import loop
-from grokjax.running import memory
+from grokjax.running import cgroups, memory
 
 KILO = jax.ShapeDtypeStruct((250,), "float32")  # 1,000 bytes
 
@@ -98,12 +98,12 @@ def test_the_limit_of_a_job_is_that_of_any_cgroup_around_the_process(
     tmp_path, monkeypatch, line, folder, file
 ):
     (tmp_path / "own").write_text(f"5:cpu:/elsewhere\n{line}\n")
-    monkeypatch.setattr(memory, "OWN_CGROUP", tmp_path / "own")
-    monkeypatch.setattr(memory, "CGROUPS", tmp_path)
+    monkeypatch.setattr(cgroups, "OWN", tmp_path / "own")
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
     around = tmp_path / folder
     (around / "step_0").mkdir(parents=True)
     (around / "step_0" / file).write_text("max\n")
     (around / file).write_text("3000000\n")
 
-    assert 3_000_000 in memory.cgroup_limits()
+    assert "3000000" in cgroups.limits("memory", *memory.LIMIT_FILES)
     assert memory.available(jax.devices()[0]) <= 0.9 * 3_000_000

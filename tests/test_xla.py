@@ -24,7 +24,7 @@ def normal(*shape, seed=0):
 
 
 def test_the_flag_is_set_where_jaxlib_needs_it_and_what_the_user_said_stays(monkeypatch):
-    monkeypatch.setattr(xla, "_has_started", lambda: False)
+    monkeypatch.setattr(xla, "has_started", lambda: False)
     monkeypatch.setattr(xla, "jaxlib_version", "0.10.2")
     flags = []
     for given in ("", "--xla_dump_to=x", f"{xla.FLAG}=+reduce"):

@@ -1,10 +1,13 @@
 """The devices of this process, and the run axis R sharded over them.
 
-Each device trains its own runs; there is no communication. If R is not a multiple of the number
-of devices, padding runs are added: copies of the first run, which are never trained.
+Each device trains its own runs by a program of its own; there is no communication. One program
+over all of them would be fused otherwise by the compiler, and differ in the last bits. If R is not
+a multiple of the number of devices, padding runs are added: copies of the first run, which are
+never trained.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -16,16 +19,38 @@ SHARDED_OVER_RUNS = PartitionSpec("runs")
 REPLICATED = PartitionSpec()
 
 
-def mesh() -> Mesh:
-    """All devices of this process, on one axis."""
-    return Mesh(np.array(jax.local_devices()), ("runs",))
+def mesh(num_runs: int) -> Mesh:
+    """The devices of this process, but no more than there are runs, on one axis."""
+    return Mesh(np.array(jax.local_devices()[:num_runs]), ("runs",))
 
 
-def shard_map(function: Callable, mesh: Mesh, in_specs: tuple[PartitionSpec, ...]) -> Callable:
-    """A function of runs [R] that each device calls for its own shard of them."""
-    return jax.shard_map(
-        function, mesh=mesh, in_specs=in_specs, out_specs=SHARDED_OVER_RUNS, check_vma=False
-    )
+def compiled(function: Any, mesh: Mesh, arguments: tuple) -> Callable:
+    """A jitted function of runs [R], compiled for each device, which calls it for its own shard.
+
+    Args:
+        function: that `jax.jit` made.
+        mesh: the devices.
+        arguments: arrays on these devices, sharded over runs or replicated; None stays None.
+    """
+    lowered = [function.lower(*_on(d, arguments)) for d in range(mesh.size)]
+    with ThreadPoolExecutor(mesh.size) as pool:
+        programs = list(pool.map(lambda one: one.compile(), lowered))
+    sharding = NamedSharding(mesh, SHARDED_OVER_RUNS)
+
+    def join(*shards):
+        shape = (mesh.size * shards[0].shape[0], *shards[0].shape[1:])
+        return jax.make_array_from_single_device_arrays(shape, sharding, list(shards))
+
+    def call(*arguments):
+        results = [program(*_on(d, arguments)) for d, program in enumerate(programs)]
+        return jax.tree.map(join, *results)
+
+    return call
+
+
+def _on(d, tree):
+    """What a device has of a tree of arrays."""
+    return jax.tree.map(lambda x: x.addressable_data(d), tree)
 
 
 def put(tree: Any, mesh: Mesh, spec: PartitionSpec) -> Any:

@@ -9,7 +9,6 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 
 from grokjax.core import devices
 from grokjax.core.dataset import Dataset
@@ -42,18 +41,19 @@ def resolve(lift: str) -> str:
     return lift
 
 
-def init(
-    trainer: Trainer, runs_R: Run, dataset: Dataset, *, lift: str = "auto", mesh: Mesh | None = None
-) -> Any:
-    """The state of R runs before their first step, on one device or sharded over a mesh."""
+def init(trainer: Trainer, runs_R: Run, dataset: Dataset, *, lift: str = "auto") -> Any:
+    """The state of R runs before their first step."""
+    with same_numbers():
+        return make_init(trainer, lift)(runs_R, dataset)
 
-    def start(runs_R, dataset):
+
+def make_init(trainer: Trainer, lift: str = "auto") -> Callable:
+    """Gives the program `init(runs_R, dataset) -> state_R`."""
+
+    def init(runs_R, dataset):
         return over_runs(functools.partial(trainer.init, dataset=dataset), lift)(runs_R)
 
-    if mesh:
-        start = devices.shard_map(start, mesh, (SHARDED_OVER_RUNS, REPLICATED))
-    with same_numbers():
-        return jax.jit(start)(runs_R, dataset)
+    return jax.jit(init)
 
 
 def state_shapes(trainer: Trainer, runs_R: Run, dataset: Dataset) -> Any:
@@ -62,7 +62,7 @@ def state_shapes(trainer: Trainer, runs_R: Run, dataset: Dataset) -> Any:
         return jax.eval_shape(jax.vmap(functools.partial(trainer.init, dataset=dataset)), runs_R)
 
 
-def make_advance(trainer: Trainer, lift: str = "auto", mesh: Mesh | None = None) -> Callable:
+def make_advance(trainer: Trainer, lift: str = "auto") -> Callable:
     """Gives the program that trains R runs from step `start` to step `stop`.
 
         advance(state_R, metrics_R, start, stop, runs_R, dataset, active_R=None, compacted_A=None)
@@ -85,18 +85,6 @@ def make_advance(trainer: Trainer, lift: str = "auto", mesh: Mesh | None = None)
         new_A = chunk(*jax.tree.map(lambda x_R: x_R[compacted_A], (*old_R, active_R, runs_R)))
         return jax.tree.map(lambda x_R, x_A: x_R.at[compacted_A].set(x_A), old_R, new_A)
 
-    if mesh:
-        specs = (
-            SHARDED_OVER_RUNS,  # state_R
-            SHARDED_OVER_RUNS,  # metrics_R
-            REPLICATED,  # start
-            REPLICATED,  # stop
-            SHARDED_OVER_RUNS,  # runs_R
-            REPLICATED,  # dataset
-            SHARDED_OVER_RUNS,  # active_R
-            SHARDED_OVER_RUNS,  # compacted_A
-        )
-        advance = devices.shard_map(advance, mesh, specs)
     return jax.jit(advance, donate_argnums=0)
 
 
@@ -163,17 +151,20 @@ def chunks(
         start: the first step.
         active: `active(t)` says which runs train on from step t: bool [R], or None for all.
     """
-    mesh = devices.mesh()
     num_runs = len(runs_R.seed)
+    mesh = devices.mesh(num_runs)
     runs_R = devices.shard(runs_R, mesh)
     dataset = devices.put(dataset, mesh, REPLICATED)
-    state_R = state_R or init(trainer, runs_R, dataset, lift=lift, mesh=mesh)
+    if state_R is None:
+        with same_numbers():
+            start_all = devices.compiled(make_init(trainer, lift), mesh, (runs_R, dataset))
+            state_R = start_all(runs_R, dataset)
     metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, dataset, lift=lift)
     state_R = devices.shard(state_R, mesh)
     metrics_R = devices.shard(metrics_R, mesh)
     chex.assert_tree_shape_prefix((state_R, metrics_R), runs_R.seed.shape)
 
-    advance = make_advance(trainer, lift, mesh)
+    advance = make_advance(trainer, lift)
     programs = {}  # by the size of the compacted batch
     chunk_length = None
     previous_metrics_R = None
@@ -184,12 +175,13 @@ def chunks(
         t = min(first + (chunk_length or TRIAL_STEPS), next_evaluation, num_steps)
         active_R = devices.pad(active and active(first), num_runs, mesh)
         compacted_A = None if resolve(lift) == "map" else devices.compacted(active_R, mesh)
-        span = (jnp.int32(first), jnp.int32(t))
-        arguments = (state_R, metrics_R, *span, runs_R, dataset, active_R, compacted_A)
+        span = devices.put((jnp.int32(first), jnp.int32(t)), mesh, REPLICATED)
+        chosen = devices.put((active_R, compacted_A), mesh, SHARDED_OVER_RUNS)
+        arguments = (state_R, metrics_R, *span, runs_R, dataset, *chosen)
         size = num_runs if compacted_A is None else len(compacted_A)
         if size not in programs:  # compiled here, where no clock runs
             with same_numbers():
-                programs[size] = advance.lower(*arguments).compile()
+                programs[size] = devices.compiled(advance, mesh, arguments)
         began = time.perf_counter()
         with jax.debug_nans(False):  # tasks without a share have metrics that are NaN
             state_R, metrics_R = programs[size](*arguments)

@@ -2,7 +2,6 @@
 
 import math
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -12,9 +11,9 @@ from grokjax.core import loop
 from grokjax.core.dataset import Dataset
 from grokjax.core.run import Run
 from grokjax.core.trainer import Trainer
+from grokjax.running import cgroups
 
-CGROUPS = Path("/sys/fs/cgroup")
-OWN_CGROUP = Path("/proc/self/cgroup")
+LIMIT_FILES = ("memory.max", "memory.limit_in_bytes")
 USABLE = 0.9  # of a device's memory: allocators cut pieces that do not fit together
 
 
@@ -54,35 +53,15 @@ def available(device: jax.Device, gigabytes: float | None = None) -> int:
         device: one of this process.
         gigabytes: what the user allows; None: all there is.
     """
+    cores = jax.local_device_count() if device.platform == "cpu" else 1  # they share the memory
     if gigabytes is not None:
-        return int(gigabytes * 1e9)
+        return int(gigabytes * 1e9 / cores)
     known = device.memory_stats() or {}
     if "bytes_limit" in known:
         return int(USABLE * known["bytes_limit"])
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return int(USABLE * min([installed, *cgroup_limits()]) / jax.local_device_count())
-
-
-def cgroup_limits() -> list[int]:
-    """Bytes that this process's cgroup and those around it allow: of a container, of a job.
-
-    Both versions of Linux's control groups: `0::/path` is the second's line of /proc/self/cgroup,
-    `8:memory:/path` one of the first's. The root's own limit is that of a container.
-    """
-    limits = []
-    lines = OWN_CGROUP.read_text(encoding="utf-8").splitlines() if OWN_CGROUP.is_file() else ()
-    for line in ["0::/", *lines]:
-        _, controllers, place = line.split(":", 2)
-        if controllers not in ("", "memory"):
-            continue
-        root = CGROUPS / controllers
-        file = "memory.limit_in_bytes" if controllers else "memory.max"
-        folder = root / place.strip("/")
-        for around in (folder, *folder.parents):
-            if around.is_relative_to(root) and (around / file).is_file():
-                limit = (around / file).read_text(encoding="utf-8").strip()
-                limits += [int(limit)] if limit.isdigit() else []
-    return limits
+    limits = [int(limit) for limit in cgroups.limits("memory", *LIMIT_FILES) if limit.isdigit()]
+    return int(USABLE * min([installed, *limits]) / cores)
 
 
 def size(tree) -> int:

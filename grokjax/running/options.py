@@ -10,6 +10,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
+from grokjax.config import grid
 from grokjax.reading.rebuild import config_of, record_in, training_at
 from grokjax.recording import checkpoints, writers
 from grokjax.recording.results import Results, check_writable
@@ -24,11 +25,24 @@ flags.DEFINE_integer("log_every", None, "Steps between lines; also eval_every, u
 flags.DEFINE_integer("stop_after_grok", None, "Short for schedule.stop_after_grok.")
 flags.DEFINE_integer("parent", None, "Save and stop when this process, our parent, ends.")
 flags.DEFINE_bool("join", False, "With --shard: the last process to finish merges them all.")
+flags.DEFINE_integer(
+    "cores", None, "CPU cores, each of which trains runs of its own; all if not given."
+)
 flags.DEFINE_float("memory", None, "GB of each device for training; all if not given.")
 flags.DEFINE_string(
     "coordinator", None, "HOST:PORT of the first of the n processes of --shard I/N; or auto."
 )
-AS_GIVEN = ("resume", "overwrite", "save_path", "parent", "join", "memory", "coordinator", "wandb")
+AS_GIVEN = (
+    "resume",
+    "overwrite",
+    "save_path",
+    "parent",
+    "join",
+    "memory",
+    "cores",
+    "coordinator",
+    "wandb",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +59,7 @@ class Options:
     shard: tuple[int, int] | None = None  # (i, n): the i-th of n shards of the runs
     join: bool = False  # is the shard one of those that are merged?
     memory: float | None = None  # GB of each device
+    cores: int | None = None  # that train runs of their own; None: all
     coordinator: str | None = None
     wandb: bool = False
     show: bool = False  # the config, instead of training
@@ -88,6 +103,11 @@ class Options:
         if options.wandb:
             writers.check_wandb()
         return options
+
+    def num_runs(self) -> int:
+        """Those of this process, as far as they can be counted before the config is checked."""
+        runs = {name: x for name, x in self.config.runs.items() if isinstance(x, tuple)}
+        return len(grid.shard(grid.count(runs), *(self.shard or (1, 1)))) or 1
 
     def try_out(self, results: Results) -> None:
         """Raises an error now where something could not be written later; the folder is ours."""

@@ -34,7 +34,7 @@ def use_safe_flags() -> None:
     if jaxlib_version not in MISCOMPILING or FLAG in flags:
         return
     os.environ["XLA_FLAGS"] = f"{flags} {FLAG}=".strip()
-    if _has_started():
+    if has_started():
         warnings.warn(
             f"jaxlib {jaxlib_version} computes some sums wrong on a CPU, and JAX has started: "
             f"import grokjax before, or start Python with XLA_FLAGS={FLAG}=",
@@ -95,7 +95,7 @@ def check_sums(num_rows: int, block: int, num_classes: int, dtype: str = "float3
             )
 
 
-def _has_started():
+def has_started() -> bool:
     """Whether JAX has read XLA's flags; it need not have been imported."""
     bridge = sys.modules.get("jax._src.xla_bridge")
     return bridge is not None and bridge.backends_are_initialized()
