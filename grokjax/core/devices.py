@@ -42,7 +42,8 @@ def compiled(function: Any, mesh: Mesh, arguments: tuple) -> Callable:
         return jax.make_array_from_single_device_arrays(shape, sharding, list(shards))
 
     def call(*arguments):
-        results = [program(*_on(d, arguments)) for d, program in enumerate(programs)]
+        parts = [_on(d, arguments) for d in range(mesh.size)]  # all before any is donated
+        results = [program(*part) for program, part in zip(programs, parts, strict=True)]
         return jax.tree.map(join, *results)
 
     return call
@@ -50,7 +51,7 @@ def compiled(function: Any, mesh: Mesh, arguments: tuple) -> Callable:
 
 def _on(d, tree):
     """What a device has of a tree of arrays."""
-    return jax.tree.map(lambda x: x.addressable_data(d), tree)
+    return jax.tree.map(lambda x: x.addressable_shards[d].data, tree)
 
 
 def put(tree: Any, mesh: Mesh, spec: PartitionSpec) -> Any:
