@@ -32,17 +32,6 @@ flags.DEFINE_float("memory", None, "GB of each device for training; all if not g
 flags.DEFINE_string(
     "coordinator", None, "HOST:PORT of the first of the n processes of --shard I/N; or auto."
 )
-AS_GIVEN = (
-    "resume",
-    "overwrite",
-    "save_path",
-    "parent",
-    "join",
-    "memory",
-    "cores",
-    "coordinator",
-    "wandb",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,17 +65,15 @@ class Options:
         workdir, step = _workdir_and_step(given.workdir, given.resume)
         record = record_in(workdir) if given.resume and not _config_file() else {}
         config = command_line.config() if given["config"].present else config_of(record)
-        as_given = {name: given[name].value for name in AS_GIVEN}
+        of_flags = {field: given[field].value for field in cls.__annotations__ if field in given}
+        of_flags |= {
+            "config": _with_short_flags(config, given.log_every, given.stop_after_grok),
+            "workdir": workdir,
+            "shard": command_line.shard() or _shard(record),
+        }
         if _is_path(given.resume) and step is None:
-            as_given["resume"] = "latest"
-        options = cls(
-            config=_with_short_flags(config, given.log_every, given.stop_after_grok),
-            workdir=workdir,
-            step=step,
-            shard=command_line.shard() or _shard(record),
-            show=given.show,
-            **as_given,
-        )
+            of_flags["resume"] = "latest"
+        options = cls(step=step, **of_flags)
         if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
             again = {"resume": "latest", "step": None, "overwrite": False, "requeued": True}
             options = dataclasses.replace(options, **again)

@@ -25,7 +25,8 @@ SIZE = flags.DEFINE_enum(
     "size", "default", (*SIZES, *FORMER), "A try, an answer, or what the paper did."
 )
 ONLY = flags.DEFINE_string("only", "*", "Train only the arms with such names: 'division/*'.")
-TAKES = (cache.FOLDER.name, "seeds", "shard", "chunk", "wandb")
+HANDED_ON = (cache.FOLDER.name, "seeds", "shard", "wandb", "cores", "memory")
+TAKES = (*HANDED_ON, "chunk")
 STATUS = flags.DEFINE_bool("status", False, "Only show how far the arms have come.")
 
 
@@ -93,8 +94,7 @@ def _runners(study):
         arms = study.arms(SIZE.value, seeds)
         runs = [count(arms[name].runs) for name in fnmatch.filter(arms, ONLY.value)]
         shards = cluster.shards(max(runs, default=1))
-    handed_on = command_line.given(cache.FOLDER.name, "seeds", "shard", "wandb")
-    common = {"seeds": seeds, "only": ONLY.value, "flags": handed_on}
+    common = {"seeds": seeds, "only": ONLY.value, "flags": command_line.given(*HANDED_ON)}
     return [Runner(study, folder, SIZE.value, shard=shard, **common) for shard in shards]
 
 
