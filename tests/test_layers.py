@@ -11,7 +11,7 @@ import pytest
 from conftest import initial
 
 from grokjax.core.prefixes import plain
-from grokjax.models import transformer
+from grokjax.models import lstm, transformer
 from grokjax.models._attention import QK_NORMS, Attention, attend, rotate, slopes
 from grokjax.models._layers import ACTIVATIONS, BitLinear, Linear, eight_bits, ternary
 from grokjax.models.tokenformer import Pattention
@@ -186,3 +186,20 @@ def test_the_norm_of_queries_and_keys_is_that_of_flax():
     out_MxD, _ = ours.apply({"params": params}, *args)
     out_NxLxD = jnp.swapaxes(out_MxD.reshape(4, 3, 12), 0, 1)
     np.testing.assert_allclose(out_NxLxD, theirs_NxLxD, rtol=1e-5, atol=2e-5)
+
+
+def test_an_lstm_is_that_of_flax():
+    """Its cell, stepped over the sequence, with weights of the same names."""
+    cells = [nn.OptimizedLSTMCell(12) for _ in range(2)]
+    tokens_BxL = jnp.array([[3, 1, 4, 1, 5], [9, 2, 6, 5, 3]])
+    network = lstm.Model(num_tokens=10, num_classes=7, length=5, width=12)
+    params = initial(network, plain(tokens_BxL))
+    logits_BxC = network.apply({"params": params}, plain(tokens_BxL))
+
+    x_BxLxD = params["token"][tokens_BxL]
+    for i, cell in enumerate(cells):
+        x_BxLxD = nn.RNN(cell).apply({"params": {"cell": params[f"cell_{i}"]}}, x_BxLxD)
+    expected_BxC = x_BxLxD[:, -1] @ params["readout"]["kernel"] + params["readout"]["bias"][None]
+
+    np.testing.assert_allclose(logits_BxC, expected_BxC, atol=1e-6)
+    assert float(jnp.abs(logits_BxC).max()) > 0.01

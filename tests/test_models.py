@@ -254,7 +254,7 @@ def places_of_dropout(name, **options):
 
 def test_dropout_of_an_lstm_is_between_its_layers_and_not_after_the_last():
     """As in torch.nn.LSTM, which only warns where there is one layer."""
-    assert places_of_dropout("lstm", num_layers=3) == [(5, 4, 12)] * 2
+    assert places_of_dropout("lstm", num_layers=3) == [(20, 12)] * 2
 
     with pytest.raises(ValueError, match="model.dropout = 0.5 lies between layers, and there is"):
         places_of_dropout("lstm", num_layers=1)

@@ -190,3 +190,27 @@ def test_longer_sequences_take_the_matmul_and_agree_with_the_sum(positions, monk
         return jax.jit(lambda: network.apply({"params": params}, plain(inputs_BxL)))()
 
     chex.assert_trees_all_close(logits_with(8), logits_with(11), atol=1e-5)
+
+
+def test_pairs_of_token_and_position():
+    table = find_prefixes(np.array([[3, 9, 5, 8], [3, 9, 6, 8], [4, 9, 5, 8]] * 2))
+    tree = jax.tree.map(jnp.asarray, table).tree(jnp.array([2, 1, 4]))
+
+    assert tree.num_shared == 2
+    assert tree.tokens_E.tolist() == [3, 4, 9, 5, 6, 8]
+    assert tree.positions_E.tolist() == [0, 0, 1, 2, 2, 3]
+    assert tree.spread(tree.tokens_E).tolist() == tree.tokens_M.tolist()
+    assert tree.tokens_M.tolist() == [3, 4, 9, 9, 5, 6, 6, 8, 8, 8]
+    assert tree.spread(tree.pairs(tree.tokens_E, True), True).tolist() == [8, 8, 8]
+    assert tree.of_rows.tokens_E.tolist() == tree.tokens_M.tolist()
+
+
+@pytest.mark.parametrize("rows", [3, 30])
+def test_an_lstm_shares_its_states(rows):
+    """A state depends on a prefix alone; with 3 rows no position is shared."""
+    logits_B, grads = difference(
+        modular.make(p=7), jnp.arange(rows), 2 * (rows > 7), name="lstm", width=12, num_layers=3
+    )
+
+    assert logits_B.max() < 1e-6
+    assert grads < 1e-6

@@ -55,8 +55,8 @@ def make_evaluation(task: Task, num_examples: int, block_size: int) -> Evaluatio
     rows_N = np.arange(num_rows)
     if 0 < num_examples < num_rows:
         rows_N = np.sort(np.random.default_rng(0).permutation(num_rows)[:num_examples])
-    block_size = min(block_size, rows_N.size)
-    blocks = np.resize(rows_N.astype(np.int32), (-(-rows_N.size // block_size), block_size))
+    num_blocks = -(-rows_N.size // block_size)
+    blocks = np.resize(rows_N.astype(np.int32), (num_blocks, -(-rows_N.size // num_blocks)))
     return Evaluation(blocks, rows_N.size, tuple(group.name for group in task.groups))
 
 

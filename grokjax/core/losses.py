@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from grokjax.core import weight_stats
 from grokjax.core.hparams import Hparam, at_least
 
 HPARAMS = {"l1": Hparam(0.0, float, at_least(0), "weight of the L1 term; 0: none")}
@@ -92,7 +93,7 @@ def l1_normalized(params: optax.Params) -> jax.Array:
     So the gradient is sign(w) / ||w||_2, not the derivative of the ratio: the form in
     which the comparison of L1 with Grokfast was first run, where the norm was detached.
     """
-    return l1_plain(params) / jax.lax.stop_gradient(optax.tree.norm(params))
+    return l1_plain(params) / jax.lax.stop_gradient(weight_stats.norm(params))
 
 
 PENALTIES = {"normalized": l1_normalized, "plain": l1_plain}

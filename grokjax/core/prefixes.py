@@ -22,11 +22,16 @@ class Tree(flax.struct.PyTreeNode):
 
     The first S positions are shared: a row is a distinct prefix, whose ancestors are its own
     prefixes. From there on every example has its own row, B rows a position in batch order.
+
+    Before the first attention a row is the pair of its token and its position, and there are only
+    E of these. `spread` makes rows of what was computed for pairs; in `of_rows` both are the same.
     """
 
     tokens: tuple[Array, ...]  # L times [M_l]: the token each row reads
     ancestors: tuple[tuple[Array, ...], ...]  # S times l times [M_l]: its row at m < l
     row_of_example: tuple[Array, ...]  # S times [B]
+    distinct: tuple[Array, ...] | None = None  # L times [E_l]: tokens there; None: every row's own
+    pair_of_row: tuple[Array, ...] = ()  # L times [M_l]: which of them a row reads
 
     @property
     def length(self) -> int:
@@ -44,7 +49,37 @@ class Tree(flax.struct.PyTreeNode):
     @property
     def positions_M(self) -> np.ndarray:
         """[M]: the position of each row; known when tracing."""
-        return np.repeat(np.arange(self.length), [token_M.shape[0] for token_M in self.tokens])
+        return _positions(self.tokens)
+
+    @property
+    def tokens_E(self) -> jax.Array:
+        """[E]: the token of each pair, all positions one after another."""
+        return jnp.concatenate(self.tokens if self.distinct is None else self.distinct)
+
+    @property
+    def positions_E(self) -> np.ndarray:
+        """[E]: the position of each pair; known when tracing."""
+        return _positions(self.tokens if self.distinct is None else self.distinct)
+
+    @property
+    def of_rows(self) -> "Tree":
+        """The same tree, in which every row is its own pair."""
+        return self.replace(distinct=None, pair_of_row=())
+
+    def pairs(self, x_Ex: jax.Array, last_only: bool) -> jax.Array:
+        """[E, ...], or of the last position alone."""
+        num_last = (self.tokens if self.distinct is None else self.distinct)[-1].shape[0]
+        return x_Ex[-num_last:] if last_only else x_Ex
+
+    def spread(self, x_Ex: jax.Array, last_only: bool = False) -> jax.Array:
+        """[E, ...] -> [M, ...]: of each row what its pair has; or [B, ...], the last position."""
+        if self.distinct is None:
+            return x_Ex
+        if last_only:
+            return x_Ex[self.pair_of_row[-1]]
+        first_l = np.cumsum([0, *(token_E.shape[0] for token_E in self.distinct)])
+        pairs = zip(self.pair_of_row, first_l, strict=False)
+        return x_Ex[jnp.concatenate([pair_M + first for pair_M, first in pairs])]
 
     def split(self, x_Mx: jax.Array) -> list[jax.Array]:
         """[M, ...] -> L times [M_l, ...]."""
@@ -69,15 +104,21 @@ class Prefixes(flax.struct.PyTreeNode):
     tokens: tuple[Array, ...]  # [M_l] for each such position l
     ancestors: tuple[tuple[Array, ...], ...]
     row_of_example: tuple[Array, ...]  # [N]: its prefix
+    distinct: tuple[Array, ...]  # L times [E_l]: the tokens of the table at each position
+    pair_of_row: tuple[Array, ...]  # [M_l]: which of them a prefix ends with
+    pair_NxL: Array  # and which an example has
 
     def tree(self, rows_B: jax.Array) -> Tree:
         """The tree of some examples; a position is shared where its prefixes are fewer."""
         num_shared = sum(token_M.shape[0] < rows_B.shape[0] for token_M in self.tokens)
         inputs_BxL = self.inputs_NxL[rows_B, num_shared:]
+        pair_BxL = self.pair_NxL[rows_B, num_shared:]
         return Tree(
             tokens=self.tokens[:num_shared] + tuple(inputs_BxL.T),
             ancestors=self.ancestors[:num_shared],
             row_of_example=tuple(row_N[rows_B] for row_N in self.row_of_example[:num_shared]),
+            distinct=self.distinct,
+            pair_of_row=self.pair_of_row[:num_shared] + tuple(pair_BxL.T),
         )
 
 
@@ -88,7 +129,7 @@ def plain(inputs_BxL: Array) -> Tree:
 
 def without_sharing(inputs_NxL: np.ndarray) -> Prefixes:
     """A table of which no position is shared, for models that are not causal."""
-    return Prefixes(inputs_NxL, (), (), ())
+    return Prefixes(inputs_NxL, (), (), (), (), (), inputs_NxL[:0])
 
 
 def find_prefixes(inputs_NxL: np.ndarray) -> Prefixes:
@@ -102,6 +143,9 @@ def find_prefixes(inputs_NxL: np.ndarray) -> Prefixes:
         4 + 5 =                                           1  1
     """
     num_examples, length = inputs_NxL.shape
+    columns = [np.unique(column_N, return_inverse=True) for column_N in inputs_NxL.T]
+    pair_NxL = np.stack([pair_N for _, pair_N in columns], axis=1).astype(np.int32)
+    pairs = []
     tokens = []
     ancestors = []
     rows = []
@@ -115,4 +159,17 @@ def find_prefixes(inputs_NxL: np.ndarray) -> Prefixes:
         tokens.append(token_N[first_M].astype(np.int32))
         ancestors.append(tuple(earlier_N[first_M] for earlier_N in rows))
         rows.append(row_N.astype(np.int32))
-    return Prefixes(np.asarray(inputs_NxL), tuple(tokens), tuple(ancestors), tuple(rows))
+        pairs.append(pair_NxL[first_M, position])
+    return Prefixes(
+        inputs_NxL=np.asarray(inputs_NxL),
+        tokens=tuple(tokens),
+        ancestors=tuple(ancestors),
+        row_of_example=tuple(rows),
+        distinct=tuple(token_E.astype(np.int32) for token_E, _ in columns),
+        pair_of_row=tuple(pairs),
+        pair_NxL=pair_NxL,
+    )
+
+
+def _positions(tokens):
+    return np.repeat(np.arange(len(tokens)), [token_M.shape[0] for token_M in tokens])

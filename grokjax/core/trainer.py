@@ -137,8 +137,8 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, dataset: Dataset) -> T
     seen = jax.tree.map(lambda x: jnp.where(t % recipe.eval_every == 0, 0.0, x), state.interval)
     interval = Interval(
         learning_rate=rate,
-        grad_norm=seen.grad_norm + optax.tree.norm(grads),
-        update_size=seen.update_size + optax.tree.norm(updates) / optax.tree.norm(state.params),
+        grad_norm=seen.grad_norm + weight_stats.norm(grads),
+        update_size=seen.update_size + weight_stats.norm(updates) / weight_stats.norm(state.params),
         max_loss=jnp.maximum(seen.max_loss, loss),
     )
     params = optax.apply_updates(state.params, updates)
@@ -165,7 +165,7 @@ def _evaluate(
         "update_size": state.interval.update_size / recipe.eval_every,
         "max_train_loss": state.interval.max_loss,
         "sparsity": weight_stats.sparsity(params),
-        "weight_norm": optax.tree.norm(params),
+        "weight_norm": weight_stats.norm(params),
         "last_layer_norm": jnp.linalg.norm(recipe.network.last_layer(params), ord=2),
     }
     chex.assert_rank(list(metrics.values()), 0)

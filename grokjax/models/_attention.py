@@ -47,22 +47,21 @@ class Attention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x_MxD: jax.Array, carry: Any, tree: Tree, last_only: bool, dropout: Callable
+        self, x_ExD: jax.Array, carry: Any, tree: Tree, last_only: bool, dropout: Callable
     ) -> tuple[jax.Array, Any]:
-        """[M, D] -> [M, D]; with `last_only`, -> [B, D], the rows of the last position.
+        """[E, D] -> [M, D]; with `last_only`, -> [B, D], the rows of the last position.
 
         `carry` comes from the attention of the block before, and is returned for the next.
         """
-        query_x = tree.split(x_MxD)[-1] if last_only else x_MxD
-        q = self.heads(query_x, "query")
-        k_l = tree.split(self.heads(x_MxD, "key"))
-        v_MxHxK, carry = self.values(x_MxD, carry)
+        q = tree.spread(self.heads(tree.pairs(x_ExD, last_only), "query"), last_only)
+        k_l = tree.split(tree.spread(self.heads(x_ExD, "key")))
+        v_MxHxK, carry = self.values(x_ExD, carry, tree)
         out = self.attend(q, [k_l], [tree.split(v_MxHxK)], tree, last_only, dropout)
-        return self.join(out, x_MxD.shape[-1]), carry
+        return self.join(out, x_ExD.shape[-1]), carry
 
-    def values(self, x_MxD: jax.Array, carry: Any) -> tuple[jax.Array, Any]:
+    def values(self, x_ExD: jax.Array, carry: Any, tree: Tree) -> tuple[jax.Array, Any]:
         """[M, H, K], and the carry for the next block: a hook."""
-        return self.heads(x_MxD, "value"), carry
+        return tree.spread(self.heads(x_ExD, "value")), carry
 
     def heads(self, x_MxD: jax.Array, name: str) -> jax.Array:
         """[M, H, K]: a linear layer, split into heads, with the norm of queries and keys."""

@@ -49,9 +49,9 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x_MxD: jax.Array, carry: Any, tree: Tree, last_only: bool, train: bool
+        self, x_ExD: jax.Array, carry: Any, tree: Tree, last_only: bool, train: bool
     ) -> tuple[jax.Array, Any]:
-        """The rows [M, D], or [B, D] of the last position, and the carry for the next block."""
+        """[E, D] -> [M, D], or [B, D] of the last position, and the carry for the next block."""
         dropout = nn.Dropout(self.dropout, deterministic=not train)
         norm_1 = self.make_norm(name="norm_1")
         norm_2 = self.make_norm(name="norm_2")
@@ -59,10 +59,10 @@ class Block(nn.Module):
         mlp = self.make_mlp(name="mlp")
 
         if self.norm == "overwrite":
-            x_MxD = norm_1(x_MxD)
-        residual = tree.split(x_MxD)[-1] if last_only else x_MxD
-        input_MxD = norm_1(x_MxD) if self.norm in ("pre", "none") else x_MxD
-        attended, carry = attention(input_MxD, carry, tree, last_only, dropout)
+            x_ExD = norm_1(x_ExD)
+        residual = tree.spread(tree.pairs(x_ExD, last_only), last_only)
+        input_ExD = norm_1(x_ExD) if self.norm in ("pre", "none") else x_ExD
+        attended, carry = attention(input_ExD, carry, tree, last_only, dropout)
         x = residual + dropout(attended)
         if self.norm == "post":
             x = norm_1(x)
@@ -128,27 +128,27 @@ class Decoder(nn.Module):
     def __call__(self, tree: Tree, train: bool = False) -> jax.Array:
         embed = _initializers.find(self.initializer).embedding
         token_VxD = self.param("token", embed, (self.num_tokens, self.width))
-        x_MxD = token_VxD[tree.tokens_M] * self.embedding_scale
-        position_MxD = None
+        x = token_VxD[tree.tokens_E] * self.embedding_scale
+        position_LxD = None
         if self.positions == "learned":
             position_LxD = self.param("position", embed, (self.length, self.width))
-            position_MxD = position_LxD[tree.positions_M]
-            x_MxD = x_MxD + position_MxD
-        x_MxD = nn.Dropout(self.dropout, deterministic=not train)(x_MxD)
+            x = x + position_LxD[tree.positions_E]
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
 
-        carry = self.make_carry(tree, position_MxD)
+        carry = self.make_carry(tree, position_LxD)
         blocks = [self.make_block(i) for i in range(self.num_blocks)] * self.block_repeats
         for i, block in enumerate(blocks):
             last = i == len(blocks) - 1
-            x_MxD, carry = block(x_MxD, carry, tree, last_only=last, train=train)
+            x, carry = block(x, carry, tree, last_only=last, train=train)
+            tree = tree.of_rows
 
         if self.norm in ("pre", "overwrite"):
-            x_MxD = self.make_norm()(name="norm")(x_MxD)
+            x = self.make_norm()(name="norm")(x)
         if self.tied_readout:
-            return x_MxD @ token_VxD[: self.num_classes].T
-        return Linear(self.num_classes, self.initializer, use_bias=False, name="readout")(x_MxD)
+            return x @ token_VxD[: self.num_classes].T
+        return Linear(self.num_classes, self.initializer, use_bias=False, name="readout")(x)
 
-    def make_carry(self, _tree: Tree, _position_MxD: jax.Array | None) -> Any:
+    def make_carry(self, _tree: Tree, _position_LxD: jax.Array | None) -> Any:
         """What blocks pass on besides the residual stream; nothing, in a plain decoder."""
 
     def make_block(self, number: int, kind: Callable = Block, **options: Any) -> nn.Module:

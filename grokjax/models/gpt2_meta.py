@@ -42,7 +42,7 @@ class Model(Gpt2):
         if self.frame_blocks and not self.frames:
             raise ValueError("model.frame_blocks is for meta tokens; choose model.frames above 0")
 
-    def make_carry(self, tree: Tree, position_MxD: jax.Array | None) -> jax.Array | None:
+    def make_carry(self, tree: Tree, position_LxD: jax.Array | None) -> jax.Array | None:
         """[M, G, D]: the meta tokens."""
         if self.frames == 0:
             return None
@@ -50,7 +50,9 @@ class Model(Gpt2):
         start_GxD = self.param("frames", embed, (self.frames, self.width))
         num_rows = tree.tokens_M.size
         meta_MxGxD = jnp.broadcast_to(start_GxD, (num_rows, *start_GxD.shape))
-        return meta_MxGxD if position_MxD is None else meta_MxGxD + position_MxD[:, None]
+        if position_LxD is None:
+            return meta_MxGxD
+        return meta_MxGxD + position_LxD[tree.positions_M][:, None]
 
     def make_block(self, number: int) -> nn.Module:
         if self.frames == 0:
@@ -74,9 +76,11 @@ class MetaBlock(Block):
 
     @nn.compact
     def __call__(
-        self, x_MxD: jax.Array, meta_MxGxD: jax.Array, tree: Tree, last_only: bool, train: bool
+        self, x_ExD: jax.Array, meta_MxGxD: jax.Array, tree: Tree, last_only: bool, train: bool
     ) -> tuple[jax.Array, jax.Array]:
         """The rows [M, D], or [B, D] of the last position, and the meta tokens."""
+        x_MxD = tree.spread(x_ExD)
+        tree = tree.of_rows
         if self.frame_blocks:
             parts = (self.make_attention, self.make_mlp, self.make_norm, self.norm, self.dropout)
             passed_G = []

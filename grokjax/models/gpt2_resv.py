@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from grokjax.core.prefixes import Tree
 from grokjax.models._attention import Attention
 from grokjax.models._decoder import Gpt2
 
@@ -41,12 +42,12 @@ class SharedValues(Attention):
     variant: str = "first"  # or resformer, svformer
 
     def values(
-        self, x_MxD: jax.Array, first_MxHxK: jax.Array | None
+        self, x_ExD: jax.Array, first_MxHxK: jax.Array | None, tree: Tree
     ) -> tuple[jax.Array, jax.Array]:
         """[M, H, K]: the values attended with, and the first block's."""
         if first_MxHxK is not None and self.variant == "svformer":
             return first_MxHxK, first_MxHxK
-        v_MxHxK = self.heads(x_MxD, "value")
+        v_MxHxK = tree.spread(self.heads(x_ExD, "value"))
         if first_MxHxK is None:
             return v_MxHxK, v_MxHxK
         if self.variant == "first":  # applied again

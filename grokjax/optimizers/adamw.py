@@ -42,7 +42,8 @@ def make(
     """
     check_choice("adamw.decay", decay, RANGES["decay"])
     if decay == "zero":
-        return optax.adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
+        adamw = optax.adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
+        return optax.flatten(adamw)  # one long vector: many short loops take longer
     adam = optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)
     pull = _to_initial if decay == "initial" else _jiggle
     return optax.chain(adam, pull(learning_rate * weight_decay))
