@@ -77,28 +77,33 @@ def dot_flops(counted: Mapping[Matmul, int]) -> int:
     return sum(number * matmul.flops for matmul, number in counted.items())
 
 
-def count_by_hand(decoder: Decoder, rows_l: Sequence[int]) -> dict[str, int]:
+def count_by_hand(
+    decoder: Decoder, rows_l: Sequence[int], pairs_l: Sequence[int]
+) -> dict[str, int]:
     """Flops of a decoder's training step: in its `linear` layers, in its `attention`.
 
     Every block computes keys and values for all rows of the tree; queries, output projection and
-    MLP too, but the last block only for the answers' rows, as the readout. A row at position l
-    attends to l + 1 keys. A matmul is computed three times: forward, and for the gradient of
-    either side; the first layer is no exception, for its input is trained, too.
+    MLP too, but the last block only for the answers' rows, as the readout. The first block has a
+    query, key and value for each pair of token and position, the others for each row. A row at
+    position l attends to l + 1 keys. A matmul is computed three times: forward, and for the
+    gradient of either side; the first layer is no exception, for its input is trained, too.
     Not counted are norms, softmax, activations, gathers, the loss and the optimizer.
 
     Args:
         decoder: with the attention and the MLP of `Decoder`.
         rows_l: distinct rows at each position; at the last, as many as there are answers.
+        pairs_l: distinct tokens at each position.
     """
-    rows = sum(rows_l)
+    rows, pairs = sum(rows_l), sum(pairs_l)
     answers = rows_l[-1]
     inner = decoder.num_blocks * decoder.block_repeats - 1
     seen = sum(number * length for length, number in enumerate(rows_l, start=1))
     return _flops(
         decoder,
-        keys=(inner + 1) * rows,
-        queries=inner * rows + answers,
-        pairs=inner * seen + len(rows_l) * answers,
+        keys=pairs + inner * rows,
+        queries=pairs + (inner - 1) * rows + answers if inner else pairs_l[-1],
+        outputs=inner * rows + answers,
+        scores=inner * seen + len(rows_l) * answers,
         answers=answers,
     )
 
@@ -106,17 +111,18 @@ def count_by_hand(decoder: Decoder, rows_l: Sequence[int]) -> dict[str, int]:
 def count_plainly(decoder: Decoder, answers: int) -> dict[str, int]:
     """The same where each example has a row at every position, which attends, masked, to all."""
     rows = decoder.num_blocks * decoder.block_repeats * decoder.length * answers
-    return _flops(decoder, keys=rows, queries=rows, pairs=decoder.length * rows, answers=answers)
+    scores = decoder.length * rows
+    return _flops(decoder, keys=rows, queries=rows, outputs=rows, scores=scores, answers=answers)
 
 
-def _flops(decoder, keys, queries, pairs, answers):
-    """From sums over the blocks: key rows, query rows, and pairs of a query and a key."""
+def _flops(decoder, keys, queries, outputs, scores, answers):
+    """From sums over the blocks: rows with a key, a query, an output; scores of all queries."""
     width = decoder.width
     heads = decoder.num_heads * decoder.width_of_head
-    linear = 2 * width * heads * (keys + queries)
-    linear += 2 * width * decoder.width_of_mlp * queries
+    linear = width * heads * (2 * keys + queries + outputs)
+    linear += 2 * width * decoder.width_of_mlp * outputs
     linear += width * decoder.num_classes * answers
-    return {"linear": 3 * 2 * linear, "attention": 3 * 2 * (2 * heads * pairs)}
+    return {"linear": 3 * 2 * linear, "attention": 3 * 2 * (2 * heads * scores)}
 
 
 def _programs(equation) -> Iterator:

@@ -114,8 +114,9 @@ def _by_hand(config, experiment):
     num_examples = len(experiment.task.examples.labels_N)
     batch_size = num_examples if config.batches == "full" else config.batch_size
     tree = experiment.dataset.tree(decoder, jnp.arange(batch_size), train=True)
+    rows, pairs = (list(map(len, of_tree)) for of_tree in (tree.tokens, tree.distinct))
     return {
-        "by_hand": flops.count_by_hand(decoder, [len(token_M) for token_M in tree.tokens]),
+        "by_hand": flops.count_by_hand(decoder, rows, pairs),
         "plainly": flops.count_plainly(decoder, batch_size),
     }
 
