@@ -107,6 +107,7 @@ REFERENCES = {
         ("numpy, scipy", METRICS),
     ),
     "weight statistic": {
+        "norm": ("optax", "test_weight_stats.py::test_the_norm_is_that_of_optax"),
         "sparsity": ("torch.nn.utils.prune", "test_pruning_is_that_of_pytorch"),
         "active_weights": ("torch.nn.utils.prune", "test_pruning_is_that_of_pytorch"),
         "count": ("torch.nn.utils.prune", "test_pruning_is_that_of_pytorch"),

@@ -4,6 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from grokjax.core import weight_stats
@@ -75,3 +76,9 @@ def test_vmap_gives_the_run_axis():
         expected = (weight_stats.sparsity(alone), weight_stats.spectral_norms(alone))
         of_run = jax.tree.map(lambda x_R, r=r: x_R[r], together)
         chex.assert_trees_all_close(of_run, expected, rtol=1e-6)
+
+
+def test_the_norm_is_that_of_optax():
+    """Of trees of any size, also of nothing but a scalar."""
+    for tree in (PARAMS, {"w": jnp.float32(-3.0)}, {"w": jnp.arange(5000.0).reshape(50, 100)}):
+        assert float(weight_stats.norm(tree)) == pytest.approx(float(optax.tree.norm(tree)), 1e-6)

@@ -18,7 +18,7 @@ def norm(tree: optax.Params) -> jax.Array:
     """||w||_2 over all of a tree: of one long vector, which a CPU sums faster than many short."""
     flat = jnp.concatenate([w.ravel() for w in jax.tree.leaves(tree)])
     flat = jax.lax.optimization_barrier(flat)  # or it would be taken apart again
-    return jnp.sqrt(jnp.vdot(flat, flat))
+    return jnp.sqrt(jnp.vdot(flat, flat, precision="highest"))
 
 
 def sparsity(params: optax.Params, threshold: ArrayLike = SMALL) -> jax.Array:
