@@ -13,6 +13,7 @@ from torch import nn
 
 from benchmarks import torch_reference
 from benchmarks.problem import Problem
+from grokjax.optimizers._hparams import SHARED
 
 
 class Ema:
@@ -89,7 +90,9 @@ def nbytes(problem: Problem, filters: Mapping[str, Mapping]) -> int:
 
 
 def _filled(problem, model, filters):
-    chain = [FILTERS[name](problem.hparams, **options) for name, options in filters.items()]
+    usual = {name: hparam.default for name, hparam in SHARED.items()}  # AdamW alone has no filter's
+    hparams = {**usual, **problem.hparams}
+    chain = [FILTERS[name](hparams, **options) for name, options in filters.items()]
     for filter_ in chain:
         filter_.fill(model)
     return chain
