@@ -12,7 +12,7 @@ from rich.table import Table
 from grokjax.recording.output import plain_console
 
 PAUSE = 0.05  # seconds; OpenMP threads go on spinning for some milliseconds after their work
-TURN = 1.0  # seconds of a turn at least, about; its call takes milliseconds, awakened threads too
+TURN = 1.0  # seconds, of a turn at least: a call costs some ms, for threads have to wake up
 TRIAL = 2  # steps of the first trial
 
 
@@ -76,22 +76,22 @@ def _warm_up(implementations, steps):
 
 
 def _find_steps(training, steps):
-    """Those of a turn, of which one has been taken."""
+    """Those of a turn, of which at least one more has been taken."""
     seconds = _seconds(training)
     if steps:
         return steps
     steps = TRIAL
+    seconds = min(seconds, _seconds(training))  # a neighbour's load is no reason for fewer steps
     while seconds < TURN:
         steps = math.ceil(1.2 * TURN / seconds * steps)
-        training.send(steps)  # it may have to compile once more
-        seconds = _seconds(training)
+        seconds = min(_seconds(training, steps), _seconds(training))  # the first may compile
     return steps
 
 
-def _seconds(training):
-    """Of a turn."""
+def _seconds(training, steps=None):
+    """Of a turn; of another number of steps from now on, if it is given."""
     began = time.perf_counter()
-    next(training)
+    next(training) if steps is None else training.send(steps)
     return time.perf_counter() - began
 
 
