@@ -21,7 +21,10 @@ from ml_collections import ConfigDict
 
 from benchmarks.problem import ROOT, choose
 from grokjax.recording.output import make_steady
-from grokjax.running import command_line
+from grokjax.running import command_line, cores
+
+# of the environment, on which speed depends
+SETTINGS = ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
 
 
 class Benchmark(NamedTuple):
@@ -53,7 +56,7 @@ class Benchmark(NamedTuple):
         if asked.quick:
             given = {name: number for name, number in numbers.items() if asked[name].present}
             numbers |= {**self.quick, **given}
-        facts = {"benchmark": self.name, **environment(), **numbers}
+        facts = {"benchmark": self.name, "quick": asked.quick, **environment(), **numbers}
         versions = ", ".join(f"{name} {v or '-'}" for name, v in facts["versions"].items())
         print(f"{facts['device']}; {versions}\n")
         if asked.quick:
@@ -104,7 +107,8 @@ class Benchmark(NamedTuple):
     def _numbers(self):
         """{name: default} of the whole numbers that `measure` takes."""
         parameters = inspect.signature(self.measure).parameters.values()
-        return {each.name: each.default for each in parameters if each.annotation is int}
+        kinds = (int, int | None)
+        return {each.name: each.default for each in parameters if each.annotation in kinds}
 
     def _combinations(self, asked):
         """A name for each choice, in every combination that the flags ask for."""
@@ -118,27 +122,39 @@ class Benchmark(NamedTuple):
 
 def environment() -> dict:
     """When, where and with what the numbers were taken."""
-    try:
-        torch = importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        torch = None
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "device": device(),
-        "versions": {"python": platform.python_version(), "jax": jax.__version__, "torch": torch},
+        "cpu": cpu(),
+        "cores": cores.available(),
+        "devices": jax.local_device_count(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in ("jax", "jaxlib", "torch")},
+        },
+        "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
     }
 
 
 def device() -> str:
     """The accelerator, or the processor and the number of its cores."""
     kind = jax.devices()[0].device_kind
-    if kind != "cpu":
-        return kind
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores.available()} cores, {cpu()}" if kind == "cpu" else kind
+
+
+def cpu() -> str:
+    """The model of the processor."""
     info = Path("/proc/cpuinfo").read_text("utf-8") if sys.platform == "linux" else ""
     model = re.search(r"model name\s*: (.*)", info)
-    return f"{cores} cores, {model[1] if model else platform.processor() or platform.machine()}"
+    return model[1] if model else platform.processor() or platform.machine()
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _commit():

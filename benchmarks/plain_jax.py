@@ -4,7 +4,7 @@ Models of Flax, optax, one jitted scan over the steps.
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 
 import flax.linen as nn
 import jax
@@ -16,8 +16,11 @@ from benchmarks import plain_models
 from benchmarks.problem import Problem
 
 
-def train(problem: Problem, steps: int) -> Iterator[Mapping]:
-    """Trains `steps` further steps at every `next`, waits for the last, yields the weights."""
+def train(problem: Problem, steps: int) -> Generator[Mapping, int | None, None]:
+    """Trains `steps` further steps at every `next`, waits for the last, yields the weights.
+
+    `send(n)` makes them n; that compiles anew.
+    """
     model = make_model(problem)
     optimizer = adamw(problem.hparams)
     everything = jnp.array(problem.inputs_NxL), jnp.array(problem.labels_N)
@@ -33,8 +36,8 @@ def train(problem: Problem, steps: int) -> Iterator[Mapping]:
         updates, opt_state = optimizer.update(grads, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state), loss
 
-    @functools.partial(jax.jit, donate_argnums=0)
-    def chunk(state, key):
+    @functools.partial(jax.jit, donate_argnums=0, static_argnames="steps")
+    def chunk(state, key, steps):
         rows_TxB = batches(key, steps, problem.batch_size, len(problem.labels_N))
         return jax.lax.scan(step, state, rows_TxB, length=steps)
 
@@ -43,8 +46,8 @@ def train(problem: Problem, steps: int) -> Iterator[Mapping]:
     key = jax.random.key(0)
     while True:
         key, key_chunk = jax.random.split(key)
-        state, _ = jax.block_until_ready(chunk(state, key_chunk))
-        yield state[0]
+        state, _ = jax.block_until_ready(chunk(state, key_chunk, steps))
+        steps = (yield state[0]) or steps
 
 
 def make_model(problem: Problem) -> nn.Module:

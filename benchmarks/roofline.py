@@ -3,17 +3,20 @@
     python -m benchmarks.roofline
     python -m benchmarks.roofline --quick --json roofline.jsonl
 
-Rounds of the step are interleaved with each of its own matmuls, timed by itself, with a large
+Turns of the step are interleaved with each of its own matmuls, timed by itself, with a large
 matmul, and with a loop over an array that no cache holds. So the ceilings are those of this
 machine at this hour, and of the very shapes and layouts in the step, for not all reach the same
-rate.
+rate. On a CPU each matmul is also timed as PyTorch computes it, `torch.mm` at the same layout, and
+as oneDNN does in the layout that it likes: what other libraries reach is a limit, too.
 
 XLA's bytes are those of every operand of every operation, wherever it lies: a step that needs
 more than memory could have brought in its time has found them in a cache.
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+import importlib
+from collections.abc import Generator, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,17 +31,24 @@ from benchmarks.problem import setup, trace_step
 from benchmarks.step_time import grokjax_runs
 
 BY_HAND = "transformer"  # the model whose arithmetic is known as a formula
+LIBRARIES = {"torch.mm": "mm", "oneDNN": "onednn"}  # and their functions in `torch_matmul`
 
 
 def measure(
-    config: ConfigDict, *, steps: int = 9, rounds: int = 7, square: int = 2048, megabytes: int = 256
+    config: ConfigDict,
+    *,
+    steps: int | None = None,
+    rounds: int = 7,
+    square: int = 2048,
+    megabytes: int = 256,
 ) -> dict[str, dict]:
     """The step and the ceilings as timed, its arithmetic, and what follows from them.
 
     Args:
         config: of any model; one value for every entry of `config.runs`.
-        steps: training steps of one round, which repeats everything else as often.
-        rounds: timing rounds, after one that compiles and one that warms up.
+        steps: of a turn, and repetitions of everything else; chosen by `harness.compare` if not
+            given.
+        rounds: timing rounds, after those that compile and warm up.
         square: rows of the large matmul, of two square matrices.
         megabytes: size of the array that is read and written.
     """
@@ -47,11 +57,12 @@ def measure(
     counted = flops.count_matmuls(step.jaxpr.jaxpr)
     large = flops.matmul((square, square), (square, square), (1, 0))
     implementations = {
-        "step": Implementation(lambda: grokjax_runs(config, 1, steps)),
-        "memory": Implementation(lambda: read_and_write(megabytes, steps)),
+        "step": Implementation(functools.partial(grokjax_runs, config, 1)),
+        "memory": Implementation(functools.partial(read_and_write, megabytes)),
     }
     for matmul in (large, *counted):
-        implementations[str(matmul)] = Implementation(functools.partial(multiply, matmul, steps))
+        implementations[str(matmul)] = Implementation(functools.partial(multiply, matmul))
+        implementations |= _elsewhere(matmul)
     timed = harness.compare(implementations, steps, rounds)
 
     rows = {
@@ -68,8 +79,11 @@ def measure(
     return rows | {"summary": summary(**rows)}
 
 
-def multiply(matmul: Matmul, times: int) -> Iterator[tuple]:
-    """Computes a matmul that many times at every `next`, and waits for the last."""
+def multiply(matmul: Matmul, times: int) -> Generator[tuple, int | None, None]:
+    """Computes a matmul that many times at every `next`, and waits for the last.
+
+    `send(n)` makes them n.
+    """
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal(matmul.left.shape), matmul.left.dtype)
     w = jnp.asarray(rng.standard_normal(matmul.right.shape), matmul.right.dtype)
@@ -83,21 +97,45 @@ def multiply(matmul: Matmul, times: int) -> Iterator[tuple]:
     return _repeat(again, (x, jnp.asarray(np.zeros(y.shape), y.dtype)), times)
 
 
-def read_and_write(megabytes: int, times: int) -> Iterator[jax.Array]:
-    """Goes through an array that many times at every `next`, and waits for the last."""
+def read_and_write(megabytes: int, times: int) -> Generator[jax.Array, int | None, None]:
+    """Goes through an array that many times at every `next`, and waits for the last.
+
+    `send(n)` makes them n.
+    """
     return _repeat(lambda _, x: x + 1, jnp.zeros(megabytes * 10**6 // 4, jnp.float32), times)
 
 
 def _repeat(body, x, times):
-    repeated = jax.jit(lambda x: jax.lax.fori_loop(0, times, body, x), donate_argnums=0)
+    repeated = jax.jit(lambda x, times: jax.lax.fori_loop(0, times, body, x), donate_argnums=0)
     while True:
-        x = jax.block_until_ready(repeated(x))
-        yield x
+        x = jax.block_until_ready(repeated(x, times))
+        times = (yield x) or times
+
+
+def _elsewhere(matmul):
+    """The matmul by other libraries."""
+
+    def start(name, times):
+        module = importlib.import_module("benchmarks.torch_matmul")
+        return getattr(module, LIBRARIES[name])(matmul, times)
+
+    if jax.default_backend() != "cpu":
+        return {}
+    return {
+        f"{matmul} by {name}": Implementation(functools.partial(start, name), may_fail=True)
+        for name in LIBRARIES
+    }
 
 
 def _rated(timed, matmul, times):
-    row = timed[str(matmul)]
-    return row | {"times": times, "gflop_per_s": matmul.flops / row["best"] / 1e6}
+    """The row of a matmul, with those of other libraries in `elsewhere`."""
+
+    def rated(row):
+        return row if "note" in row else row | {"gflop_per_s": matmul.flops / row["best"] / 1e6}
+
+    names = {name: f"{matmul} by {name}" for name in LIBRARIES}
+    elsewhere = {name: rated(timed[known]) for name, known in names.items() if known in timed}
+    return rated(timed[str(matmul)]) | {"times": times, "elsewhere": elsewhere}
 
 
 def _by_xla(step):
@@ -123,20 +161,28 @@ def _by_hand(config, experiment):
 
 def summary(
     step: Mapping, memory: Mapping, square: Mapping, matmuls: Mapping, arithmetic: Mapping
-) -> dict[str, float | None]:
+) -> dict[str, Any]:
     """What the numbers say together.
 
-    Matmuls alone explain `matmul_ms`. Bytes as XLA counts them would take `traffic_ms` to and
-    from memory, partly during the matmuls; more than the step itself if caches hold them.
+    Matmuls alone explain `matmul_ms`; other libraries take `elsewhere_ms` for them, if all were
+    timed. Bytes as XLA counts them would take `traffic_ms` to and from memory, partly during the
+    matmuls; more than the step itself if caches hold them.
     """
     ms = step["best"]
     xla_bytes = arithmetic["xla_bytes"]
     gflop_per_s = arithmetic["matmuls"] / ms / 1e6
     matmul_ms = sum(row["times"] * row["best"] for row in matmuls.values())
+    elsewhere = [(row["times"], row["elsewhere"]) for row in matmuls.values()]
+    elsewhere_ms = {
+        name: sum(times * rows[name]["best"] for times, rows in elsewhere)
+        for name in LIBRARIES
+        if all("best" in rows.get(name, {}) for _, rows in elsewhere)
+    }
     return {
         "gflop_per_s": gflop_per_s,
         "fraction_of_square": gflop_per_s / square["gflop_per_s"],
         "matmul_ms": matmul_ms,
+        "elsewhere_ms": elsewhere_ms,
         "traffic_ms": xla_bytes and xla_bytes / memory["gb_per_s"] / 1e6,
         "unexplained_ms": ms - matmul_ms,
     }
@@ -150,11 +196,18 @@ def table(rows: Mapping[str, Mapping]) -> str:
 def _ceilings(square, matmuls, memory, **_):
     large = {"a large one": {**square, "times": "-"}}
     lines = [
-        [name, f"{row['times']}", f"{row['best']:.3f}", f"{row['gflop_per_s']:.1f}"]
+        [name, f"{row['times']}", f"{row['best']:.3f}", *_rates(row)]
         for name, row in {**matmuls, **large}.items()
     ]
-    shown = markdown(["matmul, [summed]", "per step", "ms", "GFLOP/s"], lines)
+    columns = ["matmul, [summed]", "per step", "ms", "GFLOP/s", *LIBRARIES]
+    shown = markdown(columns, lines)
     return f"{shown}\n\nmemory, read and written: {memory['gb_per_s']:.1f} GB/s"
+
+
+def _rates(row):
+    """GFLOP/s here and in other libraries."""
+    rates = [row, *(row["elsewhere"].get(name, {}) for name in LIBRARIES)]
+    return [f"{x['gflop_per_s']:.1f}" if "gflop_per_s" in x else x.get("note", "") for x in rates]
 
 
 def _counts(arithmetic, **_):
@@ -170,6 +223,7 @@ def _times(step, summary, **_):
     parts = {
         "a step": step["best"],
         "its matmuls alone": summary["matmul_ms"],
+        **{f"its matmuls by {name}": ms for name, ms in summary["elsewhere_ms"].items()},
         "all else": summary["unexplained_ms"],
         "XLA's bytes": summary["traffic_ms"],
     }
@@ -180,7 +234,11 @@ def _times(step, summary, **_):
 
 
 BENCHMARK = Benchmark(
-    "roofline", __doc__, measure, table, quick={"rounds": 2, "square": 128, "megabytes": 4}
+    "roofline",
+    __doc__,
+    measure,
+    table,
+    quick={"steps": 2, "rounds": 2, "square": 128, "megabytes": 4},
 )
 
 if __name__ == "__main__":

@@ -5,15 +5,15 @@ average is the one that users of the method have: a deque of the last gradients 
 parameter, which are all summed again at each step.
 """
 
-import itertools
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 
 import torch
 from torch import nn
 
 from benchmarks import torch_reference
 from benchmarks.problem import Problem
+from grokjax.optimizers._hparams import SHARED
 
 
 class Ema:
@@ -64,8 +64,10 @@ class Ma:
 FILTERS = {"grokfast_ema": Ema, "grokfast_ma": Ma}  # by their names in grokjax
 
 
-def train(problem: Problem, filters: Mapping[str, Mapping], steps: int) -> Iterator[Mapping]:
-    """Trains `steps` further steps at every `next`, waits for the last, yields the weights.
+def train(
+    problem: Problem, filters: Mapping[str, Mapping], steps: int
+) -> Generator[Mapping, int | None, None]:
+    """Trains `steps` further steps at every `next`, as `torch_reference.turns` does.
 
     Args:
         problem: what is trained.
@@ -74,24 +76,11 @@ def train(problem: Problem, filters: Mapping[str, Mapping], steps: int) -> Itera
     """
     device = torch_reference.where_jax_is()
     model = torch_reference.make_model(problem).to(device)
-    optimizer, schedule = torch_reference.adamw(model, problem.hparams)
     chain = _filled(problem, model, filters)
-    inputs_NxL = torch.tensor(problem.inputs_NxL, dtype=torch.long, device=device)
-    labels_N = torch.tensor(problem.labels_N, dtype=torch.long, device=device)
-
-    stream = torch_reference.batches(problem.batch_size, len(labels_N), device)
-    while True:
-        for rows_B in itertools.islice(stream, steps):
-            loss = torch_reference.loss_of(model, inputs_NxL[rows_B], labels_N[rows_B])
-            optimizer.zero_grad()  # makes new gradients, so what a deque keeps stays as it is
-            loss.backward()
-            for filter_ in chain:
-                filter_(model)
-            optimizer.step()
-            schedule.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        yield model.state_dict()
+    stream = torch_reference.batches(problem.batch_size, len(problem.labels_N), device)
+    return torch_reference.turns(
+        problem, model, torch_reference.loss_of, stream, steps, filters=chain
+    )
 
 
 def nbytes(problem: Problem, filters: Mapping[str, Mapping]) -> int:
@@ -101,7 +90,9 @@ def nbytes(problem: Problem, filters: Mapping[str, Mapping]) -> int:
 
 
 def _filled(problem, model, filters):
-    chain = [FILTERS[name](problem.hparams, **options) for name, options in filters.items()]
+    usual = {name: hparam.default for name, hparam in SHARED.items()}  # AdamW alone has no filter's
+    hparams = {**usual, **problem.hparams}
+    chain = [FILTERS[name](hparams, **options) for name, options in filters.items()]
     for filter_ in chain:
         filter_.fill(model)
     return chain

@@ -6,7 +6,7 @@ half of its speed.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -19,37 +19,66 @@ from benchmarks import torch_models
 from benchmarks.problem import Problem
 
 
-def train(problem: Problem, steps: int, *, mode: str | None = None) -> Iterator[Mapping]:
-    """Trains `steps` further steps at every `next`, waits for the last, yields the weights.
+def train(
+    problem: Problem, steps: int, *, num_runs: int = 1, mode: str | None = None
+) -> Generator[Mapping, int | None, None]:
+    """Trains `steps` further steps at every `next`, as `turns` does.
 
     Args:
         problem: what is trained.
         steps: of every `next`.
+        num_runs: takes as many times the steps, as that many runs would one after the other.
         mode: of `torch.compile`, such as `default`, or `reduce-overhead`, which on a GPU makes
             CUDA graphs; None: eager.
+    """
+    device = where_jax_is()
+    model = make_model(problem).to(device)
+    objective = torch.compile(loss_of, mode=mode) if mode else loss_of
+    stream = batches(problem.batch_size, len(problem.labels_N), device)
+    return turns(problem, model, objective, stream, steps, num_runs=num_runs)
+
+
+def turns(
+    problem: Problem,
+    model: nn.Module,
+    objective: Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor],
+    stream: Iterator,
+    steps: int,
+    *,
+    num_runs: int = 1,
+    filters: Sequence[Callable[[nn.Module], None]] = (),
+) -> Generator[Mapping, int | None, None]:
+    """Trains `steps` further steps at every `next`, waits for the last, yields the weights.
+
+    Args:
+        problem: what is trained.
+        model: that is trained, where JAX is.
+        objective: (model, inputs, labels) -> loss.
+        stream: the rows of each step.
+        steps: of every `next`; `send(n)` makes them n.
+        num_runs: takes as many times the steps.
+        filters: what changes the gradients, one after the other.
     """
     device = where_jax_is()
     if device.type == "cuda":
         precise = problem.precision == "highest"  # otherwise TensorFloat-32, JAX's default there
         torch.set_float32_matmul_precision("highest" if precise else "high")
-    model = make_model(problem).to(device)
-    objective = torch.compile(loss_of, mode=mode) if mode else loss_of
     optimizer, schedule = adamw(model, problem.hparams)
     inputs_NxL = torch.tensor(problem.inputs_NxL, dtype=torch.long, device=device)
     labels_N = torch.tensor(problem.labels_N, dtype=torch.long, device=device)
-
-    stream = batches(problem.batch_size, len(labels_N), device)
     while True:
-        for rows_B in itertools.islice(stream, steps):
+        for rows_B in itertools.islice(stream, num_runs * steps):
             with autocast(problem, device):
                 loss = objective(model, inputs_NxL[rows_B], labels_N[rows_B])
-            optimizer.zero_grad()
+            optimizer.zero_grad()  # makes new gradients, so what a filter keeps stays as it is
             loss.backward()
+            for filter_ in filters:
+                filter_(model)
             optimizer.step()
             schedule.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        yield model.state_dict()
+        steps = (yield model.state_dict()) or steps
 
 
 def where_jax_is() -> torch.device:

@@ -14,6 +14,7 @@ import pytest
 import grokjax
 from benchmarks import (
     checkpointing,
+    compare,
     filters,
     harness,
     memory,
@@ -124,8 +125,12 @@ def torch_logits(problem):
 
 def grokjax_weights(config, problem):
     """The problem with the weights that grokjax has after STEPS steps."""
-    params_R = next(step_time.grokjax_runs(config, 1, STEPS))
-    return problem._replace(params=jax.device_get(jax.tree.map(lambda x: x[0], params_R)))
+    params = first_run(next(step_time.grokjax_runs(config, 1, STEPS)))
+    return problem._replace(params=jax.device_get(params))
+
+
+def first_run(params_R):
+    return jax.tree.map(lambda x: x[0], params_R)
 
 
 def torch_weights(problem, **options):
@@ -235,6 +240,7 @@ def test_an_epoch_of_plain_jax_reads_no_row_twice():
 def test_measure_times_every_implementation(toy_config):
     rows = step_time.measure(toy_config, steps=2, rounds=3, runs=(1, 2))
 
+    assert {row["steps"] for row in rows.values() if "note" not in row} == {2}
     pytorch = ["PyTorch", "PyTorch, compiled"]
     assert list(rows) == ["grokjax, R = 1", "grokjax, R = 2", "plain JAX", *pytorch]
     timed = [row for row in rows.values() if "note" not in row]
@@ -245,11 +251,111 @@ def test_measure_times_every_implementation(toy_config):
     assert rows["grokjax, R = 1"]["ratio"] == 1
 
 
+class Clock:
+    """A clock by hand, and a training on it: a call takes 5 ms, a step some ms more.
+
+    A neighbour's load slows down one of the first turns by two seconds.
+    """
+
+    def __init__(self, patch, slow=None):
+        self.seconds = 0.0
+        self.slow = slow
+        patch.setattr(harness.time, "perf_counter", lambda: self.seconds)
+        patch.setattr(harness.time, "sleep", lambda _: None)
+
+    def training(self, ms, steps):
+        for turn in itertools.count():
+            self.seconds += 1e-3 * (5 + ms * steps) + (2 if turn == self.slow else 0)
+            steps = (yield) or steps
+
+
+@pytest.mark.parametrize("slow", [None, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("ms", [0.002, 0.5, 10.0, 3000.0])
+def test_the_call_is_less_than_a_fiftieth_of_a_turn(ms, slow, monkeypatch):
+    training = functools.partial(Clock(monkeypatch, slow).training, ms)
+    row = harness.compare({"it": Implementation(training)}, steps=None, rounds=3)["it"]
+
+    assert ms < row["best"] < 1.02 * ms
+    assert row["best"] * row["steps"] >= 1e3 * harness.TURN
+
+
+def test_a_number_of_steps_is_taken_as_it_is(monkeypatch):
+    training = functools.partial(Clock(monkeypatch).training, 0.5)
+    row = harness.compare({"it": Implementation(training, 2)}, steps=10, rounds=3)["it"]
+
+    assert row["steps"] == 10
+    assert row["best"] == pytest.approx((5 + 10 * 0.5) / 10 / 2)  # of a step, of two runs
+
+
+@pytest.mark.parametrize("name", ["grokjax", "plain JAX", "PyTorch", "PyTorch, torch.func"])
+def test_a_turn_takes_as_many_steps_as_are_sent(name):
+    config = make_config("mlp")
+    problem = make_problem(config)
+    ways = {
+        "grokjax": functools.partial(step_time.grokjax_runs, config, 1),
+        "plain JAX": functools.partial(plain_jax.train, problem),
+    }
+    if name.startswith("PyTorch"):
+        pytest.importorskip("torch")
+        from benchmarks import torch_ensemble, torch_reference
+
+        ways["PyTorch"] = functools.partial(torch_reference.train, problem)
+        ways["PyTorch, torch.func"] = functools.partial(torch_ensemble.train, problem, 2)
+
+    at_once = next(ways[name](3))
+    in_turns = ways[name](1)
+    next(in_turns)
+
+    assert_close(in_turns.send(2), at_once)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["transformer", "gpt2", "mlp"])  # no rule for an LSTM
+@pytest.mark.parametrize("batches", BATCHES)
+def test_an_ensemble_of_pytorch_takes_the_same_steps(model, batches):
+    pytest.importorskip("torch")
+    from benchmarks import torch_ensemble, torch_reference
+
+    config = make_config(model)
+    config.batches = batches
+    problem = make_problem(config)
+
+    stacks = next(torch_ensemble.train(problem, 2, STEPS)).values()
+
+    wanted = torch_reference.weights(grokjax_weights(config, problem))
+    names = dict(torch_reference.make_model(problem).named_parameters())
+    for i in range(2):
+        assert_close(dict(zip(names, (x[i] for x in stacks), strict=True)), wanted)
+
+
+def test_runs_one_after_the_other_take_the_steps_of_all():
+    problem = make_problem(make_config("mlp"))
+    pytest.importorskip("torch")
+    from benchmarks import torch_reference
+
+    assert_close(dict(next(torch_reference.train(problem, 1, num_runs=3))), torch_weights(problem))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", [step_time, filters, roofline, sweep_throughput])
+def test_a_toy_is_measured_and_compared_with_itself(module, tmp_path, capsys):
+    file = str(tmp_path / "results.jsonl")
+    module.BENCHMARK.main(["--quick", "--json", file])
+    shown = capsys.readouterr().out
+    compare.main([file, file])
+
+    assert not [x for x in shown.splitlines() if "failed: " in x and "compiled" not in x]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("| best times, ms ")  # nothing differs
+    assert len(lines) > 4
+    assert all(" 1.000 |" in line for line in lines[2:])
+
+
 def test_what_cannot_be_timed_is_a_note():
-    def not_installed():
+    def not_installed(steps):
         raise ModuleNotFoundError(name="torch")
 
-    def too_large():
+    def too_large(steps):
         raise MemoryError("no memory\nfor this")
 
     implementations = {
@@ -319,7 +425,10 @@ def test_every_command_measures_at_toy_size_and_appends_a_line(module, tmp_path,
 
     assert len(lines) == 2
     line = lines[0]
-    assert set(line) >= {"date", "commit", "device", "versions"}
+    assert set(line) >= {"date", "commit", "device", "cpu", "cores", "devices", "settings"}
+    assert line["quick"] is True
+    assert set(line["versions"]) == {"python", "jax", "jaxlib", "torch"}
+    assert set(module.BENCHMARK.choices) <= set(compare.CHOICES)
     assert line["benchmark"] == module.__name__.removeprefix("benchmarks.")
     assert line["config"] == json.loads(json.dumps(config.to_dict()))
     assert line["rows"] == {"a row": 1}
@@ -346,15 +455,15 @@ def test_a_number_on_the_command_line_goes_before_that_of_the_toy(tmp_path):
 
 
 def test_a_table_is_markdown():
-    row = {"ms": [4.0, 3.0], "median": 3.5, "best": 3.0, "ratio": 1.0}
+    row = {"ms": [4.0, 3.0], "median": 3.5, "best": 3.0, "steps": 1234, "ratio": 1.0}
 
     shown = harness.table({"grokjax, R = 1": row, "[3]x5": {"note": "failed"}})
 
     assert shown.splitlines() == [
-        "| ms per step and run | median | best | grokjax / this |",
-        "|---------------------|--------|------|----------------|",
-        "| grokjax, R = 1      |   3.50 | 3.00 |           1.00 |",
-        "| [3]x5               | failed |      |                |",
+        "| ms per step and run | median | best | steps a turn | grokjax / this |",
+        "|---------------------|--------|------|--------------|----------------|",
+        "| grokjax, R = 1      |   3.50 | 3.00 |        1,234 |           1.00 |",
+        "| [3]x5               | failed |      |              |                |",
     ]
 
 

@@ -84,7 +84,7 @@ def test_pytorchs_averages_keep_a_window_of_gradients():
     problem = make_problem(toy())
     one = torch_filters.nbytes(problem, {"grokfast_ema": {}})
 
-    key_biases = 2 * 12  # of the two blocks; grokjax has none
+    key_biases = 12  # of the one block; grokjax has none
     assert one == 4 * (num_weights() + key_biases)
     assert torch_filters.nbytes(problem, {"grokfast_ma": {"window": 5}}) == 5 * one
     assert torch_filters.nbytes(problem, {}) == 0

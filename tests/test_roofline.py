@@ -146,6 +146,41 @@ def test_each_matmul_of_a_round_depends_on_the_one_before():
     np.testing.assert_allclose(x[0, 0], 1e-3 * before, rtol=1e-6)
 
 
+@pytest.mark.parametrize("library", ["mm", "onednn"])
+@pytest.mark.parametrize(
+    ("left", "right", "summed"),
+    [((5, 3), (3, 7), (1, 0)), ((3, 5), (3, 7), (0, 0)), ((5, 3), (7, 3), (1, 1))],
+)
+def test_another_library_computes_the_same_matmul(left, right, summed, library):
+    torch = pytest.importorskip("torch")
+    from benchmarks import torch_matmul
+
+    matmul = flops.matmul(left, right, summed)
+    torch.manual_seed(0)
+    y = next(getattr(torch_matmul, library)(matmul, times=2))
+
+    torch.manual_seed(0)
+    sides = [torch.randn(side).numpy() for side in (left, right)]
+    np.testing.assert_allclose(y, matmul.make(*sides), rtol=1e-5, atol=1e-6)
+
+
+def test_other_libraries_are_summed_if_all_matmuls_were_timed():
+    def row(times, best, **elsewhere):
+        return {"times": times, "best": best, "elsewhere": elsewhere}
+
+    failed = {"note": "failed"}
+    matmuls = {
+        "a": row(6, 0.5, **{"torch.mm": {"best": 0.25}, "oneDNN": {"best": 0.125}}),
+        "b": row(1, 2.0, **{"torch.mm": {"best": 1.5}, "oneDNN": failed}),
+    }
+    arithmetic = {"matmuls": 10**9, "xla_bytes": None}
+    found = roofline.summary({"best": 8.0}, {}, {"gflop_per_s": 250.0}, matmuls, arithmetic)
+
+    assert found["matmul_ms"] == 6 * 0.5 + 2.0
+    assert found["elsewhere_ms"] == {"torch.mm": 6 * 0.25 + 1.5}
+    assert found["fraction_of_square"] == 125 / 250
+
+
 @pytest.mark.slow
 def test_measure_explains_a_step_of_the_transformer():
     rows = roofline.measure(toy(), steps=2, rounds=2, square=17, megabytes=1)
