@@ -61,7 +61,9 @@ def difference(task, rows_B, shared=2, **model):
 
 
 CAUSAL = [
-    dict(name=name) for name in registry.names("model") if registry.find("model", name).Model.causal
+    dict(name=name)
+    for name in registry.names("model")
+    if registry.find("model", name).Model.causal is True
 ]
 VARIANTS = [
     dict(norm="post", activation="relu", initializer="torch"),

@@ -101,7 +101,7 @@ class Cell(nn.Module):
             return (c_MxD, h_MxD), h_MxD
 
         rows = [path[-1] for path in tree.ancestors[1:]] + list(tree.row_of_example[-1:])
-        state = (jnp.zeros((gates_l[0].shape[0], self.width)),) * 2
+        state = (jnp.zeros((gates_l[0].shape[0], self.width), jnp.float32),) * 2
         out_l = []
         for gates_MxG, row in zip(gates_l, rows, strict=False):  # the shared positions
             state, h_MxD = step(state, gates_MxG)
@@ -127,7 +127,7 @@ class Gate(nn.Module):
     @nn.compact
     def __call__(self, num_inputs: int) -> tuple[jax.Array, jax.Array]:
         """Kernel [D, D] and bias [D]."""
-        kernel = self.param("kernel", self.initializer, (num_inputs, self.width))
+        kernel = self.param("kernel", self.initializer, (num_inputs, self.width), jnp.float32)
         if not self.use_bias:
-            return kernel, jnp.zeros(self.width)
-        return kernel, self.param("bias", nn.initializers.zeros, (self.width,))
+            return kernel, jnp.zeros(self.width, jnp.float32)
+        return kernel, self.param("bias", nn.initializers.zeros, (self.width,), jnp.float32)
