@@ -161,7 +161,7 @@ def setup(config: ConfigDict) -> Experiment:
     if parts.recipe.evaluation.num_rows < len(parts.task.examples.labels_N):
         _check_subset(config, parts, dataset)
     trainer = make_trainer(parts.recipe)
-    rules.check_state(parts.recipe, parts.runs_R, dataset)
+    rules.check_state(parts.recipe, trainer, parts.runs_R, dataset)
     return Experiment(
         config=config,
         task=parts.task,

@@ -14,7 +14,7 @@ from grokjax.core import devices
 from grokjax.core.dataset import Dataset
 from grokjax.core.devices import REPLICATED, SHARDED_OVER_RUNS
 from grokjax.core.run import Run, same_numbers
-from grokjax.core.trainer import Trainer
+from grokjax.core.trainer import Trainer, shapes_of_run
 
 SECONDS_PER_CHUNK = 5.0  # a signal is answered within about this time
 TRIAL_STEPS = 2  # of the first chunk, which tells how long a step takes
@@ -58,8 +58,14 @@ def make_init(trainer: Trainer, lift: str = "auto") -> Callable:
 
 def state_shapes(trainer: Trainer, runs_R: Run, dataset: Dataset) -> Any:
     """The state of R runs as shapes and dtypes; nothing is computed."""
-    with same_numbers():
-        return jax.eval_shape(jax.vmap(functools.partial(trainer.init, dataset=dataset)), runs_R)
+    state = shapes_of_run(trainer, _one_run(runs_R), dataset)
+    num_runs = len(runs_R.seed)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((num_runs, *x.shape), x.dtype), state)
+
+
+def _one_run(tree_R):
+    """[R, ...] -> [...] of shapes."""
+    return jax.tree.map(lambda x_R: jax.ShapeDtypeStruct(x_R.shape[1:], x_R.dtype), tree_R)
 
 
 def make_advance(trainer: Trainer, lift: str = "auto") -> Callable:
@@ -113,10 +119,9 @@ def no_metrics(
     trainer: Trainer, state_R: Any, runs_R: Run, dataset: Dataset, *, lift: str = "auto"
 ) -> dict[str, np.ndarray]:
     """The metrics of R runs before their first evaluation: zeros."""
-    evaluate = functools.partial(trainer.evaluate, dataset=dataset)
     with same_numbers():
-        shapes_R = jax.eval_shape(over_runs(evaluate, lift), state_R, runs_R)
-    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes_R)
+        shapes = jax.eval_shape(trainer.evaluate, _one_run(state_R), _one_run(runs_R), dataset)
+    return jax.tree.map(lambda x: np.zeros((len(runs_R.seed), *x.shape), x.dtype), shapes)
 
 
 def chunks(
