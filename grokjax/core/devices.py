@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 SHARDED_OVER_RUNS = PartitionSpec("runs")
 REPLICATED = PartitionSpec()
@@ -24,29 +24,55 @@ def mesh(num_runs: int) -> Mesh:
     return Mesh(np.array(jax.local_devices()[:num_runs]), ("runs",))
 
 
-def compiled(function: Any, mesh: Mesh, arguments: tuple) -> Callable:
+class Program:
     """A jitted function of runs [R], compiled for each device, which calls it for its own shard.
 
-    Args:
-        function: that `jax.jit` made.
-        mesh: the devices.
-        arguments: arrays on these devices, sharded over runs or replicated; None stays None.
+    Threads compile it while the caller goes on; a call waits for them.
     """
-    lowered = [function.lower(*_on(d, arguments)) for d in range(mesh.size)]
-    with ThreadPoolExecutor(mesh.size) as pool:
-        programs = list(pool.map(lambda one: one.compile(), lowered))
-    sharding = NamedSharding(mesh, SHARDED_OVER_RUNS)
 
-    def join(*shards):
-        shape = (mesh.size * shards[0].shape[0], *shards[0].shape[1:])
-        return jax.make_array_from_single_device_arrays(shape, sharding, list(shards))
+    def __init__(self, function: Any, mesh: Mesh, arguments: tuple):
+        """Traces and lowers it.
 
-    def call(*arguments):
-        parts = [_on(d, arguments) for d in range(mesh.size)]  # all before any is donated
+        Args:
+            function: that `jax.jit` made.
+            mesh: the devices.
+            arguments: arrays on these devices, sharded over runs or replicated, or their shapes;
+                None stays None.
+        """
+        lowered = [function.lower(*_shapes_on(d, arguments)) for d in mesh.devices]
+        pool = ThreadPoolExecutor(mesh.size)
+        self._compiling = [pool.submit(one.compile) for one in lowered]
+        pool.shutdown(wait=False)
+        self._sharding = NamedSharding(mesh, SHARDED_OVER_RUNS)
+        self.shapes_R = jax.tree.map(self._shape, lowered[0].out_info)  # of what it returns
+
+    def compiled(self) -> list[Callable]:
+        """That of each device."""
+        return [one.result() for one in self._compiling]
+
+    def __call__(self, *arguments: Any) -> Any:
+        programs = self.compiled()
+        parts = [_on(d, arguments) for d in range(len(programs))]  # all before any is donated
         results = [program(*part) for program, part in zip(programs, parts, strict=True)]
-        return jax.tree.map(join, *results)
+        return jax.tree.map(self._join, *results)
 
-    return call
+    def _join(self, *shards):
+        shape = self._shape(shards[0]).shape
+        return jax.make_array_from_single_device_arrays(shape, self._sharding, list(shards))
+
+    def _shape(self, shard):
+        shape = (self._sharding.mesh.size * shard.shape[0], *shard.shape[1:])
+        return jax.ShapeDtypeStruct(shape, shard.dtype, sharding=self._sharding)
+
+
+def _shapes_on(device, tree):
+    """Those of what a device has of a tree."""
+
+    def shape(x):
+        shard = x.sharding.shard_shape(x.shape)
+        return jax.ShapeDtypeStruct(shard, x.dtype, sharding=SingleDeviceSharding(device))
+
+    return jax.tree.map(shape, tree)
 
 
 def _on(d, tree):

@@ -160,12 +160,13 @@ def chunks(
     mesh = devices.mesh(num_runs)
     runs_R = devices.shard(runs_R, mesh)
     dataset = devices.put(dataset, mesh, REPLICATED)
-    if state_R is None:
+    begin = None
+    if state_R is None:  # compiled while the steps are traced, which takes its shapes alone
         with same_numbers():
-            start_all = devices.compiled(make_init(trainer, lift), mesh, (runs_R, dataset))
-            state_R = start_all(runs_R, dataset)
+            begin = devices.Program(make_init(trainer, lift), mesh, (runs_R, dataset))
+        state_R = begin.shapes_R
     metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, dataset, lift=lift)
-    state_R = devices.shard(state_R, mesh)
+    state_R = state_R if begin else devices.shard(state_R, mesh)
     metrics_R = devices.shard(metrics_R, mesh)
     chex.assert_tree_shape_prefix((state_R, metrics_R), runs_R.seed.shape)
 
@@ -182,14 +183,17 @@ def chunks(
         compacted_A = None if resolve(lift) == "map" else devices.compacted(active_R, mesh)
         span = devices.put((jnp.int32(first), jnp.int32(t)), mesh, REPLICATED)
         chosen = devices.put((active_R, compacted_A), mesh, SHARDED_OVER_RUNS)
-        arguments = (state_R, metrics_R, *span, runs_R, dataset, *chosen)
+        arguments = (metrics_R, *span, runs_R, dataset, *chosen)
         size = num_runs if compacted_A is None else len(compacted_A)
         if size not in programs:  # compiled here, where no clock runs
             with same_numbers():
-                programs[size] = devices.compiled(advance, mesh, arguments)
+                programs[size] = devices.Program(advance, mesh, (state_R, *arguments))
+            state_R = begin(runs_R, dataset) if begin else state_R
+            begin = None
+            programs[size].compiled()
         began = time.perf_counter()
         with jax.debug_nans(False):  # tasks without a share have metrics that are NaN
-            state_R, metrics_R = programs[size](*arguments)
+            state_R, metrics_R = programs[size](state_R, *arguments)
         if jax.config.jax_debug_nans:  # pyright: ignore[reportAttributeAccessIssue]
             _check_nans(state_R, t)
         jax.block_until_ready(previous_metrics_R)
