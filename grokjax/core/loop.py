@@ -116,7 +116,7 @@ def _if(condition, compute, otherwise):
 
 
 def no_metrics(
-    trainer: Trainer, state_R: Any, runs_R: Run, dataset: Dataset, *, lift: str = "auto"
+    trainer: Trainer, state_R: Any, runs_R: Run, dataset: Dataset
 ) -> dict[str, np.ndarray]:
     """The metrics of R runs before their first evaluation: zeros."""
     with same_numbers():
@@ -165,7 +165,7 @@ def chunks(
         with same_numbers():
             begin = devices.Program(make_init(trainer, lift), mesh, (runs_R, dataset))
         state_R = begin.shapes_R
-    metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, dataset, lift=lift)
+    metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, dataset)
     state_R = state_R if begin else devices.shard(state_R, mesh)
     metrics_R = devices.shard(metrics_R, mesh)
     chex.assert_tree_shape_prefix((state_R, metrics_R), runs_R.seed.shape)
@@ -181,7 +181,7 @@ def chunks(
         t = min(first + (chunk_length or TRIAL_STEPS), next_evaluation, num_steps)
         active_R = devices.pad(active and active(first), num_runs, mesh)
         compacted_A = None if resolve(lift) == "map" else devices.compacted(active_R, mesh)
-        span = devices.put((jnp.int32(first), jnp.int32(t)), mesh, REPLICATED)
+        span = devices.put((np.int32(first), np.int32(t)), mesh, REPLICATED)
         chosen = devices.put((active_R, compacted_A), mesh, SHARDED_OVER_RUNS)
         arguments = (metrics_R, *span, runs_R, dataset, *chosen)
         size = num_runs if compacted_A is None else len(compacted_A)

@@ -121,4 +121,5 @@ def log_rank(a: Durations, b: Durations) -> float:
 
 
 def _censored(durations):
-    return scipy.stats.CensoredData.right_censored(durations.duration_R, ~durations.event_observed_R)
+    right_censored = scipy.stats.CensoredData.right_censored
+    return right_censored(durations.duration_R, ~durations.event_observed_R)
