@@ -108,7 +108,10 @@ def pad(active_R: np.ndarray | None, num_runs: int, mesh: Mesh) -> np.ndarray | 
 
 
 def unpad(tree_R: Any, num_runs: int) -> Any:
-    """[R', ...] -> [R, ...] without padding runs; on the host, if there are any."""
+    """[R', ...] -> [R, ...] without padding runs; on the host, if there are any.
+
+    Devices that cut them off would have to communicate, for which each waits in its own queue.
+    """
     if len(jax.tree.leaves(tree_R)[0]) == num_runs:
         return tree_R
     return jax.tree.map(lambda x: x[:num_runs], jax.device_get(tree_R))

@@ -203,15 +203,11 @@ def chunks(
             seconds_per_step = (time.perf_counter() - began) / (t - first)
             chunk_length = max(1, int(SECONDS_PER_CHUNK / seconds_per_step))
         is_evaluation = t % trainer.eval_every == 0
-        yield t, state_R, _without_padding(metrics_R, num_runs) if is_evaluation else None
+        yield t, state_R, devices.unpad(metrics_R, num_runs) if is_evaluation else None
 
 
 def _check_nans(state_R, t):
     """What JAX_DEBUG_NANS asks for, of all that is trained."""
     for path, x_R in jax.tree_util.tree_leaves_with_path(state_R):
-        if jnp.issubdtype(x_R.dtype, jnp.inexact) and bool(jnp.isnan(x_R).any()):
+        if jnp.issubdtype(x_R.dtype, jnp.inexact) and np.isnan(jax.device_get(x_R)).any():
             raise FloatingPointError(f"NaN in {jax.tree_util.keystr(path)} before step {t}")
-
-
-def _without_padding(metrics_R, num_runs):
-    return {name: x_R[:num_runs] for name, x_R in metrics_R.items()}
