@@ -60,7 +60,7 @@ def grokjax_runs(config: ConfigDict, num_runs: int, steps: int) -> Iterator[Mapp
     trainer = experiment.trainer
     given = (experiment.runs_R, experiment.dataset)
     state_R = loop.init(trainer, *given, lift=config.lift)
-    metrics_R = loop.no_metrics(trainer, state_R, *given)
+    metrics_R = loop.no_metrics(trainer, state_R, *given, lift=config.lift)
     program = loop.make_advance(trainer, config.lift)
     advance = program.lower(state_R, metrics_R, 0, steps, *given).compile()
     t = 0

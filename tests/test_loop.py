@@ -164,7 +164,7 @@ def test_evaluation_stays_a_branch_under_vmap(toy_config):
     experiment = grokjax.setup(toy_config)
     given = (experiment.runs_R, experiment.dataset)
     state_R = jax.eval_shape(lambda: loop.init(experiment.trainer, *given, lift="vmap"))
-    metrics_R = loop.no_metrics(experiment.trainer, state_R, *given)
+    metrics_R = loop.no_metrics(experiment.trainer, state_R, *given, lift="vmap")
     program = loop.make_advance(experiment.trainer, "vmap").lower(state_R, metrics_R, 0, 4, *given)
 
     assert program.as_text().count("stablehlo.case") == 1

@@ -68,7 +68,7 @@ def test_the_estimate_is_near_what_xla_plans(model, lift, may_stop):
     experiment = grokjax.setup(config)
     given = (experiment.runs_R, experiment.dataset)
     state_R = jax.eval_shape(lambda: loop.init(experiment.trainer, *given, lift=lift))
-    metrics_R = loop.no_metrics(experiment.trainer, state_R, *given)
+    metrics_R = loop.no_metrics(experiment.trainer, state_R, *given, lift=lift)
     program = loop.make_advance(experiment.trainer, lift)
     active_R = jnp.ones(6, bool) if may_stop else None
     program = program.lower(state_R, metrics_R, 0, 4, *given, active_R)

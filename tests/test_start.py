@@ -86,7 +86,7 @@ def test_a_state_is_traced_once_for_its_shapes_and_once_for_the_program(monkeypa
     monkeypatch.setattr(trainer, "_init", counted)
     experiment = grokjax.setup(toy_mlp())
     given = (experiment.trainer, experiment.runs_R, experiment.dataset)
-    loop.state_shapes(*given)
+    experiment.state_shapes()
     report.introduction(experiment, 0)
 
     assert len(traced) == 1

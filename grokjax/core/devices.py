@@ -6,7 +6,6 @@ a multiple of the number of devices, padding runs are added: copies of the first
 never trained.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,50 +26,35 @@ def mesh(num_runs: int) -> Mesh:
 class Program:
     """A jitted function of runs [R], compiled for each device, which calls it for its own shard.
 
-    Threads compile it while the caller goes on; a call waits for them.
+    Threads compile it while the caller goes on. Arguments are arrays on these devices, sharded
+    over runs or replicated; to compile it, shapes will do. None stays None.
     """
 
     def __init__(self, function: Any, mesh: Mesh, arguments: tuple):
-        """Traces and lowers it.
-
-        Args:
-            function: that `jax.jit` made.
-            mesh: the devices.
-            arguments: arrays on these devices, sharded over runs or replicated, or their shapes;
-                None stays None.
-        """
         lowered = [function.lower(*_shapes_on(d, arguments)) for d in mesh.devices]
         pool = ThreadPoolExecutor(mesh.size)
-        self._compiling = [pool.submit(one.compile) for one in lowered]
-        pool.shutdown(wait=False)
+        self.compiling = [pool.submit(one.compile) for one in lowered]  # a future for each device
         self._sharding = NamedSharding(mesh, SHARDED_OVER_RUNS)
         self.shapes_R = jax.tree.map(self._shape, lowered[0].out_info)  # of what it returns
 
-    def compiled(self) -> list[Callable]:
-        """That of each device."""
-        return [one.result() for one in self._compiling]
-
     def __call__(self, *arguments: Any) -> Any:
-        programs = self.compiled()
-        parts = [_on(d, arguments) for d in range(len(programs))]  # all before any is donated
-        results = [program(*part) for program, part in zip(programs, parts, strict=True)]
+        parts = [_on(d, arguments) for d in range(len(self.compiling))]  # before any is donated
+        results = [one.result()(*part) for one, part in zip(self.compiling, parts, strict=True)]
         return jax.tree.map(self._join, *results)
 
     def _join(self, *shards):
         shape = self._shape(shards[0]).shape
         return jax.make_array_from_single_device_arrays(shape, self._sharding, list(shards))
 
-    def _shape(self, shard):
-        shape = (self._sharding.mesh.size * shard.shape[0], *shard.shape[1:])
-        return jax.ShapeDtypeStruct(shape, shard.dtype, sharding=self._sharding)
+    def _shape(self, x):
+        shape = (self._sharding.num_devices * x.shape[0], *x.shape[1:])
+        return jax.ShapeDtypeStruct(shape, x.dtype, sharding=self._sharding)
 
 
 def _shapes_on(device, tree):
-    """Those of what a device has of a tree."""
-
     def shape(x):
-        shard = x.sharding.shard_shape(x.shape)
-        return jax.ShapeDtypeStruct(shard, x.dtype, sharding=SingleDeviceSharding(device))
+        shape = x.sharding.shard_shape(x.shape)
+        return jax.ShapeDtypeStruct(shape, x.dtype, sharding=SingleDeviceSharding(device))
 
     return jax.tree.map(shape, tree)
 
@@ -108,10 +92,7 @@ def pad(active_R: np.ndarray | None, num_runs: int, mesh: Mesh) -> np.ndarray | 
 
 
 def unpad(tree_R: Any, num_runs: int) -> Any:
-    """[R', ...] -> [R, ...] without padding runs; on the host, if there are any.
-
-    Devices that cut them off would have to communicate, for which each waits in its own queue.
-    """
+    """[R', ...] -> [R, ...] without padding runs; on the host, lest devices wait for others."""
     if len(jax.tree.leaves(tree_R)[0]) == num_runs:
         return tree_R
     return jax.tree.map(lambda x: x[:num_runs], jax.device_get(tree_R))

@@ -1,5 +1,6 @@
 """The run axis R and the step axis T: the only lift, scan and jit of training."""
 
+import concurrent.futures
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from grokjax.core import devices
 from grokjax.core.dataset import Dataset
 from grokjax.core.devices import REPLICATED, SHARDED_OVER_RUNS
 from grokjax.core.run import Run, same_numbers
-from grokjax.core.trainer import Trainer, shapes_of_run
+from grokjax.core.trainer import Trainer
 
 SECONDS_PER_CHUNK = 5.0  # a signal is answered within about this time
 TRIAL_STEPS = 2  # of the first chunk, which tells how long a step takes
@@ -54,18 +55,6 @@ def make_init(trainer: Trainer, lift: str = "auto") -> Callable:
         return over_runs(functools.partial(trainer.init, dataset=dataset), lift)(runs_R)
 
     return jax.jit(init)
-
-
-def state_shapes(trainer: Trainer, runs_R: Run, dataset: Dataset) -> Any:
-    """The state of R runs as shapes and dtypes; nothing is computed."""
-    state = shapes_of_run(trainer, _one_run(runs_R), dataset)
-    num_runs = len(runs_R.seed)
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((num_runs, *x.shape), x.dtype), state)
-
-
-def _one_run(tree_R):
-    """[R, ...] -> [...] of shapes."""
-    return jax.tree.map(lambda x_R: jax.ShapeDtypeStruct(x_R.shape[1:], x_R.dtype), tree_R)
 
 
 def make_advance(trainer: Trainer, lift: str = "auto") -> Callable:
@@ -116,12 +105,13 @@ def _if(condition, compute, otherwise):
 
 
 def no_metrics(
-    trainer: Trainer, state_R: Any, runs_R: Run, dataset: Dataset
+    trainer: Trainer, state_R: Any, runs_R: Run, dataset: Dataset, *, lift: str = "auto"
 ) -> dict[str, np.ndarray]:
     """The metrics of R runs before their first evaluation: zeros."""
+    evaluate = functools.partial(trainer.evaluate, dataset=dataset)
     with same_numbers():
-        shapes = jax.eval_shape(trainer.evaluate, _one_run(state_R), _one_run(runs_R), dataset)
-    return jax.tree.map(lambda x: np.zeros((len(runs_R.seed), *x.shape), x.dtype), shapes)
+        shapes_R = jax.eval_shape(over_runs(evaluate, lift), state_R, runs_R)
+    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes_R)
 
 
 def chunks(
@@ -165,7 +155,7 @@ def chunks(
         with same_numbers():
             begin = devices.Program(make_init(trainer, lift), mesh, (runs_R, dataset))
         state_R = begin.shapes_R
-    metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, dataset)
+    metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, dataset, lift=lift)
     state_R = state_R if begin else devices.shard(state_R, mesh)
     metrics_R = devices.shard(metrics_R, mesh)
     chex.assert_tree_shape_prefix((state_R, metrics_R), runs_R.seed.shape)
@@ -190,7 +180,7 @@ def chunks(
                 programs[size] = devices.Program(advance, mesh, (state_R, *arguments))
             state_R = begin(runs_R, dataset) if begin else state_R
             begin = None
-            programs[size].compiled()
+            concurrent.futures.wait(programs[size].compiling)
         began = time.perf_counter()
         with jax.debug_nans(False):  # tasks without a share have metrics that are NaN
             state_R, metrics_R = programs[size](state_R, *arguments)

@@ -88,12 +88,6 @@ def make_trainer(recipe: Recipe) -> Trainer:
     )
 
 
-def shapes_of_run(trainer: Trainer, run: Run, dataset: Dataset) -> Any:
-    """A run's state as shapes and dtypes; however often it is asked for, it is traced once."""
-    with same_numbers():
-        return jax.eval_shape(trainer.init, run, dataset)
-
-
 def try_out(recipe: Recipe, trainer: Trainer, run: Run, dataset: Dataset) -> Any:
     """A run's state by shapes; a ValueError if its model or optimizer returns what it must not."""
 
@@ -102,8 +96,8 @@ def try_out(recipe: Recipe, trainer: Trainer, run: Run, dataset: Dataset) -> Any
         moments = {"t": jnp.int32(0), "key": streams(run.seed).noise}
         optimizer.update(state.params, state.opt_state, state.params, **moments)
 
-    state = shapes_of_run(trainer, run, dataset)
     with same_numbers():
+        state = jax.eval_shape(trainer.init, run, dataset)
         jax.eval_shape(first_update, state, run)
     return state
 

@@ -10,7 +10,7 @@ from jax.extend.core import Var, jaxprs_in_params
 from grokjax.core import loop
 from grokjax.core.dataset import Dataset
 from grokjax.core.run import Run, same_numbers
-from grokjax.core.trainer import Trainer, shapes_of_run
+from grokjax.core.trainer import Trainer
 from grokjax.running import cgroups
 
 LIMIT_FILES = ("memory.max", "memory.limit_in_bytes")
@@ -38,7 +38,8 @@ class MemoryEstimate(NamedTuple):
 def estimate(trainer: Trainer, runs_R: Run, dataset: Dataset) -> MemoryEstimate:
     """What training runs like these takes."""
     run = jax.tree.map(lambda x_R: x_R[0], runs_R)
-    state = shapes_of_run(trainer, run, dataset)
+    with same_numbers():
+        state = jax.eval_shape(trainer.init, run, dataset)
     t = jax.ShapeDtypeStruct((), "int32")
     step = peak_bytes(trainer.step, state, t, run, dataset)
     evaluation = peak_bytes(trainer.evaluate, state, run, dataset)
@@ -75,8 +76,7 @@ def peak_bytes(function, *args) -> int:
     Counted over its jaxpr: an array is there from the operation that makes it to the last that
     reads it. XLA never makes some of them, because it fuses operations, so it needs less.
     """
-    with same_numbers():
-        return _peak(jax.make_jaxpr(function)(*args).jaxpr)
+    return _peak(jax.make_jaxpr(function)(*args).jaxpr)
 
 
 def _peak(jaxpr):

@@ -13,7 +13,6 @@ from ml_collections import ConfigDict
 
 from grokjax.config import grid, registry
 from grokjax.config.experiment import Experiment, check
-from grokjax.core.trainer import shapes_of_run
 from grokjax.reading.arms import arrays_of
 from grokjax.recording.history import History, grokking
 from grokjax.recording.output import may_fail
@@ -47,9 +46,8 @@ def introduction(experiment: Experiment, step: int) -> str:
 
 def _parameters(experiment):
     """The table of parameters of one run."""
-    one_run = jax.tree.map(lambda x: x[0], experiment.runs_R)
-    state = shapes_of_run(experiment.trainer, one_run, experiment.dataset)
-    return parameter_overview.get_parameter_overview(state.params, include_stats=False)
+    params = experiment.shapes_of_run().params
+    return parameter_overview.get_parameter_overview(params, include_stats=False)
 
 
 def conclude(config, results: Results, labels, save_path: str | None) -> str:
