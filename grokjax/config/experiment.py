@@ -61,6 +61,19 @@ class Experiment(NamedTuple):
     labels: list[str]  # one for each run
     record: dict[str, Any]  # the config and a checksum of the table, for JSON
 
+    def shapes_of_run(self) -> Any:
+        """The state of one run as shapes and dtypes; it is traced once, however often asked for."""
+        with same_numbers():
+            run = jax.tree.map(lambda x_R: x_R[0], self.runs_R)
+            return jax.eval_shape(self.trainer.init, run, self.dataset)
+
+    def state_shapes(self) -> Any:
+        """The state of all runs as shapes and dtypes."""
+        shape = (len(self.labels),)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(shape + x.shape, x.dtype), self.shapes_of_run()
+        )
+
     def shard(self, i: int, n: int) -> "Experiment":
         """The same experiment with the i-th of n shards of its runs, i = 1 .. n."""
         num_runs = len(self.labels)
@@ -161,7 +174,7 @@ def setup(config: ConfigDict) -> Experiment:
     if parts.recipe.evaluation.num_rows < len(parts.task.examples.labels_N):
         _check_subset(config, parts, dataset)
     trainer = make_trainer(parts.recipe)
-    rules.check_state(parts.recipe, parts.runs_R, dataset)
+    rules.check_state(parts.recipe, trainer, parts.runs_R, dataset)
     return Experiment(
         config=config,
         task=parts.task,

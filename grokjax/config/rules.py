@@ -18,7 +18,7 @@ from grokjax.core.dataset import Dataset
 from grokjax.core.hparams import check_ranges
 from grokjax.core.run import Run
 from grokjax.core.split import Strata
-from grokjax.core.trainer import Recipe, try_out
+from grokjax.core.trainer import Recipe, Trainer, try_out
 
 
 def check_entries(config: ConfigDict) -> None:
@@ -155,13 +155,13 @@ def check_batches(
         )
 
 
-def check_state(recipe: Recipe, runs_R: Run, dataset: Dataset) -> None:
+def check_state(recipe: Recipe, trainer: Trainer, runs_R: Run, dataset: Dataset) -> None:
     """A run's state is of a size that can be trained; found by shapes, nothing is computed.
 
     Raises:
         ValueError: if it is not, or the model and the optimizer do not give what they have to.
     """
-    state = try_out(recipe, jax.tree.map(lambda x_R: x_R[0], runs_R), dataset)
+    state = try_out(recipe, trainer, jax.tree.map(lambda x_R: x_R[0], runs_R), dataset)
     num_numbers = sum(x.size for x in jax.tree.leaves(state))
     if num_numbers > MAX_INT:
         raise ValueError(

@@ -6,7 +6,6 @@ import chex
 import flax.linen as nn
 import flax.struct
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from grokjax.core.data import Examples, Task
@@ -45,7 +44,7 @@ def make_dataset(task: Task, strata: Strata, *, causal: bool = True) -> Dataset:
     chex.assert_equal_shape_prefix([*table, *jax.tree.leaves(strata)], 1)
     find = find_prefixes if causal else without_sharing
     prefixes = find(np.asarray(task.examples.inputs_NxL))
-    return jax.tree.map(jnp.asarray, Dataset(task.examples, prefixes, strata))
+    return jax.device_put(Dataset(task.examples, prefixes, strata))  # `jnp.asarray` compiles
 
 
 def checksum(task: Task) -> int:

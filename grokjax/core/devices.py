@@ -6,14 +6,13 @@ a multiple of the number of devices, padding runs are added: copies of the first
 never trained.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 SHARDED_OVER_RUNS = PartitionSpec("runs")
 REPLICATED = PartitionSpec()
@@ -24,29 +23,40 @@ def mesh(num_runs: int) -> Mesh:
     return Mesh(np.array(jax.local_devices()[:num_runs]), ("runs",))
 
 
-def compiled(function: Any, mesh: Mesh, arguments: tuple) -> Callable:
+class Program:
     """A jitted function of runs [R], compiled for each device, which calls it for its own shard.
 
-    Args:
-        function: that `jax.jit` made.
-        mesh: the devices.
-        arguments: arrays on these devices, sharded over runs or replicated; None stays None.
+    Threads compile it while the caller goes on. Arguments are arrays on these devices, sharded
+    over runs or replicated; to compile it, shapes will do. None stays None.
     """
-    lowered = [function.lower(*_on(d, arguments)) for d in range(mesh.size)]
-    with ThreadPoolExecutor(mesh.size) as pool:
-        programs = list(pool.map(lambda one: one.compile(), lowered))
-    sharding = NamedSharding(mesh, SHARDED_OVER_RUNS)
 
-    def join(*shards):
-        shape = (mesh.size * shards[0].shape[0], *shards[0].shape[1:])
-        return jax.make_array_from_single_device_arrays(shape, sharding, list(shards))
+    def __init__(self, function: Any, mesh: Mesh, arguments: tuple):
+        lowered = [function.lower(*_shapes_on(d, arguments)) for d in mesh.devices]
+        pool = ThreadPoolExecutor(mesh.size)
+        self.compiling = [pool.submit(one.compile) for one in lowered]  # a future for each device
+        self._sharding = NamedSharding(mesh, SHARDED_OVER_RUNS)
+        self.shapes_R = jax.tree.map(self._shape, lowered[0].out_info)  # of what it returns
 
-    def call(*arguments):
-        parts = [_on(d, arguments) for d in range(mesh.size)]  # all before any is donated
-        results = [program(*part) for program, part in zip(programs, parts, strict=True)]
-        return jax.tree.map(join, *results)
+    def __call__(self, *arguments: Any) -> Any:
+        parts = [_on(d, arguments) for d in range(len(self.compiling))]  # before any is donated
+        results = [one.result()(*part) for one, part in zip(self.compiling, parts, strict=True)]
+        return jax.tree.map(self._join, *results)
 
-    return call
+    def _join(self, *shards):
+        shape = self._shape(shards[0]).shape
+        return jax.make_array_from_single_device_arrays(shape, self._sharding, list(shards))
+
+    def _shape(self, x):
+        shape = (self._sharding.num_devices * x.shape[0], *x.shape[1:])
+        return jax.ShapeDtypeStruct(shape, x.dtype, sharding=self._sharding)
+
+
+def _shapes_on(device, tree):
+    def shape(x):
+        shape = x.sharding.shard_shape(x.shape)
+        return jax.ShapeDtypeStruct(shape, x.dtype, sharding=SingleDeviceSharding(device))
+
+    return jax.tree.map(shape, tree)
 
 
 def _on(d, tree):
@@ -82,7 +92,7 @@ def pad(active_R: np.ndarray | None, num_runs: int, mesh: Mesh) -> np.ndarray | 
 
 
 def unpad(tree_R: Any, num_runs: int) -> Any:
-    """[R', ...] -> [R, ...] without padding runs; on the host, if there are any."""
+    """[R', ...] -> [R, ...] without padding runs; on the host, lest devices wait for others."""
     if len(jax.tree.leaves(tree_R)[0]) == num_runs:
         return tree_R
     return jax.tree.map(lambda x: x[:num_runs], jax.device_get(tree_R))

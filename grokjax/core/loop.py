@@ -1,5 +1,6 @@
 """The run axis R and the step axis T: the only lift, scan and jit of training."""
 
+import concurrent.futures
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -54,12 +55,6 @@ def make_init(trainer: Trainer, lift: str = "auto") -> Callable:
         return over_runs(functools.partial(trainer.init, dataset=dataset), lift)(runs_R)
 
     return jax.jit(init)
-
-
-def state_shapes(trainer: Trainer, runs_R: Run, dataset: Dataset) -> Any:
-    """The state of R runs as shapes and dtypes; nothing is computed."""
-    with same_numbers():
-        return jax.eval_shape(jax.vmap(functools.partial(trainer.init, dataset=dataset)), runs_R)
 
 
 def make_advance(trainer: Trainer, lift: str = "auto") -> Callable:
@@ -155,12 +150,13 @@ def chunks(
     mesh = devices.mesh(num_runs)
     runs_R = devices.shard(runs_R, mesh)
     dataset = devices.put(dataset, mesh, REPLICATED)
-    if state_R is None:
+    begin = None
+    if state_R is None:  # compiled while the steps are traced, which takes its shapes alone
         with same_numbers():
-            start_all = devices.compiled(make_init(trainer, lift), mesh, (runs_R, dataset))
-            state_R = start_all(runs_R, dataset)
+            begin = devices.Program(make_init(trainer, lift), mesh, (runs_R, dataset))
+        state_R = begin.shapes_R
     metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, dataset, lift=lift)
-    state_R = devices.shard(state_R, mesh)
+    state_R = state_R if begin else devices.shard(state_R, mesh)
     metrics_R = devices.shard(metrics_R, mesh)
     chex.assert_tree_shape_prefix((state_R, metrics_R), runs_R.seed.shape)
 
@@ -175,16 +171,19 @@ def chunks(
         t = min(first + (chunk_length or TRIAL_STEPS), next_evaluation, num_steps)
         active_R = devices.pad(active and active(first), num_runs, mesh)
         compacted_A = None if resolve(lift) == "map" else devices.compacted(active_R, mesh)
-        span = devices.put((jnp.int32(first), jnp.int32(t)), mesh, REPLICATED)
+        span = devices.put((np.int32(first), np.int32(t)), mesh, REPLICATED)
         chosen = devices.put((active_R, compacted_A), mesh, SHARDED_OVER_RUNS)
-        arguments = (state_R, metrics_R, *span, runs_R, dataset, *chosen)
+        arguments = (metrics_R, *span, runs_R, dataset, *chosen)
         size = num_runs if compacted_A is None else len(compacted_A)
         if size not in programs:  # compiled here, where no clock runs
             with same_numbers():
-                programs[size] = devices.compiled(advance, mesh, arguments)
+                programs[size] = devices.Program(advance, mesh, (state_R, *arguments))
+            state_R = begin(runs_R, dataset) if begin else state_R
+            begin = None
+            concurrent.futures.wait(programs[size].compiling)
         began = time.perf_counter()
         with jax.debug_nans(False):  # tasks without a share have metrics that are NaN
-            state_R, metrics_R = programs[size](*arguments)
+            state_R, metrics_R = programs[size](state_R, *arguments)
         if jax.config.jax_debug_nans:  # pyright: ignore[reportAttributeAccessIssue]
             _check_nans(state_R, t)
         jax.block_until_ready(previous_metrics_R)
@@ -194,15 +193,11 @@ def chunks(
             seconds_per_step = (time.perf_counter() - began) / (t - first)
             chunk_length = max(1, int(SECONDS_PER_CHUNK / seconds_per_step))
         is_evaluation = t % trainer.eval_every == 0
-        yield t, state_R, _without_padding(metrics_R, num_runs) if is_evaluation else None
+        yield t, state_R, devices.unpad(metrics_R, num_runs) if is_evaluation else None
 
 
 def _check_nans(state_R, t):
     """What JAX_DEBUG_NANS asks for, of all that is trained."""
     for path, x_R in jax.tree_util.tree_leaves_with_path(state_R):
-        if jnp.issubdtype(x_R.dtype, jnp.inexact) and bool(jnp.isnan(x_R).any()):
+        if jnp.issubdtype(x_R.dtype, jnp.inexact) and np.isnan(jax.device_get(x_R)).any():
             raise FloatingPointError(f"NaN in {jax.tree_util.keystr(path)} before step {t}")
-
-
-def _without_padding(metrics_R, num_runs):
-    return {name: x_R[:num_runs] for name, x_R in metrics_R.items()}

@@ -20,7 +20,7 @@ from grokjax.core.checks import of_a_part
 from grokjax.core.dataset import Dataset
 from grokjax.core.evaluation import Evaluation
 from grokjax.core.optimizer import Optimizer
-from grokjax.core.run import Run, streams
+from grokjax.core.run import Run, same_numbers, streams
 from grokjax.core.split import Split, draw_split
 
 MATMUL_PRECISIONS = {  # of the network's products alone, in JAX's words
@@ -88,17 +88,18 @@ def make_trainer(recipe: Recipe) -> Trainer:
     )
 
 
-def try_out(recipe: Recipe, run: Run, dataset: Dataset) -> Any:
+def try_out(recipe: Recipe, trainer: Trainer, run: Run, dataset: Dataset) -> Any:
     """A run's state by shapes; a ValueError if its model or optimizer returns what it must not."""
 
-    def first_update(run, dataset):
-        state = _init(recipe, run, dataset)
+    def first_update(state, run):
         _, optimizer = _optimizer_of_step(recipe, run, 0)
         moments = {"t": jnp.int32(0), "key": streams(run.seed).noise}
         optimizer.update(state.params, state.opt_state, state.params, **moments)
-        return state
 
-    return jax.eval_shape(first_update, run, dataset)
+    with same_numbers():
+        state = jax.eval_shape(trainer.init, run, dataset)
+        jax.eval_shape(first_update, state, run)
+    return state
 
 
 def _init(recipe: Recipe, run: Run, dataset: Dataset) -> TrainState:

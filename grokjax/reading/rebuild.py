@@ -36,8 +36,7 @@ class Rebuilt(NamedTuple):
 
     def restore(self, step: int) -> Restored:
         """A checkpoint with the state as training knows it; `Damaged` if it is not sound."""
-        given = self.experiment
-        like_state_R = loop.state_shapes(given.trainer, given.runs_R, given.dataset)
+        like_state_R = self.experiment.state_shapes()
         return checkpoints.restore(self.results.checkpoints, step, like_state_R)
 
 

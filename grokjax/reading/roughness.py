@@ -8,7 +8,7 @@ that rests at chance for longer has the smaller mean; the loss moves all the tim
 """
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from grokjax.reading.survival import CONFIDENCE, Median
 from grokjax.recording.history import Grokking, History
@@ -45,7 +45,7 @@ def median_of(values_R: np.ndarray) -> Median:
     finite = values_R[np.isfinite(values_R)]
     if not finite.size:
         return Median(np.nan, np.nan, np.nan)
-    interval = stats.quantile_test(finite, p=0.5).confidence_interval(CONFIDENCE)
+    interval = scipy.stats.quantile_test(finite, p=0.5).confidence_interval(CONFIDENCE)
     return Median(float(np.median(finite)), float(interval.low), float(interval.high))
 
 
@@ -55,4 +55,4 @@ def rank_test(a_R: np.ndarray, b_R: np.ndarray) -> float:
     if not all(map(len, finite)):
         return np.nan
     is_same = np.ptp(np.concatenate(finite)) == 0  # for which SciPy has 1, or NaN from 1.18 on
-    return 1.0 if is_same else float(stats.mannwhitneyu(*finite).pvalue)
+    return 1.0 if is_same else float(scipy.stats.mannwhitneyu(*finite).pvalue)

@@ -9,7 +9,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy  # its `stats` take half a second, when they are first asked for
 
 from grokjax.recording.history import Grokking
 
@@ -69,7 +69,7 @@ def kaplan_meier(durations: Durations) -> Incidence:
         steps 2, 3+, 5 (+: censored)  ->  0 from 0, 1/3 from 2, 1 from 5
     """
     duration_R, event_observed_R = durations
-    survival = stats.ecdf(_censored(durations)).sf
+    survival = scipy.stats.ecdf(_censored(durations)).sf
     with warnings.catch_warnings():  # of the limits where S is 0 or 1
         warnings.simplefilter("ignore", RuntimeWarning)
         limits = survival.confidence_interval(CONFIDENCE, method="log-log")
@@ -116,9 +116,10 @@ def log_rank(a: Durations, b: Durations) -> float:
     if not a.event_observed_R.any() and not b.event_observed_R.any():
         return np.nan
     with np.errstate(invalid="ignore"):  # 0 / 0
-        p = stats.logrank(_censored(a), _censored(b)).pvalue
+        p = scipy.stats.logrank(_censored(a), _censored(b)).pvalue
     return float(p) if np.isfinite(p) else 1.0
 
 
 def _censored(durations):
-    return stats.CensoredData.right_censored(durations.duration_R, ~durations.event_observed_R)
+    right_censored = scipy.stats.CensoredData.right_censored
+    return right_censored(durations.duration_R, ~durations.event_observed_R)

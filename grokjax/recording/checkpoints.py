@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from orbax.checkpoint import v1 as ocp
 
 from grokjax.recording.files import make_folder, plainly, sync, sync_all
 from grokjax.recording.output import LONGEST, in_one_line, may_fail, warn
@@ -123,7 +122,7 @@ class Checkpoints(contextlib.AbstractContextManager):
         content["meta"] = {"json": f"{_crc(text):08x} {text}"}
         unsaved = self._folder / f"{step}{UNSAVED}"
         with plainly(self._folder) as folder:
-            ocp.save_checkpointables(folder / unsaved.name, content, overwrite=True)
+            _orbax().save_checkpointables(folder / unsaved.name, content, overwrite=True)
         sync_all(unsaved)
         unsaved.rename(self._folder / str(step))
         sync(self._folder)
@@ -185,7 +184,7 @@ def restore(folder: Path, step: int, like_state_R: Any = None) -> Restored:
         ValueError: if it holds a state with other fields.
     """
     meta = _read_meta(folder, step)
-    shapes = dict(_attempt(ocp.checkpointables_metadata, folder, step).metadata)
+    shapes = dict(_attempt(_orbax().checkpointables_metadata, folder, step).metadata)
     shapes.pop("meta")
     if like_state_R is not None:
         _check_fields(step, meta["crc"], like_state_R)
@@ -256,8 +255,15 @@ def _crc(text):
     return zlib.crc32(text.encode())
 
 
+def _orbax():
+    from orbax.checkpoint import v1  # takes a while: not before the first checkpoint
+
+    return v1
+
+
 def _load(folder, step, wanted):
-    return _attempt(lambda path: ocp.load_checkpointables(path, wanted), folder, step)
+    load = _orbax().load_checkpointables
+    return _attempt(lambda path: load(path, wanted), folder, step)
 
 
 def _attempt(read, folder, step):

@@ -27,6 +27,19 @@ def in_one_line(error: BaseException | str, longest: int | None = None) -> str:
 
 
 @contextlib.contextmanager
+def without(package: str) -> Iterator[None]:
+    """A block whose imports find a package missing, unless it is there already."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # pyright: ignore[reportArgumentType]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+@contextlib.contextmanager
 def may_fail(
     what: str, kinds: tuple[type[Exception], ...] = (Exception,), said: set[str] | None = None
 ) -> Iterator[None]:

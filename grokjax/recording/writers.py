@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tensorboardX import summary
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.proto.summary_pb2 import Summary
-from tensorboardX.record_writer import RecordWriter
 
 from grokjax.config.experiment import Experiment
 from grokjax.recording.history import finite_quantiles
-from grokjax.recording.output import LONGEST, in_one_line, may_fail, warn
+from grokjax.recording.output import LONGEST, in_one_line, may_fail, warn, without
 from grokjax.recording.results import Results
+
+with without("torch"):  # tensorboardX takes more than a second for it, and only names its types
+    from tensorboardX import summary
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+    from tensorboardX.proto.summary_pb2 import Summary
+    from tensorboardX.record_writer import RecordWriter
 
 FLUSH_SECONDS = 30
 MANY = 16  # above this, curves of single runs would fill a disk and a screen

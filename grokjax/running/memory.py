@@ -9,7 +9,7 @@ from jax.extend.core import Var, jaxprs_in_params
 
 from grokjax.core import loop
 from grokjax.core.dataset import Dataset
-from grokjax.core.run import Run
+from grokjax.core.run import Run, same_numbers
 from grokjax.core.trainer import Trainer
 from grokjax.running import cgroups
 
@@ -38,7 +38,8 @@ class MemoryEstimate(NamedTuple):
 def estimate(trainer: Trainer, runs_R: Run, dataset: Dataset) -> MemoryEstimate:
     """What training runs like these takes."""
     run = jax.tree.map(lambda x_R: x_R[0], runs_R)
-    state = jax.eval_shape(trainer.init, run, dataset)
+    with same_numbers():
+        state = jax.eval_shape(trainer.init, run, dataset)
     t = jax.ShapeDtypeStruct((), "int32")
     step = peak_bytes(trainer.step, state, t, run, dataset)
     evaluation = peak_bytes(trainer.evaluate, state, run, dataset)

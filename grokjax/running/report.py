@@ -46,9 +46,8 @@ def introduction(experiment: Experiment, step: int) -> str:
 
 def _parameters(experiment):
     """The table of parameters of one run."""
-    one_run = jax.tree.map(lambda x: x[0], experiment.runs_R)
-    state = jax.eval_shape(experiment.trainer.init, one_run, experiment.dataset)
-    return parameter_overview.get_parameter_overview(state.params, include_stats=False)
+    params = experiment.shapes_of_run().params
+    return parameter_overview.get_parameter_overview(params, include_stats=False)
 
 
 def conclude(config, results: Results, labels, save_path: str | None) -> str:

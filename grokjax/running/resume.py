@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from grokjax.config.config import flat
 from grokjax.config.experiment import Experiment
-from grokjax.core import loop, schedules
+from grokjax.core import schedules
 from grokjax.core.run import PRNG
 from grokjax.recording import checkpoints
 from grokjax.recording.early_stopping import RunTracker
@@ -132,7 +132,7 @@ def _restored(results, present, step, experiment):
     if step is not None and step not in present:
         raise ValueError(f"no checkpoint of step {step} in {str(folder)!r}; there are {present}")
     num_steps = experiment.config.schedule.num_steps
-    like_state_R = loop.state_shapes(experiment.trainer, experiment.runs_R, experiment.dataset)
+    like_state_R = experiment.state_shapes()
     for candidate in present[::-1] if step is None else [step]:
         try:
             check_same(checkpoints.read_config(folder, candidate), experiment)

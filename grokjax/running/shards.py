@@ -19,7 +19,6 @@ from ml_collections import ConfigDict
 
 from grokjax.config import grid
 from grokjax.config.experiment import Experiment
-from grokjax.core import loop
 from grokjax.reading.arms import arrays_of
 from grokjax.reading.rebuild import config_of, newest_record
 from grokjax.recording.history import History
@@ -184,9 +183,7 @@ def _fillings(experiment, num_runs, gigabytes):
     """How often a device has to be filled to train so many runs on it, and why."""
     available = memory.available(jax.local_devices()[0], gigabytes)
     if num_runs == 1 and gigabytes is None:  # whatever it takes, if its state fits at all
-        run_1 = jax.tree.map(lambda x_R: x_R[:1], experiment.runs_R)
-        shapes = loop.state_shapes(experiment.trainer, run_1, experiment.dataset)
-        if (state := memory.size(shapes)) > available:
+        if (state := memory.size(experiment.shapes_of_run())) > available:
             raise ValueError(
                 f"one run's weights and optimizer take {state / 1e9:.3g} GB of a device that has "
                 f"{available / 1e9:.3g}; choose a smaller model or window"
