@@ -157,7 +157,7 @@ def test_a_resume_keeps_to_the_shards_that_are_there(tmp_path):
         (["--memory=0"], "--memory 0.0; choose above 0, in GB"),
         (["--memory=inf"], "--memory inf; choose above 0, in GB, and finite"),
         (["--join"], "--join is for shards of the runs; choose one with --shard"),
-        (["--memory=0.0001"], "--memory 0.0001: one run takes about 0.0002"),
+        (["--memory=0.0001"], "--memory 0.0001: one run takes about 0.0003"),
         (["--shard=1/2", "--memory=0.0004"], "choose --shard with 2 times as many shards"),
     ],
 )

@@ -48,21 +48,20 @@ def estimate(trainer: Trainer, runs_R: Run, dataset: Dataset) -> MemoryEstimate:
 
 
 def available(device: jax.Device, gigabytes: float | None = None) -> int:
-    """Bytes that training may use of a device; CPUs share the memory of the machine or container.
+    """Bytes that training may use of a device; the cores of a CPU share them.
 
     Args:
         device: one of this process.
         gigabytes: what the user allows; None: all there is.
     """
-    cores = jax.local_device_count() if device.platform == "cpu" else 1  # they share the memory
     if gigabytes is not None:
-        return int(gigabytes * 1e9 / cores)
+        return int(gigabytes * 1e9)
     known = device.memory_stats() or {}
     if "bytes_limit" in known:
         return int(USABLE * known["bytes_limit"])
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [int(limit) for limit in cgroups.limits("memory", *LIMIT_FILES) if limit.isdigit()]
-    return int(USABLE * min([installed, *limits]) / cores)
+    return int(USABLE * min([installed, *limits]))
 
 
 def size(tree) -> int:

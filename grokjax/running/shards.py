@@ -4,7 +4,6 @@ Several processes train a shard each, or one process trains them in sequence bec
 once would not fit in memory.
 """
 
-import functools
 import os
 import re
 import socket
@@ -116,8 +115,7 @@ def plan(experiment: Experiment, options: Options) -> Plan:
         ValueError: if shards are needed where there cannot be any, or others are there already.
     """
     i, n = options.shard if options.join else (1, 1)
-    lanes = -(-len(experiment.labels) // (n * jax.local_device_count()))
-    fillings, reason = _fillings(experiment, lanes, options.memory)
+    fillings, reason = _fillings(experiment, -(-len(experiment.labels) // n), options.memory)
     if fillings > 1:
         if "shard" in experiment.record:
             raise ValueError(f"{reason}; choose --shard with {fillings} times as many shards")
@@ -180,9 +178,11 @@ def concatenate(parts: Sequence[dict[str, np.ndarray]]) -> tuple[list[str], Hist
 
 
 def _fillings(experiment, num_runs, gigabytes):
-    """How often a device has to be filled to train so many runs on it, and why."""
+    """How often the devices have to be filled to train so many runs, and why."""
+    number = jax.local_device_count()
+    cores = number if jax.local_devices()[0].platform == "cpu" else 1  # that share the memory
     available = memory.available(jax.local_devices()[0], gigabytes)
-    if num_runs == 1 and gigabytes is None:  # whatever it takes, if its state fits at all
+    if num_runs <= number // cores and gigabytes is None:  # what it takes, if a state fits at all
         if (state := memory.size(experiment.shapes_of_run())) > available:
             raise ValueError(
                 f"one run's weights and optimizer take {state / 1e9:.3g} GB of a device that has "
@@ -191,9 +191,13 @@ def _fillings(experiment, num_runs, gigabytes):
         return 1, ""
     estimate = memory.estimate(experiment.trainer, experiment.runs_R, experiment.dataset)
     config = experiment.config
-    padded = len(experiment.labels) % jax.local_device_count() > 0
+    padded = len(experiment.labels) % number > 0
     may_stop = padded or config.schedule.stop_after_grok > 0
-    total = functools.partial(estimate.total, lift=config.lift, may_stop=may_stop)
+
+    def total(runs):
+        of_each = estimate.total(-(-runs // number), config.lift, may_stop)
+        return min(cores, runs) * of_each
+
     if gigabytes is not None and total(1) > available:
         raise ValueError(
             f"--memory {gigabytes}: one run takes about {total(1) / 1e9:.3g} GB; choose more"
