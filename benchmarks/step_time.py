@@ -85,7 +85,7 @@ def grokjax_runs(
     while True:
         span = devices.put((jnp.int32(t), jnp.int32(t + steps)), mesh, REPLICATED)
         arguments = (state_R, metrics_R, *span, runs_R, dataset, active_R)
-        advance = advance or devices.compiled(program, mesh, arguments)
+        advance = advance or devices.Program(program, mesh, arguments)
         state_R, metrics_R = jax.block_until_ready(advance(*arguments))
         t += steps
         steps = (yield state_R.params) or steps

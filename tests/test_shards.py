@@ -18,6 +18,7 @@ from grokjax.running.options import Options
 
 ROOT = Path(__file__).parent.parent
 CACHE = f"--compilation_cache={Path('~/.cache/grokjax/tests').expanduser()}"
+FEW = ("--workdir=all", "--cores=1", "--memory=0.00065")  # of which two runs take the most
 CONFIG = """
 from grokjax import base, grid
 
@@ -72,7 +73,7 @@ def assert_same(found, whole):
 @pytest.mark.slow
 def test_what_does_not_fit_is_trained_in_shards_one_after_the_other(tmp_path, whole):
     """Afterwards files of two shards and the whole are lost or damaged, and are made again."""
-    code, out, err = train(tmp_path, "--workdir=all", "--memory=0.00065")
+    code, out, err = train(tmp_path, *FEW)
 
     assert code == 0, err
     shards = sorted(path.name for path in (tmp_path / "all").glob("shard-*"))
@@ -86,7 +87,7 @@ def test_what_does_not_fit_is_trained_in_shards_one_after_the_other(tmp_path, wh
     (tmp_path / "all/summary.json").unlink()
     history = tmp_path / "all" / shards[2] / "history.npz"
     history.write_bytes(history.read_bytes()[:100])
-    code, out, err = train(tmp_path, "--workdir=all", "--memory=0.00065", "--resume=latest")
+    code, out, err = train(tmp_path, *FEW, "--resume=latest")
     assert code == 0, err
     assert out.count("there is nothing left to train") == len(shards)
     assert "writing again: history.npz" in out
@@ -95,17 +96,16 @@ def test_what_does_not_fit_is_trained_in_shards_one_after_the_other(tmp_path, wh
 
 @pytest.mark.slow
 def test_shards_go_on_after_a_signal_and_never_with_another_config(tmp_path, whole):
-    few = ("--workdir=all", "--memory=0.00065")
-    process = start(tmp_path, *few, "--config.log_every=5")
+    process = start(tmp_path, *FEW, "--config.log_every=5")
     for line in process.stdout:
         if "step 5]" in line:  # of the first share
             process.send_signal(signal.SIGTERM)
     assert process.wait() == 128 + signal.SIGTERM
     assert not (tmp_path / "all/summary.json").exists()
-    again = train(tmp_path, *few)
-    other = train(tmp_path, *few, "--resume=latest", "--config.runs.learning_rate=(0.1,)")
-    fewer = train(tmp_path, "--workdir=all", "--memory=0.0004", "--resume=latest")
-    code, _, err = train(tmp_path, *few, "--resume=latest", "--save_path=figure.png")
+    again = train(tmp_path, *FEW)
+    other = train(tmp_path, *FEW, "--resume=latest", "--config.runs.learning_rate=(0.1,)")
+    fewer = train(tmp_path, *FEW[:-1], "--memory=0.0004", "--resume=latest")
+    code, _, err = train(tmp_path, *FEW, "--resume=latest", "--save_path=figure.png")
 
     assert (again[0], other[0], fewer[0]) == (2, 2, 2)
     assert "choose --resume latest, --overwrite or another --workdir" in again[2]
@@ -157,8 +157,11 @@ def test_a_resume_keeps_to_the_shards_that_are_there(tmp_path):
         (["--memory=0"], "--memory 0.0; choose above 0, in GB"),
         (["--memory=inf"], "--memory inf; choose above 0, in GB, and finite"),
         (["--join"], "--join is for shards of the runs; choose one with --shard"),
-        (["--memory=0.0001"], "--memory 0.0001: one run takes about 0.0003"),
-        (["--shard=1/2", "--memory=0.0004"], "choose --shard with 2 times as many shards"),
+        (["--cores=1", "--memory=0.0001"], "--memory 0.0001: one run takes about 0.0002"),
+        (
+            ["--cores=1", "--shard=1/2", "--memory=0.0004"],
+            "choose --shard with 2 times as many shards",
+        ),
     ],
 )
 def test_what_cannot_be_shared_is_one_line_and_exit_2(tmp_path, flags, complaint):
