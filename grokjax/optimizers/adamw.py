@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.flatten_util import ravel_pytree
 
 from grokjax.core.checks import check_choice
 from grokjax.core.hparams import Scalar
@@ -43,23 +42,10 @@ def make(
     """
     check_choice("adamw.decay", decay, RANGES["decay"])
     if decay == "zero":
-        adamw = optax.adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
-        return _of_one_vector(adamw)
+        return optax.adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
     adam = optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)
     pull = _to_initial if decay == "initial" else _jiggle
     return optax.chain(adam, pull(learning_rate * weight_decay))
-
-
-def _of_one_vector(inner):
-    """A transform of single numbers, applied to all in one long loop: many short take longer."""
-
-    def update(updates, state, params=None):
-        flat_updates, unravel = ravel_pytree(updates)
-        flat_params = None if params is None else ravel_pytree(params)[0]
-        flat_updates, state = inner.update(flat_updates, state, flat_params)
-        return unravel(flat_updates), state
-
-    return optax.GradientTransformation(lambda p: inner.init(ravel_pytree(p)[0]), update)
 
 
 def _to_initial(rate):
