@@ -20,7 +20,7 @@ STEP = re.compile(r"(?<![\w.,])(?:\d{1,3}(?:,\d{3})+|\d{3})(?![\w,]*\d)")
 P_VALUE = re.compile(r"p = 0?(\.\d+)")
 OF_HISTORIES = {  # what single runs did, sizes and minutes: neither in the table nor in the code
     "l1_grokfast: division": "104",
-    "l1_grokfast: s5": "6,100 7,100",
+    "l1_grokfast: s5": "6,100 7,100 10,400 22,500 5,800 9,400 10,800",
     "data_fraction: sums": "121",
     "data_fraction: published": "8,640",
     "mlp: cycles": "3,000 4,000 5,200 6,000 7,300 8,000 7,000 1,250 7,527 100",
