@@ -142,7 +142,8 @@ def test_arms_that_differ_in_traced_values_are_one_compiled_program(tmp_path):
     path, cache = toy(tmp_path), tmp_path / "cache"
     programs = []
     for arm in ("without", "with"):
-        done = conduct(path, tmp_path / "results", f"--only={arm}", f"--compilation_cache={cache}")
+        words = (f"--only={arm}", f"--compilation_cache={cache}", "--cores=1")  # each has its own
+        done = conduct(path, tmp_path / "results", *words)
         assert done.returncode == 0, done.stderr
         programs.append(
             {p.name for p in cache.iterdir() if "advance" in p.name and "atime" not in p.name}
