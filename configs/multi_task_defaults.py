@@ -10,7 +10,7 @@ stopped at step 59,200, after 66 minutes on one CPU core. Validation accuracy cr
 step 5,000 to 7 % at 42,350. From 20,000 on the training loss is 0 in float32 at most evaluations
 while the weights grow, until it jumps back to .05 after 43,500; validation accuracy is then at 4
 to 6 %.
-All 250,000 steps take three to five hours.
+At this rate all 250,000 steps would take five hours.
 
     python -m grokjax.train --config configs/multi_task_defaults.py
 """
