@@ -101,12 +101,12 @@ class Prefixes(flax.struct.PyTreeNode):
     """The distinct prefixes of a table, at the positions where they are fewer than N."""
 
     inputs_NxL: Array
-    tokens: tuple[Array, ...]  # [M_l] for each such position l
-    ancestors: tuple[tuple[Array, ...], ...]
-    row_of_example: tuple[Array, ...]  # [N]: its prefix
-    distinct: tuple[Array, ...]  # L times [E_l]: the tokens of the table at each position
-    pair_of_row: tuple[Array, ...]  # [M_l]: which of them a prefix ends with
-    pair_NxL: Array  # and which an example has
+    pair_NxL: Array  # which of the distinct tokens of a position an example has there
+    tokens: tuple[Array, ...] = ()  # [M_l] for each such position l
+    ancestors: tuple[tuple[Array, ...], ...] = ()
+    row_of_example: tuple[Array, ...] = ()  # [N]: its prefix
+    distinct: tuple[Array, ...] = ()  # L times [E_l]: the tokens of the table at each position
+    pair_of_row: tuple[Array, ...] = ()  # [M_l]: which of them a prefix ends with
 
     def tree(self, rows_B: jax.Array) -> Tree:
         """The tree of some examples; a position is shared where its prefixes are fewer."""
@@ -129,7 +129,7 @@ def plain(inputs_BxL: Array) -> Tree:
 
 def without_sharing(inputs_NxL: np.ndarray) -> Prefixes:
     """A table of which no position is shared, for models that are not causal."""
-    return Prefixes(inputs_NxL, (), (), (), (), (), inputs_NxL[:0])
+    return Prefixes(inputs_NxL, pair_NxL=inputs_NxL[:0])
 
 
 def find_prefixes(inputs_NxL: np.ndarray) -> Prefixes:

@@ -28,7 +28,9 @@ flags.DEFINE_bool("join", False, "With --shard: the last process to finish merge
 flags.DEFINE_integer(
     "cores", None, "CPU cores, each of which trains runs of its own; all if not given."
 )
-flags.DEFINE_float("memory", None, "GB of each device for training; all if not given.")
+flags.DEFINE_float(
+    "memory", None, "GB of each device, or of a CPU, for training; all if not given."
+)
 flags.DEFINE_string(
     "coordinator", None, "HOST:PORT of the first of the n processes of --shard I/N; or auto."
 )

@@ -159,8 +159,8 @@ def _is_picture(path):
 
 def facts_of(section) -> str:
     """`modular op=div p=97` for a config section."""
-    facts = registry.without_source(section)
-    return " ".join([facts.pop("name"), *(f"{name}={value}" for name, value in facts.items())])
+    entries = registry.without_source(section)
+    return " ".join([entries.pop("name"), *(f"{name}={value}" for name, value in entries.items())])
 
 
 def facts(config: ConfigDict, summary: Mapping[str, Any]) -> dict[str, str]:
