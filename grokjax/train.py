@@ -14,7 +14,6 @@ from grokjax.config.experiment import Experiment, setup
 from grokjax.core import devices, loop
 from grokjax.recording.checkpoints import Checkpoints
 from grokjax.recording.early_stopping import RunTracker
-from grokjax.recording.history import History
 from grokjax.recording.logging import Console, MetricLogger, evaluation_line
 from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results
@@ -60,12 +59,13 @@ def train_in(
     may_be_new = one_of_many or options.requeued
     with command_line.one_line_errors():
         start = resume.find_start(results, experiment, options, may_be_new=may_be_new)
+        experiment = start.recorded(experiment)
         options.try_out(results)
     if start.is_finished(experiment):
         report.conclude_again(results, experiment, start, options.save_path)
         return None
     resume.make_room(results, start)
-    if start.step:
+    if start.is_resumed:
         resume.warn_of_another_machine(results)
     try:
         return train_from(start, results, experiment, options)
@@ -99,7 +99,8 @@ def train_from(
             open_writers(results, experiment, start.step, options.wandb) as writers,
         ):
             logger = MetricLogger(start.history, labels, experiment.config, console, writers)
-            logger.log_text(report.introduction(experiment, start.step), start.step)
+            resumed = start.step if start.is_resumed else 0
+            logger.log_text(report.introduction(experiment, resumed), start.step)
             for t, state_R, metrics_R in chunks(
                 experiment.trainer,
                 experiment.runs_R,
@@ -149,8 +150,11 @@ def train(config: ConfigDict, *, progress: bool = False, writers: Iterable = ())
     config = experiment.config
     xla.check(experiment)
     given: list[Writer] = [Given(writer, experiment.labels) for writer in writers]
-    history = History()
+    start = resume.begin(experiment)
+    history = start.history
     tracker = RunTracker(len(experiment.labels), config.schedule, config.grok)
+    for evaluation in history.evaluations():
+        tracker.update(*evaluation)
     for t, state_R, metrics_R in loop.chunks(  # noqa: B007, the last state is returned
         experiment.trainer,
         experiment.runs_R,
@@ -158,6 +162,7 @@ def train(config: ConfigDict, *, progress: bool = False, writers: Iterable = ())
         num_steps=config.schedule.num_steps,
         lift=config.lift,
         active=tracker.active,
+        **start.arguments(),
     ):
         if metrics_R is not None:
             metrics_R = jax.device_get(metrics_R)
@@ -172,7 +177,7 @@ def train(config: ConfigDict, *, progress: bool = False, writers: Iterable = ())
             break
     tell(given, "flush")
     state_R = devices.unpad(state_R, len(experiment.labels))
-    return Trained(history, tracker.grokking, state_R, experiment)
+    return Trained(history, tracker.grokking, state_R, start.recorded(experiment))
 
 
 class _Module(types.ModuleType):

@@ -191,6 +191,10 @@ def _record(config):
     """The config as JSON would give it back, without entries of `runs` that nothing reads."""
     record = plain(config)
     del record["schedule"]["num_epochs"]  # none are left, and earlier records do not have it
+    if not config.freeze:  # nor this, nor the next
+        del record["freeze"]
+    if not config.branch.origin:
+        del record["branch"]
     record["task"] = registry.without_source(record["task"])
     read = grid.read_by(config)
     return record | {"runs": {n: values for n, values in record["runs"].items() if n in read}}
@@ -217,10 +221,11 @@ def _check_subset(config, parts, dataset):
 def make_recipe(config: ConfigDict, task: Task) -> Recipe:
     """The static half of an experiment: every name in the config as the object it stands for."""
     schedule = config.schedule
+    make_chain = functools.partial(registry.make_chain, freeze=config.freeze)
     return Recipe(
         network=make_network(task, config.model),
         matmul_precision=MATMUL_PRECISIONS[config.matmul_precision],
-        make_optimizer=functools.partial(registry.make_chain, config.optimizer.to_dict()),
+        make_optimizer=functools.partial(make_chain, config.optimizer.to_dict()),
         schedule=functools.partial(schedules.factor, schedule.learning_rate, schedule.num_steps),
         per_example=losses.in_precision(losses.LOSSES[config.loss.name], config.loss.precision),
         penalty=losses.PENALTIES[config.loss.l1],

@@ -12,13 +12,14 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 from grokjax.core.checks import check_choice
 from grokjax.core.hparams import Hparam, Range
 from grokjax.core.optimizer import Optimizer, as_optimizer, chain
+from grokjax.core.selection import frozen
 from grokjax.optimizers._hparams import SHARED
 
 KINDS = {"task": "tasks", "model": "models", "optimizer": "optimizers"}
@@ -134,14 +135,19 @@ def readers(name: str) -> list[str]:
     return [f"{kind} {part}" for kind, part in parts if name in options(kind, part)]
 
 
-def make_chain(section: Mapping[str, Any], values: Mapping[str, Any]) -> Optimizer:
-    """The chain of a config's `optimizer` section, with the values of hyperparameters by name."""
+def make_chain(
+    section: Mapping[str, Any], values: Mapping[str, Any], freeze: Sequence[str] = ()
+) -> Optimizer:
+    """The chain of a config's `optimizer` section, with the values of hyperparameters by name.
+
+    Parameters of the network that `freeze` names stay as they are.
+    """
     optimizers = []
     for name in section["chain"]:
         options = section.get(name, {})
         traced = {hparam: values[hparam] for hparam in reads(name, options)}
         optimizers.append(as_optimizer(find("optimizer", name).make(**traced, **options), name))
-    return chain(*optimizers)
+    return frozen(chain(*optimizers), freeze) if freeze else chain(*optimizers)
 
 
 def without_source(section: Mapping[str, Any]) -> dict[str, Any]:

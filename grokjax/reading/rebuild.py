@@ -25,7 +25,8 @@ from grokjax.recording.history import finite_median
 from grokjax.recording.results import Results
 from grokjax.recording.summary import number_or_none
 
-NOT_CONFIG = ("table_checksum", "prng", "shard")  # what a record holds besides the config
+# what a record holds besides the config
+NOT_CONFIG = ("table_checksum", "prng", "shard", "branched")
 
 
 class Rebuilt(NamedTuple):

@@ -22,6 +22,7 @@ class RunTracker:
         self._eval_every = schedule.get("eval_every", 1)
         self._stop_after_grok = schedule.get("stop_after_grok", 0)
         self._num_evaluations = 0
+        self._latest = 0  # step of the last of them
         self._overall = GrokkingTracker(num_runs, **rule)
         self._of_task = defaultdict(lambda: GrokkingTracker(num_runs, **rule))
         # [R]: number of the last evaluation, from 0, that each run trains to; infinite: not known
@@ -53,6 +54,7 @@ class RunTracker:
             last_R = np.where(is_lost_R, self._num_evaluations + 1, last_R)
             self.last_evaluation_R = np.minimum(self.last_evaluation_R, last_R)
         self._num_evaluations += 1
+        self._latest = step
 
     def active(self, step: int) -> np.ndarray | None:
         """[R] bool: which runs train on from a step; None without early stopping.
@@ -61,7 +63,8 @@ class RunTracker:
         """
         if not self._stop_after_grok:
             return None
-        return step // self._eval_every - 1 < self.last_evaluation_R
+        since = step // self._eval_every - self._latest // self._eval_every
+        return self._num_evaluations + since - 1 < self.last_evaluation_R
 
     def all_stopped(self, step: int) -> bool:
         active_R = self.active(step)

@@ -23,6 +23,9 @@ flags.DEFINE_bool("overwrite", False, "Delete earlier results in the folder.")
 command_line.define_path("save_path", None, "File for a copy of overview.png; or .pdf, .svg ...")
 flags.DEFINE_integer("log_every", None, "Steps between lines; also eval_every, unless a multiple.")
 flags.DEFINE_integer("stop_after_grok", None, "Short for schedule.stop_after_grok.")
+flags.DEFINE_string("branch", None, "FOLDER@STEP, @memorised or @grokked: states to begin with.")
+flags.DEFINE_list("take", None, "With --branch: only these parameters, as in token,position.")
+flags.DEFINE_bool("from_zero", False, "With --branch FOLDER@STEP: count steps from 0.")
 flags.DEFINE_integer("parent", None, "Save and stop when this process, our parent, ends.")
 flags.DEFINE_bool("join", False, "With --shard: the last process to finish merges them all.")
 flags.DEFINE_integer(
@@ -69,7 +72,7 @@ class Options:
         config = command_line.config() if given["config"].present else config_of(record)
         of_flags = {field: given[field].value for field in cls.__annotations__ if field in given}
         of_flags |= {
-            "config": _with_short_flags(config, given.log_every, given.stop_after_grok),
+            "config": _with_short_flags(config, given),
             "workdir": workdir,
             "shard": command_line.shard() or _shard(record),
         }
@@ -138,15 +141,21 @@ def _shard(record):
     return tuple(map(int, record["shard"].split("/"))) if record.get("shard") else None
 
 
-def _with_short_flags(config, log_every, stop_after_grok):
+def _with_short_flags(config, given):
     """The config, changed by the flags that are short for some of its entries."""
     config.runs.seed = command_line.seeds() or config.runs.seed
+    log_every = given.log_every
     if log_every is not None:
         config.log_every = log_every
         if log_every > 0 and log_every % config.schedule.eval_every:
             config.schedule.eval_every = log_every
-    if stop_after_grok is not None:
-        config.schedule.stop_after_grok = stop_after_grok
+    if given.stop_after_grok is not None:
+        config.schedule.stop_after_grok = given.stop_after_grok
+    if given.branch is not None:
+        config.branch.origin = given.branch
+    if given.take is not None:
+        config.branch.take = tuple(given.take)
+    config.branch.from_zero |= given.from_zero
     return config
 
 

@@ -18,6 +18,7 @@ from grokjax.recording.history import History, grokking
 from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results, is_time
 from grokjax.recording.summary import summarise, summary_text
+from grokjax.running import branch
 from grokjax.running.resume import Start
 
 
@@ -40,6 +41,8 @@ def introduction(experiment: Experiment, step: int) -> str:
     ]
     if 0 < config.schedule.eval_examples < num_examples:
         lines.append(f"evaluating on a fixed subset of {config.schedule.eval_examples:,} examples")
+    if "branched" in experiment.record:
+        lines.append(branch.sentence(experiment.record["branched"]))
     lines.append(f"resuming after step {step:,}" if step else _parameters(experiment))
     return "\n".join(lines)
 

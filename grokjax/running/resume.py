@@ -1,5 +1,6 @@
 """Resuming: the checkpoint that training goes on from, and whether it is of the same experiment."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from grokjax.config.config import flat
@@ -11,20 +12,27 @@ from grokjax.recording.early_stopping import RunTracker
 from grokjax.recording.files import check_handles
 from grokjax.recording.history import History
 from grokjax.recording.results import STOPPED, Results
-from grokjax.running import command_line
+from grokjax.running import branch, command_line
 from grokjax.running.options import Options
 
+FACTS = ("branched",)  # of a record, that no config says
 MAY_CHANGE = {"schedule.keep", "log_every"}
 # the table's checksum says whether it is the same
 PLACES_OF_DATA = {"task.path", "task.source", "task.data_dir"}
 
 
 class Start(NamedTuple):
-    """What the loop starts from; `state_R` is None for a new experiment."""
+    """What the loop starts from; `state_R` is None for initial weights."""
 
     step: int
     state_R: Any
     history: History
+    facts: Mapping[str, Any] = {}  # for the record
+    is_resumed: bool = False
+
+    def recorded(self, experiment: Experiment) -> Experiment:
+        """The experiment with the facts of its start in its record."""
+        return experiment._replace(record={**experiment.record, **self.facts})
 
     def arguments(self) -> dict[str, Any]:
         """For `loop.chunks`; the metrics are those of the last evaluation."""
@@ -73,8 +81,14 @@ def find_start(
             f"{str(results.folder)!r} holds a run that {how_it_is}; choose {resumable}--overwrite "
             f"or another --workdir; {options.how_to_go_on(results)}"
         )
+    start = begin(experiment, results)
     results.hold()
-    return Start(0, None, History())
+    return start
+
+
+def begin(experiment: Experiment, results: Results | None = None) -> Start:
+    """The start of a new training: initial weights, or the states that it branches from."""
+    return Start(*branch.begin(experiment, results.folder if results else None))
 
 
 def check_ours(results: Results) -> None:
@@ -90,7 +104,7 @@ def check_ours(results: Results) -> None:
 
 def make_room(results: Results, start: Start) -> None:
     """Clears away what training from `start` will write again."""
-    if start.step:
+    if start.is_resumed:
         checkpoints.set_aside_after(results.checkpoints, start.step)
     else:
         results.clear()
@@ -108,8 +122,8 @@ def check_same(stored: dict, experiment: Experiment) -> None:
     if "num_steps" not in schedules.reads(config["schedule.learning_rate"]):
         may_change.add("schedule.num_steps")
     unread = {
-        name for name in stored.keys() - config if name.startswith("runs.")
-    }  # of an older one
+        name for name in stored.keys() - config if name.startswith(("runs.", "branched."))
+    }  # of an older one, or facts
     names = {n for n in stored | config if stored.get(n) != config.get(n)} - may_change - unread
     if names:
         differences = ", ".join(
@@ -142,7 +156,9 @@ def _restored(results, present, step, experiment):
                     f"{str(results.folder)!r} is at step {restored.step:,}, beyond "
                     f"schedule.num_steps = {num_steps:,}; choose {restored.step:,} or more"
                 )
-            return Start(restored.step, restored.state_R, History(restored.history))
+            facts = {name: restored.config[name] for name in FACTS if name in restored.config}
+            history = History(restored.history)
+            return Start(restored.step, restored.state_R, history, facts, is_resumed=True)
         except checkpoints.Damaged as damage:
             command_line.warn(f"warning: {damage}")
     raise ValueError(f"no sound checkpoint to resume from in {str(folder)!r}")
