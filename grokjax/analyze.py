@@ -2,9 +2,11 @@
 
     python -m grokjax.analyze results/moddiv results/moddiv_grokfast_ema
     python -m grokjax.analyze results --output analysis/all
+    python -m grokjax.analyze results/A results/B --paired
 
 Each word is a results folder or a folder above several; without any it is results/. Runs that
-differ in nothing but their seeds are one arm; p values compare with the first. Prints the table of
+differ in nothing but their seeds are one arm; p values compare with the first. Branches are
+compared with it in pairs too, and all arms with --paired. Prints the table of
 arms, and writes it with the figures as summary.md, summary.csv and *.png.
 """
 
@@ -13,6 +15,7 @@ from pathlib import Path
 
 from absl import flags
 
+from grokjax.reading import pairs
 from grokjax.reading.arms import read_all, without_history
 from grokjax.reading.comparison import write
 from grokjax.recording.results import check_writable
@@ -20,6 +23,9 @@ from grokjax.running import command_line
 
 SINCE = flags.DEFINE_integer(
     "since", 0, "First step in weights.png, where it was reached.", lower_bound=0
+)
+PAIRED = flags.DEFINE_bool(
+    "paired", False, "Compare runs with the same seed in pairs, also of arms that are no branches."
 )
 OUTPUT = command_line.define_path("output", "analysis", "Folder for the table and the figures.")
 
@@ -35,8 +41,12 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
     for folder in dict.fromkeys(f for path in folders for f in without_history(Path(path))):
         command_line.warn(f"left out {folder}: it has no evaluation yet")
 
+    paired = pairs.table(arms, PAIRED.value)
+
     def work():
-        print(write(arms, output, since=SINCE.value))
+        print(write(arms, output, note=paired, since=SINCE.value))
+        if paired:
+            print(paired)
         print(f"the table and the figures are in {output}")
 
     return work

@@ -1,9 +1,5 @@
 """Branching: runs that begin with the states of another training."""
 
-import copy
-import json
-import shutil
-
 import chex
 import jax
 import numpy as np
@@ -116,7 +112,9 @@ def test_what_else_varies_there_has_to_match(trained, tmp_path):
 
     assert begun.facts["branched"]["runs"] == ["seed=5 learning_rate=0.01"]
     config = branch(varied, config_of(seed=(5,), learning_rate=(0.03,)))
-    with pytest.raises(ValueError, match=r"no run with seed=5, learning_rate=0.03; choose from seed=3"):
+    with pytest.raises(
+        ValueError, match=r"no run with seed=5, learning_rate=0.03; choose from seed=3"
+    ):
         resume.begin(setup(config))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from grokjax.config.grid import label, varying_points
+from grokjax.config.grid import grid_points, label, varying_points
 from grokjax.reading.soundness import check_history, check_record
 from grokjax.reading.survival import Durations, Median, median_time, times_until
 from grokjax.recording.early_stopping import observed_until
@@ -38,6 +38,7 @@ class Arm:
     values: dict[str, Any]  # the entries that vary inside its folder, without the seeds
     config: dict  # plain
     history: History  # of its R runs
+    seeds: tuple[tuple[int, int], ...] = ()  # (seed, split_seed) of each run
 
     def since(self, step: int) -> "Arm":
         """The arm without the evaluations before a step; all of it if none is left."""
@@ -180,12 +181,16 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
         raise ValueError(_no_history(results.folder))
     arrays = arrays_of(results.history)
     config = record_of(results.config)
-    columns = _columns(results.folder, config, arrays.pop("label").tolist())
+    labels = arrays.pop("label").tolist()
+    columns = _columns(results.folder, config, labels)
+    points = zip(varying_points(config["runs"]), grid_points(config["runs"]), strict=True)
+    seeds = {label(varying): tuple(point[name] for name in SEEDS) for varying, point in points}
     arms = []
     for values, runs in columns:
         own = {n: array if n == "step" else array[:, runs] for n, array in arrays.items()}
         own_name = f"{family} {label(values)}".strip()
-        arms.append(Arm(own_name, family, values, config, History(own)))
+        own_seeds = tuple(seeds[labels[r]] for r in runs)
+        arms.append(Arm(own_name, family, values, config, History(own), own_seeds))
     return arms
 
 

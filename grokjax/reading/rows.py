@@ -75,7 +75,7 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
             own = times_until(grok.grok_R, arm.observed_until_R)
             row = _row(arm, task, grok, own)
             before = durations.setdefault(task, {})
-            if reference := _reference(arm, [other for other, _ in before.values()]):
+            if reference := reference_of(arm, [other for other, _ in before.values()]):
                 p = log_rank(before[reference.name][1], own)
                 row |= {"compared_with": reference.name, "log_rank_p": number_or_none(p)}
             if not task:
@@ -85,7 +85,7 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
     return table
 
 
-def _reference(arm, before):
+def reference_of(arm, before):
     """The arm of the first family with the same values, else the first arm that has the task."""
     task = arm.config.get("task")
     arms = [other for other in before if other.config.get("task") == task or other.history.groups]

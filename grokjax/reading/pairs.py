@@ -1,0 +1,210 @@
+"""Comparisons of two arms run by run: each pair has a seed, or the state it began with, in common.
+
+What a pair has in common, such as an easy split, cancels; so fewer runs show the same effect.
+Shape letter: P pairs.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy
+
+from grokjax.reading.arms import Arm
+from grokjax.reading.rows import reference_of
+from grokjax.reading.survival import CONFIDENCE, Durations
+from grokjax.recording.history import S3_THRESHOLD
+
+HEAD = ["", "A", "B", "A alone", "B alone", "B - A [95 % interval]", "p"]
+NOTE = """\
+Pairs of runs with the same seed; of a branch, with the same past. Rates: Newcombe's interval of the
+difference, and the exact p of McNemar's test. Steps: the p of the sign test, and of the log-rank
+test stratified by pair; a pair without a first one says nothing."""
+
+
+class Rates(NamedTuple):
+    """How often something happened in two arms of P pairs."""
+
+    both: int
+    only_a: int
+    only_b: int
+    neither: int
+
+    @property
+    def difference(self) -> float:
+        """Rate of b minus rate of a."""
+        return (self.only_b - self.only_a) / sum(self)
+
+    @property
+    def p(self) -> float:
+        """The exact two-sided p of McNemar's test; 1 where the arms agree in every pair.
+
+        McNemar, 1947, "Note on the sampling error of the difference between correlated
+        proportions or percentages", https://doi.org/10.1007/BF02295996. Of the pairs that differ,
+        half are expected to go either way.
+        """
+        return _half(self.only_a, self.only_b)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the difference.
+
+        Newcombe, 1998, "Improved confidence intervals for the difference between binomial
+        proportions based on paired data", method 10,
+        https://doi.org/10.1002/(SICI)1097-0258(19981130)17:22<2635::AID-SIM954>3.0.CO;2-C:
+        Wilson's intervals of the two rates, put together by
+
+            d - sqrt((b - b_low)^2 - 2 phi (b - b_low) (a_high - a) + (a_high - a)^2)
+
+        and likewise above, where phi is the correlation of the pairs with a correction for
+        continuity if it is positive.
+        """
+        pairs = sum(self)
+        sums = (self.both + self.only_b, self.both + self.only_a)
+        (b, b_low, b_high), (a, a_low, a_high) = (_wilson(count, pairs) for count in sums)
+        margins = np.prod([float(n) for count in sums for n in (count, pairs - count)])
+        covariance = float(self.both * self.neither - self.only_a * self.only_b)
+        if covariance > 0:
+            covariance = max(covariance - pairs / 2, 0.0)
+        phi = covariance / np.sqrt(margins) if margins else 0.0
+
+        def size(x, y):
+            return np.sqrt(x**2 - 2 * phi * x * y + y**2)
+
+        below = size(b - b_low, a_high - a)
+        above = size(b_high - b, a - a_low)
+        return float(self.difference - below), float(self.difference + above)
+
+
+class Times(NamedTuple):
+    """Which of P pairs' runs came to an event first."""
+
+    a_first: int
+    b_first: int
+    open: int  # at the same step, or censored before it is known
+
+    @property
+    def sign_p(self) -> float:
+        """The exact two-sided p of the sign test; 1 where no pair is decided."""
+        return _half(self.a_first, self.b_first)
+
+    @property
+    def log_rank_p(self) -> float:
+        """The two-sided p of the log-rank test stratified by pair; NaN if no pair is decided.
+
+        In a stratum of two runs only the first event counts, of which one half is expected in
+        either arm with variance 1/4: z = (b - a) / sqrt(a + b). Klein & Moeschberger, 2003,
+        "Survival Analysis", section 7.5. The exact sign test is safer with few pairs.
+        """
+        decided = self.a_first + self.b_first
+        if not decided:
+            return np.nan
+        z = (self.b_first - self.a_first) / np.sqrt(decided)
+        return float(2 * scipy.stats.norm.sf(abs(z)))
+
+
+def rates(a_P: np.ndarray, b_P: np.ndarray) -> Rates:
+    """Counts of two outcomes, bool."""
+    pairs = ((a_P & b_P), (a_P & ~b_P), (~a_P & b_P), (~a_P & ~b_P))
+    return Rates(*(int(count.sum()) for count in pairs))
+
+
+def times(a: Durations, b: Durations) -> Times:
+    """Who was first: an event that came before the other run's, or while that was still followed.
+
+    A run that is censored at the step of the other's event was still without it then.
+    """
+
+    def first(x, y):
+        earlier_P = x.duration_R < y.duration_R
+        outlasted_P = (x.duration_R == y.duration_R) & ~y.event_observed_R
+        return int((x.event_observed_R & (earlier_P | outlasted_P)).sum())
+
+    counts = (first(a, b), first(b, a))
+    return Times(*counts, len(a.duration_R) - sum(counts))
+
+
+def matched(a: Arm, b: Arm) -> tuple[list[int], list[int]]:
+    """The runs [P] of each arm that have the same seeds, in the order of b."""
+    place = {seeds: r for r, seeds in enumerate(a.seeds)}
+    runs = [(place[seeds], r) for r, seeds in enumerate(b.seeds) if seeds in place]
+    return [r for r, _ in runs], [r for _, r in runs]
+
+
+def table(arms: Sequence[Arm], of_all: bool = False) -> str:
+    """Tables for people: each arm against the one it is compared with; empty if nothing is paired.
+
+    Args:
+        arms: in the order of the table of arms.
+        of_all: also arms that are no branches, wherever they have seeds in common.
+
+    Raises:
+        ValueError: if all are asked for and none have.
+    """
+    parts = []
+    for n, b in enumerate(arms):
+        a = reference_of(b, arms[:n])
+        if a is not None and (of_all or "branched" in a.config or "branched" in b.config):
+            a_runs, b_runs = matched(a, b)
+            if a_runs:
+                parts.append(f"In pairs, {a.name} (A) and {b.name} (B), {len(a_runs)} seeds:")
+                parts.append(_aligned([HEAD, *_rows(a, b, a_runs, b_runs)]))
+    if of_all and not parts:
+        raise ValueError("--paired: no two arms have seeds in common; choose arms that do")
+    return "\n\n".join([*parts, NOTE] if parts else [])
+
+
+def _rows(a, b, a_runs, b_runs):
+    outcomes = {
+        "grokked": [arm.grokking.has_grokked_R for arm in (a, b)],
+        "collapsed after": [arm.grokking.collapses_R > 0 for arm in (a, b)],
+        "generalised at the end": [_ends_above(arm) for arm in (a, b)],
+    }
+    for name, (a_R, b_R) in outcomes.items():
+        counts = rates(a_R[a_runs], b_R[b_runs])
+        low, high = counts.interval
+        difference = f"{counts.difference:+.0%} [{low:+.0%}, {high:+.0%}]"
+        totals = (counts.both + counts.only_a, counts.both + counts.only_b)
+        yield [name, *totals, counts.only_a, counts.only_b, difference, _p(counts.p)]
+    order = times(*(_some(arm.durations, runs) for arm, runs in ((a, a_runs), (b, b_runs))))
+    p = f"{_p(order.sign_p)} (log-rank {_p(order.log_rank_p)})"
+    yield ["grokked first", "", "", order.a_first, order.b_first, "", p]
+
+
+def _some(durations, runs):
+    return Durations(*(column_R[runs] for column_R in durations))
+
+
+def _ends_above(arm):
+    """[R]: is validation accuracy at the threshold at the last evaluation?"""
+    rule = arm.config.get("grok", {})
+    threshold = S3_THRESHOLD if rule.get("rule") == "s3" else rule.get("threshold", 0.99)
+    return arm.history["val_accuracy"][-1] >= threshold
+
+
+def _aligned(rows):
+    """Markdown of rows of cells, all of a column equally wide."""
+    columns = [[str(cell) for cell in column] for column in zip(*rows, strict=True)]
+    widths = [max(map(len, column)) for column in columns]
+    lines = [
+        [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        for line in zip(*columns, strict=True)
+    ]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _p(p):
+    return "unknown" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _half(one, other):
+    """The two-sided p that of the pairs which differ half go either way."""
+    return float(scipy.stats.binomtest(one, one + other).pvalue) if one + other else 1.0
+
+
+def _wilson(count, pairs):
+    """A rate and its interval by Wilson, 1927."""
+    test = scipy.stats.binomtest(count, pairs)
+    interval = test.proportion_ci(CONFIDENCE, method="wilson")
+    return count / pairs, interval.low, interval.high

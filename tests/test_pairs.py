@@ -1,0 +1,132 @@
+"""Statistics of pairs, by published examples."""
+
+import numpy as np
+import pytest
+import scipy
+from made_results import leave
+
+from grokjax.reading import pairs
+from grokjax.reading.arms import read, read_all
+from grokjax.reading.pairs import Rates, Times, matched, rates, table, times
+from grokjax.reading.survival import Durations, log_rank
+
+CAVO = (59, 16, 6, 80)  # complete response before and after a therapy, 161 patients
+BENTUR = (1, 7, 1, 12)  # reactive airways before and after a transplantation, 21 children
+
+
+@pytest.mark.parametrize(
+    ("counts", "difference", "low", "high"),
+    [
+        ((36, 2, 12, 0), 0.2, 0.0569, 0.3404),  # Newcombe, 1998, table II
+        (CAVO, -0.0621, -0.1186, -0.0046),  # the tests of R's contingencytables, chapter 8
+        (BENTUR, -0.2857, -0.507, -0.026),  # Fagerland, Lydersen & Laake, 2014
+    ],
+)
+def test_the_interval_of_a_paired_difference_is_newcombes(counts, difference, low, high):
+    found = Rates(*counts)
+
+    assert found.difference == pytest.approx(difference, abs=5e-5)
+    assert found.interval == pytest.approx((low, high), abs=5e-4 if counts == BENTUR else 5e-5)
+    both, only_a, only_b, neither = counts
+    turned = Rates(both, only_b, only_a, neither).interval
+    assert turned == pytest.approx(tuple(-x for x in found.interval[::-1]))
+
+
+def test_without_correlation_it_is_the_interval_of_independent_rates():
+    """None of 11 against 11 of 11, by Wilson's limits: one margin is empty."""
+    q = 1.959964**2 / (11 + 1.959964**2)
+
+    assert Rates(0, 0, 11, 0).interval == pytest.approx((1 - q * np.sqrt(2), 1 + 0.0), abs=1e-6)
+
+
+@pytest.mark.parametrize(("counts", "p"), [(BENTUR, 0.070), (CAVO, 0.052)])
+def test_mcnemars_test_is_exact(counts, p):
+    """Fagerland, Lydersen & Laake, 2013, https://doi.org/10.1186/1471-2288-13-91, table 7."""
+    assert Rates(*counts).p == pytest.approx(p, abs=5e-4)
+    assert Rates(5, 0, 0, 2).p == 1
+
+
+def test_outcomes_of_pairs_are_counted():
+    a_P = np.array([True, True, True, False, False, False, False])
+    b_P = np.array([True, False, False, True, True, True, False])
+
+    assert rates(a_P, b_P) == (1, 2, 3, 1)
+
+
+# Freireich et al., 1963: weeks of remission in 21 pairs of children, placebo and 6-MP (negative:
+# censored); Klein & Moeschberger, "Survival Analysis", table 1.1 and section 7.5
+PLACEBO = [1, 22, 3, 12, 8, 17, 2, 11, 8, 12, 2, 5, 4, 15, 8, 23, 5, 11, 4, 1, 8]
+DRUG = [10, 7, -32, 23, 22, 6, 16, -34, -32, -25, -11, -20, -19, 6, -17, -35, 6, 13, -9, -6, -10]
+
+
+def durations(weeks):
+    weeks = np.array(weeks)
+    return Durations(np.abs(weeks).astype(float), weeks > 0)
+
+
+def test_the_stratified_log_rank_test_is_that_of_the_textbook():
+    found = times(durations(PLACEBO), durations(DRUG))
+
+    assert found == (18, 3, 0)
+    assert scipy.stats.norm.isf(found.log_rank_p / 2) == pytest.approx(3.27, abs=5e-3)
+    assert found.sign_p == pytest.approx(scipy.stats.binomtest(3, 21).pvalue)
+
+
+def test_one_pair_is_a_log_rank_test_of_two_runs():
+    one, other = durations([300]), durations([500])
+
+    assert times(one, other).log_rank_p == pytest.approx(log_rank(one, other))
+
+
+def test_pairs_without_a_first_one_are_left_open():
+    """Both at once; neither; censored before the other came; and one that outlasted the other."""
+    a, b = durations([300, -900, -400, 500]), durations([300, -900, 700, -500])
+
+    assert times(a, b) == (1, 0, 3)
+    assert times(b, a) == (0, 1, 3)
+    assert np.isnan(Times(0, 0, 3).log_rank_p)
+    assert Times(0, 0, 3).sign_p == 1
+
+
+def test_runs_are_matched_by_their_seeds(tmp_path):
+    (a,) = read(leave(tmp_path / "a", [300, 400, 500], runs={"seed": [2, 3, 5]}, labels=SOME))
+    (b,) = read(
+        leave(tmp_path / "b", [600, 700], runs={"seed": [5, 2]}, labels=["seed=5", "seed=2"])
+    )
+    splits = {"seed": [2], "split_seed": [2, 7]}
+    labels = ["split_seed=2", "split_seed=7"]
+    (c,) = read(leave(tmp_path / "c", [600, 700], runs=splits, labels=labels))
+
+    assert a.seeds == ((2, 2), (3, 3), (5, 5))
+    assert matched(a, b) == ([2, 0], [0, 1])
+    assert matched(a, c) == ([0], [0])
+
+
+SOME = ["seed=2", "seed=3", "seed=5"]
+
+
+def test_the_table_says_who_grokked_alone_and_who_was_first(tmp_path):
+    a = leave(tmp_path / "a", [300, 400, 500, None, 600])
+    b = leave(tmp_path / "b", [400, 300, None, None, None], branched={})
+    text = table(read_all([a, b]))
+
+    lines = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("|")]
+    cells = {line[0].strip(): [cell.strip() for cell in line[1:]] for line in lines}
+    assert text.startswith("In pairs, a (A) and b (B), 5 seeds:")
+    assert cells["grokked"][:4] == ["4", "2", "2", "0"]
+    assert cells["grokked"][4].startswith("-40% [")
+    assert cells["grokked"][5] == "0.500"
+    assert cells["collapsed after"][:4] == ["0", "0", "0", "0"]
+    assert cells["generalised at the end"][:4] == ["4", "2", "2", "0"]
+    assert cells["grokked first"] == ["", "", "3", "1", "", "0.625 (log-rank 0.317)"]
+
+
+def test_arms_that_are_no_branches_are_paired_when_asked_for(tmp_path):
+    a = leave(tmp_path / "a", [300, 400])
+    b = leave(tmp_path / "b", [400, 300])
+    other = leave(tmp_path / "c", [400], runs={"seed": [9]}, labels=["seed=9"])
+
+    assert table(read_all([a, b])) == ""
+    assert "a (A) and b (B), 2 seeds" in table(read_all([a, b]), of_all=True)
+    with pytest.raises(ValueError, match="--paired: no two arms have seeds in common; choose"):
+        pairs.table(read_all([a, other]), of_all=True)
