@@ -1,11 +1,14 @@
 """Branching: runs that begin with the states of another training."""
 
+import shutil
+
 import chex
 import jax
 import numpy as np
 import pytest
 from absl import flags
 from conftest import toy_mlp
+from made_results import change
 
 import grokjax
 from grokjax.config.config import grid
@@ -183,3 +186,149 @@ def test_some_parameters_are_transplanted_into_initial_ones(trained):
 def initial_state(config):
     experiment = setup(config)
     return loop.init(experiment.trainer, experiment.runs_R, experiment.dataset, lift="map")
+
+
+def begun_at(origin, at, **runs):
+    """What a branch begins with, and the facts of it."""
+    begun = resume.begin(setup(branch(origin, config_of(**runs), at)))
+    return begun, begun.facts["branched"]
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """A of which files may be changed."""
+    return Results(shutil.copytree(trained.folder, tmp_path / "A"))
+
+
+def memorising(results, steps, column="train_accuracy"):
+    """Writes into the history when each run memorised, or grokked."""
+    steps_R = np.array(steps)
+    late = {column: lambda a: (a["step"][:, None] >= steps_R).astype(np.float32)}
+    change(results.folder, **late)
+    return results
+
+
+def test_each_run_begins_at_the_checkpoint_of_its_own_step(copied):
+    """There are 10 and 20; memorised at 5, 10 and 15."""
+    begun, facts = begun_at(memorising(copied, [5, 10, 15]), "memorised")
+
+    assert facts["steps"] == [10, 10, 20]
+    assert not facts["goes_on"]
+    assert (begun.step, len(begun.history)) == (0, 0)
+    early, late = (state_of(copied, step) for step in (10, 20))
+    for r, state_R in enumerate((early, early, late)):
+        one, other = (jax.tree.map(lambda x, r=r: x[r], x) for x in (begun.state_R, state_R))
+        chex.assert_trees_all_equal(one.params, other.params)
+        chex.assert_trees_all_equal(one.opt_state, other.opt_state)
+
+
+def test_grokking_is_what_the_other_training_calls_it(copied):
+    """Three evaluations in a row, so the third run has not."""
+    _, facts = begun_at(memorising(copied, [5, 10, 10], "val_accuracy"), "grokked")
+    assert facts["steps"] == [10, 10, 10]
+
+    memorising(copied, [5, 10, 15], "val_accuracy")
+    _, facts = begun_at(copied, "grokked", seed=(5, 3))
+    assert facts["runs"] == ["seed=5", "seed=3"]
+    with pytest.raises(
+        ValueError, match="seed=8 has not grokked; choose seeds of runs that have: seed=3, seed=5"
+    ):
+        begun_at(copied, "grokked")
+
+
+def test_a_checkpoint_that_is_gone_is_missed_and_none_taken_in_its_place(copied):
+    """The first was due at 10; 20 would be another state."""
+    shutil.rmtree(copied.checkpoints / "10")
+    memorising(copied, [5, 10, 15])
+    with pytest.raises(
+        ValueError,
+        match="no checkpoint of step 10, as seed=3 needs; choose from "
+        "20, or train it with schedule.keep = 3, for all",
+    ):
+        begun_at(copied, "memorised")
+    assert begun_at(copied, "memorised", seed=(8,))[1]["steps"] == [20]
+
+
+def test_a_shard_begins_with_the_states_of_its_own_runs(trained):
+    shard = setup(branch(trained, config_of())).shard(2, 3)
+    begun = resume.begin(shard)
+
+    assert shard.labels == ["seed=5"]
+    assert begun.facts["branched"]["runs"] == ["seed=3", "seed=5", "seed=8"]
+    one = jax.tree.map(lambda x: x[1:2], state_of(trained, 10).params)
+    chex.assert_trees_all_equal(begun.state_R.params, one)
+
+
+def wider(config):
+    config.model.hidden = (13,)
+
+
+def other_task(config):
+    config.task.p = 11
+
+
+@pytest.mark.parametrize(
+    ("at", "alter", "said"),
+    [
+        ("700", None, "has no checkpoint of step 700, as seed=3 needs; choose from 10, 20, or tr"),
+        ("memorized", None, "choose FOLDER@STEP, @memorised or @grokked"),
+        ("10", lambda c: c.runs.update(seed=(3, 4)), "no run with seed=4; choose from seed=3, s"),
+        ("10", wider, r"it has \[11\] as 'bias_0', here it is \[13\]; choose the same task and"),
+        ("10", other_task, r"it has \[7\] as 'readout/bias', here it is \[11\]"),
+        ("10", lambda c: c.branch.update(take=("tokn",)), "--take has 'tokn', .* mean 'token'?"),
+        ("20", None, "schedule.num_steps = 20 is no later; choose more than 20, or --from_zero"),
+        ("10", lambda c: c.schedule.update(eval_every=4, num_steps=24), "choose a divisor of 10"),
+    ],
+)
+def test_what_cannot_be_begun_with_is_one_line(trained, at, alter, said):
+    config = branch(trained, config_of(), at)
+    config.schedule.checkpoint_every = 20
+    if alter:
+        alter(config)
+    with pytest.raises(ValueError, match=said):
+        resume.begin(setup(config))
+
+
+def test_a_command_says_so_and_leaves_everything(trained, copied, capsys):
+    """The folder itself is no place for its branch, overwritten or not."""
+    config = branch(copied, config_of())
+    with pytest.raises(SystemExit) as ended:
+        train(copied.folder, config, overwrite=True)
+
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("/A' is trained there; choose another --workdir")
+    chex.assert_trees_all_equal(state_of(copied), state_of(trained))
+    config.branch.origin = str(copied.folder.with_name("none@10"))
+    with pytest.raises(SystemExit):
+        train(copied.folder.with_name("B"), config)
+    assert "there is no folder" in capsys.readouterr().err
+    assert not copied.folder.with_name("B").exists()
+
+
+def test_runs_that_grokked_before_would_stop_at_once(trained):
+    config = branch(trained, config_of())
+    config.schedule.stop_after_grok = 2
+    config.grok.update(threshold=0.01, count=1)
+    with pytest.raises(ValueError, match="stop_after_grok = 2 stops runs that have grokked befo"):
+        resume.begin(setup(config))
+
+
+def test_a_branch_is_resumed_without_what_it_came_from(trained, copied, tmp_path, capsys):
+    """It is not applied again, and another one is another training."""
+    config = branch(copied, config_of())
+    config.schedule.checkpoint_every = 5
+    branched = train(tmp_path / "B", config)
+    record = branched.stored_config()
+    half = Results(shutil.copytree(branched.folder, tmp_path / "C"))
+    shutil.rmtree(half.checkpoints / "20")
+    shutil.rmtree(copied.folder)
+    train(half.folder, config, resume="latest")
+
+    chex.assert_trees_all_equal(state_of(half), state_of(trained))
+    assert half.stored_config() == record
+    again = Results(shutil.copytree(branched.folder, tmp_path / "D"))
+    config.branch.origin = f"{trained.folder}@10"
+    with pytest.raises(SystemExit):
+        train(again.folder, config, resume="latest")
+    assert "cannot resume under another config: branch.origin was" in capsys.readouterr().err

@@ -85,12 +85,23 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
     return table
 
 
-def reference_of(arm, before):
-    """The arm of the first family with the same values, else the first arm that has the task."""
+def reference_of(arm: Arm, before: Sequence[Arm]) -> Arm | None:
+    """The arm of the first family with the same values, else the first arm that has the task.
+
+    Its steps are counted from the same point: the start of training, or the states of a branch.
+    """
     task = arm.config.get("task")
     arms = [other for other in before if other.config.get("task") == task or other.history.groups]
+    arms = [other for other in arms if _first_step(other) == _first_step(arm)]
     alike = [a for a in arms if a.family == arms[0].family != arm.family and a.values == arm.values]
     return next(iter([*alike, *arms]), None)
+
+
+def _first_step(arm):
+    """What steps are counted from: the origin of a branch that counts anew, else None."""
+    goes_on = arm.config.get("branched", {}).get("goes_on", True)
+    branch = arm.config.get("branch", {})
+    return None if goes_on or branch.get("take") else branch.get("origin")
 
 
 def best_of_families(arms: Sequence[Arm]) -> list[Arm]:

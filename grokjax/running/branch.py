@@ -127,11 +127,13 @@ def begin(experiment: Experiment, workdir: Path | None = None) -> Begun:
             raise ValueError("branch.take and branch.from_zero need branch.origin (--branch)")
         return Begun(0, None, History(), {})
     folder, at = _parsed(section.origin)
+    from_zero = isinstance(at, str) or bool(section.take) or section.from_zero
     parents = _parents(experiment.config, _sources(folder, workdir), at)
+    if not from_zero:
+        _check_step(experiment.config, at)
     number = {label: n for n, label in enumerate(grid.labels(experiment.config.runs))}
     own = [parents[number[label]] for label in experiment.labels]
     state_R, taken = inherited(experiment, own[0].source.experiment, *_states(own))
-    from_zero = isinstance(at, str) or bool(section.take) or section.from_zero
     facts = {
         "folder": str(folder.absolute()),
         "runs": [parent.source.experiment.labels[parent.r] for parent in parents],
@@ -139,11 +141,9 @@ def begin(experiment: Experiment, workdir: Path | None = None) -> Begun:
         "goes_on": not from_zero,
         **taken,
     }
-    if from_zero:
-        return Begun(0, state_R, History(), {"branched": facts})
-    history = _history_until(experiment, state_R, own)
-    _check_step(experiment.config, history, at)
-    return Begun(at, state_R, history, {"branched": facts})
+    history = History() if from_zero else _history_until(experiment, state_R, own)
+    _check_active(experiment.config, history)
+    return Begun(0 if from_zero else int(at), state_R, history, {"branched": facts})
 
 
 def sentence(facts: Mapping[str, Any]) -> str:
@@ -247,26 +247,32 @@ def _history_until(experiment, state_R, parents):
     return History(columns)
 
 
-def _check_step(config, history, step):
+def _check_step(config, step):
     """Training can go on at a step."""
+    what = f"--branch {config.branch.origin}"
+    num_steps = config.schedule.num_steps
+    if step >= num_steps:
+        raise ValueError(
+            f"{what}: schedule.num_steps = {num_steps:,} is no later; choose more than {step:,}, "
+            "or --from_zero"
+        )
+    if step % config.schedule.eval_every:
+        raise ValueError(
+            f"{what}: its step is no multiple of schedule.eval_every = "
+            f"{config.schedule.eval_every:,}; choose a divisor of {step:,}, or --from_zero"
+        )
+
+
+def _check_active(config, history):
+    """No run has stopped before it begins."""
     schedule = config.schedule
-    origin = config.branch.origin
-    if step >= schedule.num_steps:
-        raise ValueError(
-            f"--branch {origin}: schedule.num_steps = {schedule.num_steps:,} ends before; choose "
-            f"more than {step:,}, or --from_zero"
-        )
-    if step % schedule.eval_every:
-        raise ValueError(
-            f"--branch {origin}: step {step:,} is no multiple of schedule.eval_every = "
-            f"{schedule.eval_every:,}; choose one that divides it, or --from_zero"
-        )
     if schedule.stop_after_grok and len(history):
-        active_R = RunTracker.replay(history, schedule, config.grok).active(step)
-        if active_R is not None and not active_R.all():
+        tracker = RunTracker.replay(history, schedule, config.grok)
+        if np.any(tracker.last_evaluation_R < np.inf):
             raise ValueError(
-                f"--branch {origin}: schedule.stop_after_grok = {schedule.stop_after_grok} would "
-                "stop runs that have grokked before; choose 0, or --from_zero"
+                f"--branch {config.branch.origin}: schedule.stop_after_grok = "
+                f"{schedule.stop_after_grok} stops runs that have grokked before; choose 0, or "
+                "--from_zero"
             )
 
 

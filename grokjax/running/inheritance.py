@@ -27,32 +27,44 @@ def inherited(
         ValueError: if parameters that are to be taken are not there, or of another shape.
     """
     config = experiment.config
-    take = config.branch.take
-    own_R = loop.init(experiment.trainer, experiment.runs_R, experiment.dataset, lift=config.lift)
-    own_R = jax.device_get(own_R)
-    kept = {} if take else _kept(config, own_R.opt_state, other.config, their_R.opt_state)
-    theirs_R = _evaluated(other.config, their_R, their_runs_R, kept)
-    params_R = _params(config.branch, own_R.params, theirs_R)
-    anew_R = _anew(experiment, params_R)
     chain = config.optimizer.chain
-    split_R, is_same_R = _split(experiment, own_R.split, other, their_R.split, their_runs_R)
+    own_R = experiment.state_shapes()
+    is_same_R = _has_same_split(experiment, other, their_runs_R)
+    kept = _kept(chain, own_R.opt_state, other.config.optimizer.chain, their_R.opt_state)
+    if config.branch.take:
+        kept = {}
+    theirs_R = _evaluated(other.config, their_R, their_runs_R, kept)
+    taken = _taken(config.branch, own_R.params, theirs_R)
+    if config.branch.take or not is_same_R.all():
+        init = loop.make_init(experiment.trainer, config.lift)
+        with same_numbers():
+            own_R = jax.device_get(init(experiment.runs_R, experiment.dataset))
+    params_R = jax.tree_util.tree_map_with_path(
+        lambda keys, w_R: taken.get(path_of(keys), w_R), own_R.params
+    )
+    anew = {} if len(kept) == len(chain) else _anew(experiment, params_R)
+    split_R = their_R.split if is_same_R.all() else own_R.split
+    if is_same_R.any() and not is_same_R.all():
+        split_R = jax.tree.map(
+            lambda own, theirs: np.where(is_same_R[:, None], theirs, own), split_R, their_R.split
+        )
     state_R = TrainState(
         params=params_R,
-        opt_state=tuple(kept.get(name, one_R) for name, one_R in zip(chain, anew_R, strict=True)),
+        opt_state=tuple((anew | kept)[name] for name in chain),
         split=split_R,
-        interval=own_R.interval,
+        interval=jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), own_R.interval),
     )
     return state_R, {
-        "parameters": ", ".join(take) or "all parameters",
+        "parameters": ", ".join(config.branch.take) or "all parameters",
         "optimizer": {name: "kept" if name in kept else "anew" for name in chain},
         "split": "kept" if is_same_R.all() else "kept in part" if is_same_R.any() else "drawn anew",
     }
 
 
-def _kept(config, own_states, other_config, their_states):
-    """{name: state} of the elements of the chain that are in both, with states of one shape."""
-    theirs = dict(zip(other_config.optimizer.chain, their_states, strict=True))
-    own = dict(zip(config.optimizer.chain, own_states, strict=True))
+def _kept(own_chain, own_states, their_chain, their_states):
+    """{name: state} of the elements that are in both chains, with states of one shape."""
+    theirs = dict(zip(their_chain, their_states, strict=True))
+    own = dict(zip(own_chain, own_states, strict=True))
     return {n: theirs[n] for n in own if n in theirs and _shapes(theirs[n]) == _shapes(own[n])}
 
 
@@ -72,59 +84,53 @@ def _evaluated(config, state_R, runs_R, kept):
     return jax.vmap(one_run)(runs_R, state_R.params, tuple(states[name] for name in dropped))
 
 
-def _params(section, own_R, their_R):
-    """Of each parameter theirs, or if some are to be taken only of those."""
-    leaves = jax.tree_util.tree_leaves_with_path(their_R)
-    theirs = {path_of(keys): w_R for keys, w_R in leaves}
-    is_taken = chosen("--take", own_R, section.take)
-
-    def one(keys, w_R, is_taken):
-        if section.take and not is_taken:
-            return w_R
+def _taken(section, shapes_R, theirs_R):
+    """{path: [R, ...]} of the parameters that are taken: all, or those of `section.take`."""
+    theirs = {path_of(keys): w_R for keys, w_R in jax.tree_util.tree_leaves_with_path(theirs_R)}
+    is_taken = chosen("--take", shapes_R, section.take)
+    taken = {}
+    for (keys, w_R), named in zip(
+        jax.tree_util.tree_leaves_with_path(shapes_R), jax.tree.leaves(is_taken), strict=True
+    ):
         path = path_of(keys)
-        given = theirs.pop(path, None)
+        given = theirs.get(path)
+        if section.take and not named:
+            continue
         if given is None or given.shape != w_R.shape:
             there = "no" if given is None else f"{list(given.shape[1:])} as"
             raise ValueError(
                 f"--branch {section.origin}: it has {there} {path!r}, here it is "
                 f"{list(w_R.shape[1:])}; choose the same task and model, or --take for some"
             )
-        return np.asarray(given)
-
-    params_R = jax.tree_util.tree_map_with_path(one, own_R, is_taken)
-    if theirs and not section.take:
+        taken[path] = np.asarray(given)
+    if not section.take and (lacking := sorted(theirs.keys() - taken)):
         raise ValueError(
-            f"--branch {section.origin}: it has {min(theirs)!r}, which this model lacks; choose "
-            "the same model, or --take for some"
+            f"--branch {section.origin}: it has {lacking[0]!r}, which this model lacks; choose the "
+            "same model, or --take for some"
         )
-    return params_R
+    return taken
 
 
 def _anew(experiment, params_R):
-    """The first state of the optimizer for these weights."""
+    """{name: first state} of the elements of the chain for these weights."""
 
     def one_run(run, params):
         return experiment.recipe.make_optimizer(run.hparams).init(params)
 
     with same_numbers():
         init = jax.jit(loop.over_runs(one_run, experiment.config.lift))
-        return jax.device_get(init(experiment.runs_R, params_R))
+        states = jax.device_get(init(experiment.runs_R, params_R))
+    return dict(zip(experiment.config.optimizer.chain, states, strict=True))
 
 
-def _split(experiment, own_R, other, their_R, their_runs_R):
-    """The split of each run, theirs where it is the same one; and where, [R]."""
+def _has_same_split(experiment, other, their_runs_R):
+    """[R] bool: is it the same table, divided and labelled alike?"""
     runs_R = experiment.runs_R
-    is_same_R = np.zeros(len(runs_R.seed), bool)
     tables = (experiment.record["table_checksum"], other.record["table_checksum"])
     if tables[0] != tables[1] or experiment.config.split != other.config.split:
-        return own_R, is_same_R
-    is_same_R = (
+        return np.zeros(len(runs_R.seed), bool)
+    return (
         (runs_R.split_seed == their_runs_R.split_seed)
         & (runs_R.num_train_G == their_runs_R.num_train_G).all(axis=1)
         & (runs_R.hparams["label_noise"] == their_runs_R.hparams["label_noise"])
     )
-
-    def chosen_R(own, theirs):
-        return np.where(is_same_R[:, None], theirs, own)
-
-    return jax.tree.map(chosen_R, own_R, their_R), is_same_R
