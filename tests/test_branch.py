@@ -58,7 +58,7 @@ def trained(tmp_path_factory):
 def branch(origin, config, at=10, **section):
     """A config that begins where another training was."""
     config.branch.update(origin=f"{origin.folder}@{at}", **section)
-    return config
+    return config.lock()  # as the command gives it
 
 
 @pytest.mark.parametrize("lift", ["map", "vmap"])
@@ -130,6 +130,8 @@ def test_the_state_of_optimizers_is_kept_where_it_fits(trained):
     chex.assert_trees_all_equal((adamw,), state_of(trained, 10).opt_state)
     assert not any(np.any(x) for x in jax.tree.leaves(new))
 
+    filtered = branch(trained, config_of("grokfast_ema+adamw"), from_zero=True)
+    assert resume.begin(setup(filtered)).step == 0
     begun = resume.begin(setup(branch(trained, config_of("muon"))))
     assert begun.facts["branched"]["optimizer"] == {"muon": "anew"}
     chex.assert_trees_all_equal(begun.state_R.params, state_of(trained, 10).params)
@@ -270,7 +272,12 @@ def other_task(config):
 @pytest.mark.parametrize(
     ("at", "alter", "said"),
     [
-        ("700", None, "has no checkpoint of step 700, as seed=3 needs; choose from 10, 20, or tr"),
+        (
+            "40",
+            None,
+            "no checkpoint of step 40, .* from 10, 20, or train it with schedule.keep = 3",
+        ),
+        ("15", None, "or train it with a schedule.checkpoint_every that divides 15"),
         ("memorized", None, "choose FOLDER@STEP, @memorised or @grokked"),
         ("10", lambda c: c.runs.update(seed=(3, 4)), "no run with seed=4; choose from seed=3, s"),
         ("10", wider, r"it has \[11\] as 'bias_0', here it is \[13\]; choose the same task and"),

@@ -8,6 +8,7 @@ from made_results import leave
 from grokjax.reading import pairs
 from grokjax.reading.arms import read, read_all
 from grokjax.reading.pairs import Rates, Times, matched, rates, table, times
+from grokjax.reading.rows import reference_of
 from grokjax.reading.survival import Durations, log_rank
 
 CAVO = (59, 16, 6, 80)  # complete response before and after a therapy, 161 patients
@@ -130,3 +131,16 @@ def test_arms_that_are_no_branches_are_paired_when_asked_for(tmp_path):
     assert "a (A) and b (B), 2 seeds" in table(read_all([a, b]), of_all=True)
     with pytest.raises(ValueError, match="--paired: no two arms have seeds in common; choose"):
         pairs.table(read_all([a, other]), of_all=True)
+
+
+def test_steps_that_are_counted_from_other_points_are_not_compared(tmp_path):
+    """A branch from memorising on, another one, and the training that both come from."""
+    begun = {"branched": {"goes_on": False}, "branch": {"origin": "a@memorised"}}
+    a = leave(tmp_path / "a", [300, 400])
+    b = leave(tmp_path / "b", [100, 200], **begun)
+    c = leave(tmp_path / "c", [200, 100], **begun)
+    one, two, three = read_all([a, b, c])
+
+    assert reference_of(two, [one]) is None
+    assert reference_of(three, [one, two]) is two
+    assert "b (A) and c (B), 2 seeds" in table([one, two, three])

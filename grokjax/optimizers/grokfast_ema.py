@@ -13,6 +13,8 @@ import optax
 from grokjax.core.checks import check_at_least
 from grokjax.core.hparams import Scalar
 
+BY_STEP = True  # its mean begins at a step: where steps are counted anew, it is none of before
+
 
 class GrokfastEmaState(NamedTuple):
     """What the filter remembers of past gradients."""

@@ -13,6 +13,7 @@ import optax
 from grokjax.core.checks import check_at_least, check_choice
 from grokjax.core.hparams import Scalar, at_least
 
+BY_STEP = True  # the ring is filled by the number of the step
 STEPS = ("window",)  # options that are lengths in steps
 RANGES = {"window": at_least(1, "gradients"), "average": ("mean", "sum")}
 

@@ -11,7 +11,7 @@ there; the grid of the new config may repeat that run with values of its own.
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -27,123 +27,58 @@ from grokjax.recording.history import History, grokking
 from grokjax.recording.results import Results
 from grokjax.running.inheritance import inherited
 
-EVENTS = ("memorised", "grokked")
+EVENTS = {"memorised": "memorised_R", "grokked": "grok_R"}  # as `Grokking` has them
 SHOWN = 8  # steps or runs that an error lists
 
 
-class Begun(NamedTuple):
-    """What the loop is to begin with, and what the record says of it."""
-
-    step: int
-    state_R: Any  # None: initial weights
-    history: History
-    facts: Mapping[str, Any]
-
-
-class Parent(NamedTuple):
-    """A run of the other training, and where its state is."""
-
-    source: "Source"
-    r: int  # its number in there
-    checkpoint: int
-    step: int  # of its state; before the checkpoint if the run had stopped
-
-
-class Source:
-    """A folder of the other training, or one of its shards."""
-
-    def __init__(self, folder: Path):
-        """Builds its experiment; a ValueError if that is not as it was."""
-        self._rebuilt = rebuild(Results(folder))
-        self.experiment = self._rebuilt.experiment
-        self._name = f"--branch: {str(folder)!r}"
-        self._present = checkpoints.steps(self._rebuilt.results.checkpoints)
-        self._restored: dict[int, checkpoints.Restored] = {}
-        config = self.experiment.config
-        self._schedule = config.schedule
-        arrays = arrays_of(self._rebuilt.results.history)
-        del arrays["label"]
-        history = History(arrays)
-        grok = grokking(history, **config.grok)
-        self._event_R = {"memorised": grok.memorised_R, "grokked": grok.grok_R}
-        self._last_R = last_steps(history, config.schedule, config.grok)
-
-    def restore(self, step: int) -> checkpoints.Restored:
-        """A checkpoint with its state and history, read once."""
-        if step not in self._restored:
-            self._restored[step] = self._rebuilt.restore(step)
-        return self._restored[step]
-
-    def parent(self, r: int, at: int | str) -> Parent:
-        """The state of a run at a step or an event.
-
-        Raises:
-            ValueError: if there is none, with what would have kept it.
-        """
-        label = self.experiment.labels[r]
-        checkpoint = self._of_event(r, at) if isinstance(at, str) else at
-        if checkpoint not in self._present:
-            every = self._schedule.num_steps // self._schedule.checkpoint_every + 1
-            raise ValueError(
-                f"{self._name} has no checkpoint of step {checkpoint:,}, as {label} needs; choose "
-                f"from {_some(self._present)}, or train it with schedule.keep = {every}, for all"
-            )
-        stopped = self._last_R[r] if self._schedule.stop_after_grok else checkpoint
-        if stopped < checkpoint == at:
-            raise ValueError(
-                f"{self._name}: {label} had stopped at step {stopped:,}; choose at most that, or "
-                "@grokked"
-            )
-        return Parent(self, r, checkpoint, int(min(checkpoint, stopped)))
-
-    def _of_event(self, r, event):
-        """The first checkpoint there is, from the event to the step at which one was due."""
-        came_R = self._event_R[event]
-        if not np.isfinite(came_R[r]):
-            labels = self.experiment.labels
-            those = [labels[i] for i in np.flatnonzero(np.isfinite(came_R))]
-            raise ValueError(
-                f"{self._name}: {labels[r]} has not {event}; choose seeds of runs that have: "
-                f"{_some(those) or 'none'}"
-            )
-        step = int(came_R[r])
-        due = -(-step // self._schedule.checkpoint_every) * self._schedule.checkpoint_every
-        return next((s for s in self._present if step <= s <= due), due)
-
-
-def begin(experiment: Experiment, workdir: Path | None = None) -> Begun:
-    """What an experiment begins with, as `config.branch` says.
+def begin(
+    experiment: Experiment, workdir: Path | None = None
+) -> tuple[int, Any, History, dict[str, Any]]:
+    """What an experiment begins with: step, state, history, and what the record says of them.
 
     Args:
-        experiment: all its runs, or a shard of them.
+        experiment: all its runs, or a shard of them; its `config.branch` names the states. None
+            are named: initial weights, for which the state is None.
         workdir: where it is trained; not where the states are, which that might delete.
 
     Raises:
         ValueError: if there are no such states, or they do not fit.
     """
-    section = experiment.config.branch
-    if not section.origin:
-        if section.take or section.from_zero:
+    config = experiment.config
+    if not config.branch.origin:
+        if config.branch.take or config.branch.from_zero:
             raise ValueError("branch.take and branch.from_zero need branch.origin (--branch)")
-        return Begun(0, None, History(), {})
-    folder, at = _parsed(section.origin)
-    from_zero = isinstance(at, str) or bool(section.take) or section.from_zero
-    parents = _parents(experiment.config, _sources(folder, workdir), at)
+        return 0, None, History(), {}
+    folder, at = _parsed(config.branch.origin, workdir)
+    source = rebuild(Results(folder))
+    parents = _parents(config, source.experiment)
+    places = _places(source, at, sorted(set(parents)))
+    from_zero = isinstance(at, str) or bool(config.branch.take) or config.branch.from_zero
     if not from_zero:
-        _check_step(experiment.config, at)
-    number = {label: n for n, label in enumerate(grid.labels(experiment.config.runs))}
+        _check_step(config, at)
+
+    number = {label: n for n, label in enumerate(grid.labels(config.runs))}
     own = [parents[number[label]] for label in experiment.labels]
-    state_R, taken = inherited(experiment, own[0].source.experiment, *_states(own))
+    restored = {step: source.restore(step) for step in {places[r][0] for r in own}}
+    states_R = {step: one.state_R for step, one in restored.items()}
+    rows = [_row((states_R[places[r][0]], source.experiment.runs_R), r) for r in own]
+    state_R, taken = inherited(
+        experiment,
+        source.experiment,
+        *jax.tree.map(lambda *x: np.stack(x), *rows),
+        from_zero=from_zero,
+    )
     facts = {
         "folder": str(folder.absolute()),
-        "runs": [parent.source.experiment.labels[parent.r] for parent in parents],
-        "steps": [parent.step for parent in parents],
+        "runs": [source.experiment.labels[r] for r in parents],
+        "steps": [places[r][1] for r in parents],
         "goes_on": not from_zero,
         **taken,
     }
-    history = History() if from_zero else _history_until(experiment, state_R, own)
-    _check_active(experiment.config, history)
-    return Begun(0 if from_zero else int(at), state_R, history, {"branched": facts})
+    history = History()
+    if not from_zero:
+        history = _history(experiment, state_R, restored[at].history, own)
+    return 0 if from_zero else int(at), state_R, history, {"branched": facts}
 
 
 def sentence(facts: Mapping[str, Any]) -> str:
@@ -158,122 +93,127 @@ def sentence(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _parsed(origin):
+def _parsed(origin, workdir):
     """The folder, and a step or one of EVENTS."""
-    folder, _, at = origin.rpartition("@")
-    if not folder or not (at.isdecimal() or at in EVENTS):
+    name, _, at = origin.rpartition("@")
+    if not name or not (at.isdecimal() or at in EVENTS):
         raise ValueError(f"--branch {origin}; choose FOLDER@STEP, @memorised or @grokked")
-    return Path(os.path.expanduser(folder)), int(at) if at.isdecimal() else at
-
-
-def _sources(folder, workdir):
-    """The training in a folder, or in its shards."""
+    folder = Path(os.path.expanduser(name))
     if not folder.is_dir():
-        raise ValueError(f"--branch: there is no folder {str(folder)!r}; choose a results folder")
-    folders = [folder, *sorted(folder.glob("shard-*-of-*"))]
-    folders = [place for place in folders if checkpoints.steps(Results(place).checkpoints)]
-    if not folders:
-        raise ValueError(f"--branch: {str(folder)!r} has no checkpoint; choose another folder")
-    if workdir and workdir.resolve() in [place.resolve() for place in (folder, *folders)]:
-        raise ValueError(f"--branch: {str(folder)!r} is trained there; choose another --workdir")
-    return [Source(place) for place in folders]
+        raise ValueError(f"--branch: there is no folder {name!r}; choose a results folder")
+    if workdir and workdir.resolve() == folder.resolve():
+        raise ValueError(f"--branch: {name!r} is trained there; choose another --workdir")
+    return folder, int(at) if at.isdecimal() else at
 
 
-def _parents(config, sources, at):
-    """The parent of every run of the whole grid."""
-    runs = sources[0].experiment.config.runs
+def _parents(config, other):
+    """The number of the run whose state each run of the whole grid takes."""
+    runs = other.config.runs
     points = grid.grid_points(runs)
     names = [name for name in points[0] if name == "seed" or len(runs[name]) > 1]
-    keys = [tuple(point[name] for name in names) for point in points]
-    places = {}
-    for source in sources:
-        places |= {label: (source, r) for r, label in enumerate(source.experiment.labels)}
-    place_of = {
-        key: places[label]
-        for key, label in zip(keys, grid.labels(runs), strict=True)
-        if label in places
-    }
-    found = {}
+    number = {label: r for r, label in enumerate(other.labels)}  # a shard has some of them
+    labels = zip(points, grid.labels(runs), strict=True)
+    found = {tuple(point[n] for n in names): number.get(label) for point, label in labels}
     parents = []
     for point in grid.grid_points(config.runs):
         key = tuple(point.get(name) for name in names)
-        if key not in place_of:
+        if found.get(key) is None:
             given = ", ".join(f"{name}={value}" for name, value in zip(names, key, strict=True))
             raise ValueError(
                 f"--branch {config.branch.origin}: there is no run with {given}; choose from "
-                f"{_some(places)}"
+                f"{_some(other.labels)}"
             )
-        if key not in found:
-            source, r = place_of[key]
-            found[key] = source.parent(r, at)
         parents.append(found[key])
     return parents
 
 
-def _states(parents):
-    """The states [R] of the parents, and what they are as runs."""
-
-    def row(source, r, checkpoint):
-        state_and_run_R = (source.restore(checkpoint).state_R, source.experiment.runs_R)
-        return jax.tree.map(lambda x_R: x_R[r], state_and_run_R)
-
-    rows = [row(source, r, checkpoint) for source, r, checkpoint, _ in parents]
-    return jax.tree.map(lambda *x: np.stack(x), *rows)
+def _row(tree_R, r):
+    return jax.tree.map(lambda x_R: x_R[r], tree_R)
 
 
-def _history_until(experiment, state_R, parents):
-    """The history up to the states; metrics that the other training did not have are NaN."""
-    stored = [parent.source.restore(parent.checkpoint).history for parent in parents]
-    if not stored[0]:
-        return History()
-    shapes = loop.no_metrics(
-        experiment.trainer,
-        state_R,
-        experiment.runs_R,
-        experiment.dataset,
-        lift=experiment.config.lift,
-    )
-    step_E = stored[0]["step"]
+def _places(source, at, wanted):
+    """{run: (checkpoint, step of its state)}; the step is earlier if the run had stopped."""
+    config = source.experiment.config
+    every = config.schedule.checkpoint_every
+    labels = source.experiment.labels
+    name = f"--branch: {str(source.results.folder)!r}"
+    present = checkpoints.steps(source.results.checkpoints)
+    arrays = arrays_of(source.results.history)
+    del arrays["label"]
+    if isinstance(at, str):
+        came_R = getattr(grokking(arrays, **config.grok), EVENTS[at])
+    else:
+        came_R = np.full(len(labels), at)
+    stopped_R = np.full(len(labels), np.inf)
+    if config.schedule.stop_after_grok:
+        stopped_R = last_steps(History(arrays), config.schedule, config.grok)
 
-    def column(history, parent, name, zero_R):
-        if name in history and history[name].shape[2:] == zero_R.shape[1:]:
-            return history[name][:, parent.r]
-        return np.full((len(step_E), *zero_R.shape[1:]), np.nan, zero_R.dtype)
-
-    columns = {"step": step_E}
-    for name, zero_R in shapes.items():
-        of_runs = [column(h, p, name, zero_R) for h, p in zip(stored, parents, strict=True)]
-        columns[name] = np.stack(of_runs, axis=1)
-    return History(columns)
+    places = {}
+    for r in wanted:
+        if not np.isfinite(came_R[r]):
+            those = _some(labels[i] for i in np.flatnonzero(np.isfinite(came_R)))
+            choose = f"choose seeds of runs that have: {those}" if those else "no run has"
+            raise ValueError(f"{name}: {labels[r]} has not {at}; {choose}")
+        step = int(came_R[r])
+        due = step if step == at else -(-step // every) * every
+        checkpoint = next((s for s in present if step <= s <= due), None)
+        if checkpoint is None:
+            keep = f"schedule.keep = {config.schedule.num_steps // every + 1}, for all"
+            divisor = f"a schedule.checkpoint_every that divides {due:,}"
+            raise ValueError(
+                f"{name} has no checkpoint of step {due:,}, as {labels[r]} needs; choose from "
+                f"{_some(present)}, or train it with {divisor if due % every else keep}"
+            )
+        if stopped_R[r] < checkpoint == at:
+            raise ValueError(
+                f"{name}: {labels[r]} had stopped at step {stopped_R[r]:,}; choose at most that, "
+                "or @grokked"
+            )
+        places[r] = (checkpoint, int(min(checkpoint, stopped_R[r])))
+    return places
 
 
 def _check_step(config, step):
     """Training can go on at a step."""
     what = f"--branch {config.branch.origin}"
     num_steps = config.schedule.num_steps
+    eval_every = config.schedule.eval_every
     if step >= num_steps:
         raise ValueError(
             f"{what}: schedule.num_steps = {num_steps:,} is no later; choose more than {step:,}, "
             "or --from_zero"
         )
-    if step % config.schedule.eval_every:
+    if step % eval_every:
         raise ValueError(
-            f"{what}: its step is no multiple of schedule.eval_every = "
-            f"{config.schedule.eval_every:,}; choose a divisor of {step:,}, or --from_zero"
+            f"{what}: its step is no multiple of schedule.eval_every = {eval_every:,}; choose a "
+            f"divisor of {step:,}, or --from_zero"
         )
 
 
-def _check_active(config, history):
-    """No run has stopped before it begins."""
-    schedule = config.schedule
-    if schedule.stop_after_grok and len(history):
-        tracker = RunTracker.replay(history, schedule, config.grok)
-        if np.any(tracker.last_evaluation_R < np.inf):
-            raise ValueError(
-                f"--branch {config.branch.origin}: schedule.stop_after_grok = "
-                f"{schedule.stop_after_grok} stops runs that have grokked before; choose 0, or "
-                "--from_zero"
-            )
+def _history(experiment, state_R, arrays, parents):
+    """The history up to the states; metrics that the other training did not have are NaN."""
+    if not arrays:
+        return History()
+    trainer, runs_R, dataset = experiment.trainer, experiment.runs_R, experiment.dataset
+    lift = experiment.config.lift
+    columns = {"step": arrays["step"]}
+    for name, zero_R in loop.no_metrics(trainer, state_R, runs_R, dataset, lift=lift).items():
+        before = arrays.get(name)
+        if before is None or before.shape[2:] != zero_R.shape[1:]:
+            columns[name] = np.full((len(arrays["step"]), *zero_R.shape), np.nan, zero_R.dtype)
+        else:
+            columns[name] = before[:, parents]
+    history = History(columns)
+
+    schedule = experiment.config.schedule
+    tracker = RunTracker.replay(history, schedule, experiment.config.grok)
+    if np.isfinite(tracker.last_evaluation_R).any():
+        raise ValueError(
+            f"--branch {experiment.config.branch.origin}: schedule.stop_after_grok = "
+            f"{schedule.stop_after_grok} stops runs that have grokked before; choose 0, or "
+            "--from_zero"
+        )
+    return history
 
 
 def _some(names: Iterable[object]) -> str:

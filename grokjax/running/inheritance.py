@@ -14,7 +14,12 @@ from grokjax.core.trainer import TrainState
 
 
 def inherited(
-    experiment: Experiment, other: Experiment, their_R: TrainState, their_runs_R: Run
+    experiment: Experiment,
+    other: Experiment,
+    their_R: TrainState,
+    their_runs_R: Run,
+    *,
+    from_zero: bool,
 ) -> tuple[TrainState, dict[str, Any]]:
     """What R runs begin with, on the host, and for the record what of it they have taken.
 
@@ -22,6 +27,7 @@ def inherited(
         experiment: of these runs.
         other: of the runs whose states are taken.
         their_R, their_runs_R: the states, and the runs they are of, for each of these runs.
+        from_zero: steps are counted anew, and so is what an optimizer remembers by their number.
 
     Raises:
         ValueError: if parameters that are to be taken are not there, or of another shape.
@@ -30,9 +36,9 @@ def inherited(
     chain = config.optimizer.chain
     own_R = experiment.state_shapes()
     is_same_R = _has_same_split(experiment, other, their_runs_R)
-    kept = _kept(chain, own_R.opt_state, other.config.optimizer.chain, their_R.opt_state)
-    if config.branch.take:
-        kept = {}
+    kept = {}
+    if not config.branch.take:
+        kept = _kept(config, own_R.opt_state, other.config, their_R.opt_state, from_zero)
     theirs_R = _evaluated(other.config, their_R, their_runs_R, kept)
     taken = _taken(config.branch, own_R.params, theirs_R)
     if config.branch.take or not is_same_R.all():
@@ -61,11 +67,13 @@ def inherited(
     }
 
 
-def _kept(own_chain, own_states, their_chain, their_states):
+def _kept(config, own_states, other_config, their_states, from_zero):
     """{name: state} of the elements that are in both chains, with states of one shape."""
-    theirs = dict(zip(their_chain, their_states, strict=True))
-    own = dict(zip(own_chain, own_states, strict=True))
-    return {n: theirs[n] for n in own if n in theirs and _shapes(theirs[n]) == _shapes(own[n])}
+    theirs = dict(zip(other_config.optimizer.chain, their_states, strict=True))
+    own = dict(zip(config.optimizer.chain, own_states, strict=True))
+    by_step = {n for n in own if getattr(registry.find("optimizer", n), "BY_STEP", False)}
+    names = own.keys() & theirs.keys() - (by_step if from_zero else set())
+    return {name: theirs[name] for name in names if _shapes(theirs[name]) == _shapes(own[name])}
 
 
 def _shapes(tree):
@@ -127,7 +135,8 @@ def _has_same_split(experiment, other, their_runs_R):
     """[R] bool: is it the same table, divided and labelled alike?"""
     runs_R = experiment.runs_R
     tables = (experiment.record["table_checksum"], other.record["table_checksum"])
-    if tables[0] != tables[1] or experiment.config.split != other.config.split:
+    sections = (experiment.record["split"], other.record["split"])
+    if tables[0] != tables[1] or sections[0] != sections[1]:
         return np.zeros(len(runs_R.seed), bool)
     return (
         (runs_R.split_seed == their_runs_R.split_seed)
