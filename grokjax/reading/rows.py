@@ -8,14 +8,33 @@ from typing import Any
 import numpy as np
 
 from grokjax.reading.arms import Arm
+from grokjax.reading.evidence import holm, log_spread, rate_interval, smallest_p, smallest_ratio
 from grokjax.reading.roughness import median_of, rank_test, roughness
-from grokjax.reading.survival import Durations, delay_times, log_rank, median_time, times_until
+from grokjax.reading.survival import (
+    Durations,
+    delay_times,
+    horizon,
+    log_rank,
+    median_time,
+    restricted_mean,
+    times_until,
+)
 from grokjax.recording.files import replacing
 from grokjax.recording.history import Grokking, finite_median
 from grokjax.recording.summary import number_or_none
+from grokjax.recording.times import THRESHOLDS, threshold_of
 
 Row = dict[str, Any]
 
+KINDS = ("first", "sustained", "strict")  # of times, see recording/times.py
+CROSSINGS = tuple(f"{kind}_{threshold:g}" for threshold in THRESHOLDS for kind in KINDS)
+EVIDENCE = (
+    *("share_low", "share_high"),  # 95 % interval
+    *("mean_step", "mean_step_error", "mean_until"),  # restricted mean, and its horizon
+    *("strict_runs", "collapse_depth", "collapse_steps"),  # of the runs that collapsed, medians
+    "grok_seconds",  # the median step, times the seconds of a run's step
+    *("log_rank_p_holm", "smallest_p", "smallest_hazard_ratio", "smallest_median_ratio"),
+)
 COLUMNS = {  # column -> what a person reads above it; "" is shown within another column
     "arm": "arm",
     "task": "task",  # of a mixture; "" is all examples
@@ -45,6 +64,7 @@ COLUMNS = {  # column -> what a person reads above it; "" is shown within anothe
     "log_rank_p": "log-rank p",
     "compared_with": "",  # the arm that p values are for
     "steps": "",  # the last step that a run was followed up to
+    **dict.fromkeys((*EVIDENCE, *CROSSINGS), ""),
 }
 TEXTS = ("arm", "task")
 P_VALUES = ("val_falls_p", "loss_rises_p", "log_rank_p")
@@ -73,16 +93,27 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
         for task in ["", *arm.trained_tasks]:
             grok = arm.grokking_of(task)
             own = times_until(grok.grok_R, arm.observed_until_R)
-            row = _row(arm, task, grok, own)
+            row = _row(arm, task, grok, own) | _times(arm, task)
             before = durations.setdefault(task, {})
             if reference := _reference(arm, [other for other, _ in before.values()]):
-                p = log_rank(before[reference.name][1], own)
-                row |= {"compared_with": reference.name, "log_rank_p": number_or_none(p)}
+                row |= {"compared_with": reference.name} | _test(before[reference.name][1], own)
             if not task:
                 row |= _roughness(arm, reference)
             before[arm.name] = (arm, own)
             table.append(row)
+    for task, of_arms in durations.items():
+        _look_at_all([row for row in table if row["task"] == task], of_arms)
     return table
+
+
+def _look_at_all(rows, of_arms):
+    """Adds to the rows of a task what depends on all arms: a common horizon, and their number."""
+    until = horizon([durations for _, durations in of_arms.values()])
+    p_values = [np.nan if row["log_rank_p"] is None else row["log_rank_p"] for row in rows]
+    for row, p in zip(rows, holm(p_values), strict=True):
+        mean, error = restricted_mean(of_arms[row["arm"]][1], until)
+        row |= {"mean_step": mean, "mean_step_error": error, "mean_until": int(until)}
+        row["log_rank_p_holm"] = number_or_none(p)
 
 
 def _reference(arm, before):
@@ -141,6 +172,7 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
     grok_step = median_time(durations)
     memorised_step = median_time(times_until(grok.memorised_R, arm.observed_until_R))
     delay = median_time(delay_times(grok, arm.observed_until_R))
+    low, high = rate_interval(int(grok.has_grokked_R.sum()), grok.grok_R.size)
     return dict.fromkeys(COLUMNS) | {
         "arm": arm.name,
         "task": task,
@@ -160,6 +192,37 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
         "diverged": int(arm.diverged_R.sum()),
         "collapses": int((grok.collapses_R > 0).sum()),
         "steps": int(arm.observed_until_R.max()),
+        "grok_seconds": number_or_none(grok_step.median * arm.seconds_per_step),
+        "share_low": low,
+        "share_high": high,
+    }
+
+
+def _times(arm: Arm, task: str) -> Row:
+    crossings = arm.times_of(task)
+    row = {}
+    for threshold in THRESHOLDS:
+        for kind in KINDS:
+            step_R = getattr(crossings[threshold], f"{kind}_R")
+            median = median_time(times_until(step_R, arm.observed_until_R)).median
+            row[f"{kind}_{threshold:g}"] = number_or_none(median, int)
+    own = crossings[threshold_of(arm.config.get("grok", {}))]
+    collapsed_R = own.below_R > 0
+    return row | {
+        "strict_runs": int(np.isfinite(own.strict_R).sum()),
+        "collapse_depth": number_or_none(finite_median(own.depth_R[collapsed_R])),
+        "collapse_steps": number_or_none(finite_median(own.longest_R[collapsed_R])),
+    }
+
+
+def _test(reference: Durations, own: Durations) -> Row:
+    sizes = (reference.duration_R.size, own.duration_R.size)
+    spread = log_spread(reference, own)
+    return {
+        "log_rank_p": number_or_none(log_rank(reference, own)),
+        "smallest_p": smallest_p(*sizes),
+        "smallest_hazard_ratio": smallest_ratio(*sizes),
+        "smallest_median_ratio": number_or_none(smallest_ratio(*sizes, spread)),
     }
 
 
