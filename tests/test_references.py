@@ -153,6 +153,10 @@ REFERENCES = {
         "smallest_p": (BY_HAND, "test_evidence.py::test_no_exact_test_gives_less_than_every_order"),
         "smallest_ratio": ("simulation", "test_evidence.py::test_four_of_five_trials_find_it"),
         "log_spread": (BY_HAND, "test_evidence.py::test_the_spread_is_that_within_arms"),
+        "compared": (
+            BY_HAND,
+            "test_evidence.py::test_the_table_has_what_its_comparisons_can_show",
+        ),
     },
     "roughness": {
         "roughness": (

@@ -47,7 +47,8 @@ SYNONYMS = {  # words of public projects and of PyTorch, as `_normal` writes the
     "--workdir": "checkpointdir outputdir savedir outdir logdir",
 }
 SEE_ALL = "; `python -m grokjax.train --config FILE --show` lists them all"
-COLON = "; choose plug-ins behind a colon: --config file.py:task=...,model=...,optimizer=a+b"
+PLUG_INS = "file.py:task=...,model=...,optimizer=a+b,measures=c+d"
+COLON = f"; choose plug-ins behind a colon: --config {PLUG_INS}"
 
 
 def hint(path: str, known: Iterable[str], prefix: str = "") -> str:

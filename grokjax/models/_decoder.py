@@ -144,6 +144,7 @@ class Decoder(nn.Module):
 
         if self.norm in ("pre", "overwrite"):
             x = self.make_norm()(name="norm")(x)
+        self.sow("intermediates", "features", x)
         if self.tied_readout:
             return x @ token_VxD[: self.num_classes].T
         return Linear(self.num_classes, self.initializer, use_bias=False, name="readout")(x)

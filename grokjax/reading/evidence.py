@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import scipy
 
-from grokjax.reading.survival import CONFIDENCE, Durations
+from grokjax.reading.survival import CONFIDENCE, Durations, log_rank
+from grokjax.recording.summary import number_or_none
 
 LEVEL = 1 - CONFIDENCE  # of a two-sided test
 POWER = 0.8
@@ -75,3 +76,14 @@ def log_spread(*arms: Durations) -> float:
     squares = sum(((log_R - log_R.mean()) ** 2).sum() for log_R in logs if log_R.size)
     freedom = sum(max(log_R.size - 1, 0) for log_R in logs)
     return float(np.sqrt(squares / freedom)) if squares else np.nan
+
+
+def compared(reference: Durations, own: Durations) -> dict[str, float | None]:
+    """For a table: the log-rank p of two arms, and what so many runs can show; None: not known."""
+    sizes = (reference.duration_R.size, own.duration_R.size)
+    return {
+        "log_rank_p": number_or_none(log_rank(reference, own)),
+        "smallest_p": smallest_p(*sizes),
+        "smallest_hazard_ratio": smallest_ratio(*sizes),
+        "smallest_median_ratio": number_or_none(smallest_ratio(*sizes, log_spread(reference, own))),
+    }

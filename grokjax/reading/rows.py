@@ -7,33 +7,30 @@ from typing import Any
 
 import numpy as np
 
+from grokjax.reading import times
 from grokjax.reading.arms import Arm
-from grokjax.reading.evidence import holm, log_spread, rate_interval, smallest_p, smallest_ratio
+from grokjax.reading.evidence import compared, holm, rate_interval
 from grokjax.reading.roughness import median_of, rank_test, roughness
 from grokjax.reading.survival import (
     Durations,
     delay_times,
     horizon,
-    log_rank,
     median_time,
     restricted_mean,
     times_until,
 )
 from grokjax.recording.files import replacing
-from grokjax.recording.history import Grokking, finite_median
-from grokjax.recording.summary import number_or_none
-from grokjax.recording.times import THRESHOLDS, threshold_of
+from grokjax.recording.history import Grokking, finite_median, measured
+from grokjax.recording.summary import number_or_none, value_at
 
 Row = dict[str, Any]
 
-KINDS = ("first", "sustained", "strict")  # of times, see recording/times.py
-CROSSINGS = tuple(f"{kind}_{threshold:g}" for threshold in THRESHOLDS for kind in KINDS)
-EVIDENCE = (
+LATEST = (  # in the csv file alone
     *("share_low", "share_high"),  # 95 % interval
     *("mean_step", "mean_step_error", "mean_until"),  # restricted mean, and its horizon
-    *("strict_runs", "collapse_depth", "collapse_steps"),  # of the runs that collapsed, medians
     "grok_seconds",  # the median step, times the seconds of a run's step
     *("log_rank_p_holm", "smallest_p", "smallest_hazard_ratio", "smallest_median_ratio"),
+    *times.COLUMNS,
 )
 COLUMNS = {  # column -> what a person reads above it; "" is shown within another column
     "arm": "arm",
@@ -64,7 +61,7 @@ COLUMNS = {  # column -> what a person reads above it; "" is shown within anothe
     "log_rank_p": "log-rank p",
     "compared_with": "",  # the arm that p values are for
     "steps": "",  # the last step that a run was followed up to
-    **dict.fromkeys((*EVIDENCE, *CROSSINGS), ""),
+    **dict.fromkeys(LATEST, ""),
 }
 TEXTS = ("arm", "task")
 P_VALUES = ("val_falls_p", "loss_rises_p", "log_rank_p")
@@ -93,25 +90,25 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
         for task in ["", *arm.trained_tasks]:
             grok = arm.grokking_of(task)
             own = times_until(grok.grok_R, arm.observed_until_R)
-            row = _row(arm, task, grok, own) | _times(arm, task)
+            row = _row(arm, task, grok, own) | times.columns(arm, task)
             before = durations.setdefault(task, {})
             if reference := _reference(arm, [other for other, _ in before.values()]):
-                row |= {"compared_with": reference.name} | _test(before[reference.name][1], own)
+                row |= {"compared_with": reference.name} | compared(before[reference.name][1], own)
             if not task:
-                row |= _roughness(arm, reference)
+                row |= _roughness(arm, reference) | _measures(arm)
             before[arm.name] = (arm, own)
-            table.append(row)
-    for task, of_arms in durations.items():
-        _look_at_all([row for row in table if row["task"] == task], of_arms)
-    return table
+            table.append((row, own))
+    for task in durations:
+        _look_at_all([(row, own) for row, own in table if row["task"] == task])
+    return [row for row, _ in table]
 
 
-def _look_at_all(rows, of_arms):
+def _look_at_all(of_task):
     """Adds to the rows of a task what depends on all arms: a common horizon, and their number."""
-    until = horizon([durations for _, durations in of_arms.values()])
-    p_values = [np.nan if row["log_rank_p"] is None else row["log_rank_p"] for row in rows]
-    for row, p in zip(rows, holm(p_values), strict=True):
-        mean, error = restricted_mean(of_arms[row["arm"]][1], until)
+    until = horizon([own for _, own in of_task])
+    p_values = [np.nan if row["log_rank_p"] is None else row["log_rank_p"] for row, _ in of_task]
+    for (row, own), p in zip(of_task, holm(p_values), strict=True):
+        mean, error = restricted_mean(own, until)
         row |= {"mean_step": mean, "mean_step_error": error, "mean_until": int(until)}
         row["log_rank_p_holm"] = number_or_none(p)
 
@@ -137,10 +134,15 @@ def best_of_families(arms: Sequence[Arm]) -> list[Arm]:
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """The table for programs; what is not known is empty. Columns of a caller's own come first."""
-    own = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
+    """The table for programs; what is not known is empty.
+
+    Columns of a caller's own come first, those of measures last.
+    """
+    others = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
+    of_measures = [name for name in others if "/" in name]
+    own = [name for name in others if name not in of_measures]
     with replacing(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*own, *COLUMNS])
+        writer = csv.DictWriter(file, [*own, *COLUMNS, *of_measures])
         writer.writeheader()
         for row in rows:
             numbers = {n: f"{x:.6g}" for n, x in row.items() if isinstance(x, float)}
@@ -198,31 +200,17 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
     }
 
 
-def _times(arm: Arm, task: str) -> Row:
-    crossings = arm.times_of(task)
-    row = {}
-    for threshold in THRESHOLDS:
-        for kind in KINDS:
-            step_R = getattr(crossings[threshold], f"{kind}_R")
-            median = median_time(times_until(step_R, arm.observed_until_R)).median
-            row[f"{kind}_{threshold:g}"] = number_or_none(median, int)
-    own = crossings[threshold_of(arm.config.get("grok", {}))]
-    collapsed_R = own.below_R > 0
-    return row | {
-        "strict_runs": int(np.isfinite(own.strict_R).sum()),
-        "collapse_depth": number_or_none(finite_median(own.depth_R[collapsed_R])),
-        "collapse_steps": number_or_none(finite_median(own.longest_R[collapsed_R])),
-    }
-
-
-def _test(reference: Durations, own: Durations) -> Row:
-    sizes = (reference.duration_R.size, own.duration_R.size)
-    spread = log_spread(reference, own)
+def _measures(arm: Arm) -> Row:
+    """Medians over the runs of each measure when they memorised, when they grokked, at the end."""
+    arrays = arm.history.arrays()
+    step_E = arrays["step"]
+    grok = arm.grokking
+    moments = {"memorised": grok.memorised_R, "grokked": grok.grok_R, "end": step_E[-1:]}
     return {
-        "log_rank_p": number_or_none(log_rank(reference, own)),
-        "smallest_p": smallest_p(*sizes),
-        "smallest_hazard_ratio": smallest_ratio(*sizes),
-        "smallest_median_ratio": number_or_none(smallest_ratio(*sizes, spread)),
+        f"{name} {moment}": number_or_none(finite_median(value_at(step_E, arrays[name], step_R)))
+        for name in measured(arrays)
+        if arrays[name].ndim == 2
+        for moment, step_R in moments.items()
     }
 
 

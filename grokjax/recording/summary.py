@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from grokjax.recording.early_stopping import last_steps
-from grokjax.recording.history import History, finite_median, grokking
+from grokjax.recording.history import History, finite_median, grokking, measured
 from grokjax.recording.times import times
 
 FINAL = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
@@ -46,6 +46,7 @@ def summarise(
         task: (grokking(arrays, task, **rule), times(arrays, steps_R, rule, task))
         for task in ["", *history.groups]
     }
+    measures = _measures(arrays, groks[""][0])
     runs = []
     for r, label in enumerate(labels):
         of_label = (sizes or {}).get(label, {})
@@ -55,7 +56,9 @@ def summarise(
         }
         run = {"label": label, **outcomes.pop(""), "steps": int(steps_R[r])}
         run["diverged"] = run["train_loss"] is None
-        runs.append(run | ({"tasks": outcomes} if outcomes else {}))
+        run |= {"tasks": outcomes} if outcomes else {}
+        run |= {"measures": measures[r]} if measures else {}
+        runs.append(run)
     return {"runs": runs, "overall": _overall(arrays, groks[""][0], seconds, steps_R.sum())}
 
 
@@ -80,6 +83,29 @@ def _crossing(found, r):
         name: number_or_none(value, float if name == "depth" else int)
         for name, value in numbers.items()
     }
+
+
+def _measures(arrays, grok):
+    """R times {measure/name: its value when the run memorised, when it grokked, and at the end}.
+
+    That is the last one taken up to then; a measure with K values is in the history alone.
+    """
+    moments = {"memorised": grok.memorised_R, "grokked": grok.grok_R, "end": arrays["step"][-1:]}
+    found = [{} for _ in grok.grok_R]
+    for name in measured(arrays):
+        if arrays[name].ndim == 2:
+            values = {m: value_at(arrays["step"], arrays[name], x) for m, x in moments.items()}
+            for r, of_run in enumerate(found):
+                of_run[name] = {m: number_or_none(value_R[r]) for m, value_R in values.items()}
+    return found
+
+
+def value_at(step_E: np.ndarray, values_ExR: np.ndarray, step_R: np.ndarray) -> np.ndarray:
+    """[R]: the last finite value of each run up to a step of its own; NaN if there is none."""
+    before_ExR = (step_E[:, None] <= step_R) & np.isfinite(values_ExR)
+    last_R = len(step_E) - 1 - np.argmax(before_ExR[::-1], axis=0)
+    values_R = values_ExR[last_R, np.arange(values_ExR.shape[1])]
+    return np.where(before_ExR.any(axis=0), values_R, np.nan)
 
 
 def number_or_none(value: float, kind: type = float) -> float | int | None:

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from grokjax.reading.arms import Arm
 from grokjax.reading.pictures import style
-from grokjax.reading.survival import kaplan_meier, times_until
-from grokjax.recording.times import threshold_of
+from grokjax.reading.survival import kaplan_meier
+from grokjax.reading.times import durations, own_crossing
 
 CURVES = {  # metric -> title of its panel
     "val_accuracy": "Validation accuracy",
@@ -72,38 +72,31 @@ def survival(arms: Sequence[Arm]) -> Figure:
     mosaic = "A"
     figure = Figure(figsize=(10, 5), layout="constrained")
     if len(arms) <= FEW:
-        panels += [
-            (title, [_durations(arm, kind) for arm in arms]) for kind, title in TIMES.items()
-        ]
+        for kind, title in TIMES.items():
+            panels.append((title, [durations(arm, own_crossing(arm), kind) for arm in arms]))
         mosaic = "AA;AA;AA;BC;BC"
         figure.set_figheight(8.5)
     keys = [style.band_key("95 % interval")]
     drawn = figure.subplot_mosaic(mosaic).values()
-    for axes, (title, durations) in zip(drawn, panels, strict=True):
+    for axes, (title, of_arms) in zip(drawn, panels, strict=True):
         style.dress(axes, title, _steps(arms))
         style.percent_axis(axes)
-        for (arm, line), times in zip(pairs, durations, strict=True):
-            _draw_incidence(axes, arm, times, line)
-    if not all(times.event_observed_R.all() for _, durations in panels for times in durations):
+        for (arm, line), followed in zip(pairs, of_arms, strict=True):
+            _draw_incidence(axes, arm, followed, line)
+    if not all(followed.event_observed_R.all() for _, of_arms in panels for followed in of_arms):
         keys.append(style.mark_key("not grokked by the last evaluation", "|", markersize=9))
     style.legend(figure, *keys)
     return figure
 
 
-def _durations(arm, kind):
-    """Up to the `first` or the `strict` step at the threshold of its config."""
-    own = arm.times_of("")[threshold_of(arm.config.get("grok", {}))]
-    return times_until(getattr(own, f"{kind}_R"), arm.observed_until_R)
-
-
-def _draw_incidence(axes, arm, durations, line):
-    step_E, incidence_E, low_E, high_E = kaplan_meier(durations)
+def _draw_incidence(axes, arm, followed, line):
+    step_E, incidence_E, low_E, high_E = kaplan_meier(followed)
     seen_E = np.maximum(step_E, axes.get_xlim()[0])  # step 0 has no place on the axis
     area = dict(color=line["color"], alpha=0.12, lw=0)
     axes.fill_between(seen_E, low_E, high_E, step="post", **area)
     label = f"{arm.name}: {count(arm)}"
     axes.step(seen_E, incidence_E, where="post", lw=1.8, label=label, gid=arm.name, **line)
-    censored = np.unique(durations.duration_R[~durations.event_observed_R])
+    censored = np.unique(followed.duration_R[~followed.event_observed_R])
     share = incidence_E[np.searchsorted(step_E, censored, side="right") - 1]
     ticks = dict(marker="|", markersize=10, mew=1.6, color=line["color"], zorder=3)
     _draw_marks(axes, censored, share, gid=f"{arm.name} censored", **ticks)
