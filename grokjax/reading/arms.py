@@ -40,6 +40,7 @@ class Arm:
     config: dict  # plain
     history: History  # of its R runs
     seconds_per_step: float = np.nan  # of one run, its share of all wall time; NaN: not known
+    flops_per_step: float = np.nan  # of one run, where they were counted
 
     def since(self, step: int) -> "Arm":
         """The arm without the evaluations before a step; all of it if none is left."""

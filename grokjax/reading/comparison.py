@@ -33,7 +33,7 @@ step, at the threshold of the config); `strict`, from which on a run was never b
 as it was watched. `strict_runs` are so many at the threshold of the config; `collapse_depth` and
 `collapse_steps` say how far and for how many steps runs that collapsed were below it at most,
 medians. `grok_seconds` is the median grok step by the seconds that a step of one run took, its
-share of the wall time.
+share of the wall time, and `grok_flops` (with --flops) by its floating-point operations.
 
 Falls and rises are the accuracy lost and the rise of the logarithm of training loss from one
 evaluation to the next, on average from memorising to grokking or to the end: medians over runs,

@@ -28,7 +28,7 @@ Row = dict[str, Any]
 LATEST = (  # in the csv file alone
     *("share_low", "share_high"),  # 95 % interval
     *("mean_step", "mean_step_error", "mean_until"),  # restricted mean, and its horizon
-    "grok_seconds",  # the median step, times the seconds of a run's step
+    *("grok_seconds", "grok_flops"),  # the median step, times those of a run's step
     *("log_rank_p_holm", "smallest_p", "smallest_hazard_ratio", "smallest_median_ratio"),
     *times.COLUMNS,
 )
@@ -195,6 +195,7 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
         "collapses": int((grok.collapses_R > 0).sum()),
         "steps": int(arm.observed_until_R.max()),
         "grok_seconds": number_or_none(grok_step.median * arm.seconds_per_step),
+        "grok_flops": number_or_none(grok_step.median * arm.flops_per_step),
         "share_low": low,
         "share_high": high,
     }
