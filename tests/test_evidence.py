@@ -91,6 +91,7 @@ def test_the_table_has_what_its_comparisons_can_show(tmp_path):
     assert [row["mean_step"] for row in (first, second)] == pytest.approx([400, 2300 / 3])
     assert first["mean_step_error"] == pytest.approx(np.std([300, 400, 500]) / 3**0.5)
     assert {row["mean_until"] for row in (first, second, third)} == {1000}
+    assert table(tmp_path / "never", [None, None])[0]["mean_step_error"] is None
     assert first["smallest_p"] is first["log_rank_p_holm"] is None
     assert second["smallest_p"] == 0.1
     assert second["smallest_hazard_ratio"] == pytest.approx(9.85, abs=0.01)
@@ -125,4 +126,4 @@ def test_enough_seeds_say_how_large_a_difference_they_show(tmp_path):
 def test_arms_in_which_nothing_came_have_no_spread_and_no_p(tmp_path):
     found = comparison.verdict(table(tmp_path, [None] * 5, [None] * 5))
 
-    assert "of hazards of 5.9 or more with 80 % power" in found
+    assert "of hazards of 5.9 or more, with 80 % power" in found

@@ -173,6 +173,10 @@ REFERENCES = {
         ),
     },
     "criterion": {
+        "first, strict": (
+            BY_HAND,
+            "test_times.py::test_three_times_of_a_run_that_dips_and_comes_back",
+        ),
         "sustained": (
             BY_HAND,
             "test_history.py::test_the_first_of_several_consecutive_evaluations_counts",

@@ -102,10 +102,12 @@ def verdict(summary: Sequence[Row]) -> str:
         if ratio is not None:
             found += f" (of medians {ratio:.2g}, if steps are log-normal and spread as here)"
         said.append(
-            f"{sizes(row)} show {found} with 80 % power at the 5 % level; less may go unseen."
+            f"{sizes(row)} show {found}, with 80 % power at the 5 % level, if all of them grok; "
+            "less may go unseen."
         )
     if len(enough) > 1:
-        left = sum(row["log_rank_p_holm"] < LEVEL for row in enough if row["log_rank_p_holm"])
+        p_values = [row["log_rank_p_holm"] for row in enough]
+        left = sum(p is not None and p < LEVEL for p in p_values)
         said.append(
             f"Corrected for the number of arms, the log-rank p is below 0.05 in {left} of "
             f"{len(enough)} comparisons (Holm)."

@@ -109,7 +109,8 @@ def _look_at_all(of_task):
     p_values = [np.nan if row["log_rank_p"] is None else row["log_rank_p"] for row, _ in of_task]
     for (row, own), p in zip(of_task, holm(p_values), strict=True):
         mean, error = restricted_mean(own, until)
-        row |= {"mean_step": mean, "mean_step_error": error, "mean_until": int(until)}
+        row |= {"mean_step": mean, "mean_until": int(until)}
+        row["mean_step_error"] = error or None  # 0: nothing that it could be estimated from
         row["log_rank_p_holm"] = number_or_none(p)
 
 

@@ -84,7 +84,7 @@ def survival(arms: Sequence[Arm]) -> Figure:
         for (arm, line), followed in zip(pairs, of_arms, strict=True):
             _draw_incidence(axes, arm, followed, line)
     if not all(followed.event_observed_R.all() for _, of_arms in panels for followed in of_arms):
-        keys.append(style.mark_key("not grokked by the last evaluation", "|", markersize=9))
+        keys.append(style.mark_key("not there by its last evaluation", "|", markersize=9))
     style.legend(figure, *keys)
     return figure
 
