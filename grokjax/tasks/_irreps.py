@@ -123,42 +123,40 @@ def _rotations(turn_N, n):
 
 def _symmetric(n):
     table = FAMILIES["S"].make(n)[0]
-    swaps = np.tile(np.arange(n), (n - 1, 1))
-    for i, swap in enumerate(swaps):
+    swaps_SxK = np.tile(np.arange(n), (n - 1, 1))
+    for i, swap in enumerate(swaps_SxK):
         swap[i : i + 2] = i + 1, i
     for shape in _partitions(n, n):
-        steps = dict(zip(numbers(swaps), _young(shape), strict=True))
-        rho_NxDxD = np.zeros((len(table), *_young(shape)[0].shape))
-        rho_NxDxD[0] = np.eye(rho_NxDxD.shape[1])
+        swap_SxDxD = _young(shape)
+        rho_NxDxD = np.zeros((len(table), *swap_SxDxD.shape[1:]))
+        rho_NxDxD[0] = np.eye(swap_SxDxD.shape[1])
         reached = [0]
-        for element in reached:  # grows until all are products of swaps of neighbours
-            for swap, matrix in steps.items():
+        for element in reached:  # grows until all are products of swaps
+            for swap, matrix in zip(numbers(swaps_SxK), swap_SxDxD, strict=True):
                 after = table[element, swap]
                 if after not in reached:
                     rho_NxDxD[after] = rho_NxDxD[element] @ matrix
                     reached.append(after)
-        yield Irrep("(" + ",".join(map(str, shape)) + ")", rho_NxDxD)
+        yield Irrep(f"({','.join(map(str, shape))})", rho_NxDxD)
 
 
-def _young(shape: tuple[int, ...]) -> list[np.ndarray]:
-    """Young's orthogonal form of the swaps of i and i + 1, in the basis of standard tableaux.
+def _young(shape: tuple[int, ...]) -> np.ndarray:
+    """[n - 1, D, D]: Young's orthogonal form of the swaps of i and i + 1; D standard tableaux.
 
     With d the content of i + 1 less that of i (column less row of its box), the swap takes a
     tableau T to T / d + sqrt(1 - 1 / d^2) T', where T' has i and i + 1 exchanged.
     """
     tableaux = list(_tableaux(shape))
-    found = []
-    for i in range(sum(shape) - 1):
-        matrix = np.zeros((len(tableaux),) * 2)
+    swap_SxDxD = np.zeros((sum(shape) - 1, len(tableaux), len(tableaux)))
+    for i, swap_DxD in enumerate(swap_SxDxD):
         for number, rows in enumerate(tableaux):
-            here, there = (rows[:j].count(rows[j]) - rows[j] for j in (i, i + 1))
-            distance = there - here
-            matrix[number, number] = 1 / distance
+            content, following = (rows[:j].count(rows[j]) - rows[j] for j in (i, i + 1))
+            distance = following - content
+            swap_DxD[number, number] = 1 / distance
             if abs(distance) > 1:
                 exchanged = (*rows[:i], rows[i + 1], rows[i], *rows[i + 2 :])
-                matrix[tableaux.index(exchanged), number] = (1 - distance**-2) ** 0.5
-        found.append(matrix)
-    return found
+                swap_DxD[tableaux.index(exchanged), number] = (1 - distance**-2) ** 0.5
+    return swap_SxDxD
 
 
 def _tableaux(shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
