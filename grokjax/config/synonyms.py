@@ -32,6 +32,7 @@ SYNONYMS = {  # words of public projects and of PyTorch, as `_normal` writes the
     "model.num_blocks": "numlayers nlayer nlayers layers depth",
     "model.head_width": "dhead headdim attentiondim",
     "model.ff_width": "dff ffdim dmlp mlpdim dimfeedforward feedforwarddim",
+    "model.attention_coefficient": "attncoeff attncoef attentionrate",
     "model.activation": "act actfn nonlinearity",
     "model.initializer": "init initialization",
     "optimizer.chain": "optim opt",
