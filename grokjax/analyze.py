@@ -1,7 +1,7 @@
 """Compares what training has left: `python -m grokjax.analyze results/A results/B`.
 
     python -m grokjax.analyze results/moddiv results/moddiv_grokfast_ema
-    python -m grokjax.analyze results --output analysis/all
+    python -m grokjax.analyze results --output analysis/all --flops
     python -m grokjax.analyze results/A results/B --paired
 
 Each word is a results folder or a folder above several; without any it is results/. Runs that
@@ -27,6 +27,9 @@ SINCE = flags.DEFINE_integer(
 PAIRED = flags.DEFINE_bool(
     "paired", False, "Compare runs with the same seed in pairs, also of arms that are no branches."
 )
+FLOPS = flags.DEFINE_bool(
+    "flops", False, "Count the arithmetic to grok too, which takes a second or two for each folder."
+)
 OUTPUT = command_line.define_path("output", "analysis", "Folder for the table and the figures.")
 
 
@@ -38,6 +41,10 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
         folders = [command_line.usual_results()]
     check_writable("--output", output)
     arms = read_all(folders, command_line.warn)
+    if FLOPS.value:
+        from grokjax.reading import arithmetic  # and with it whatever trains
+
+        arms = arithmetic.counted(arms)
     for folder in dict.fromkeys(f for path in folders for f in without_history(Path(path))):
         command_line.warn(f"left out {folder}: it has no evaluation yet")
 

@@ -270,7 +270,7 @@ def test_what_cannot_be_meant_is_one_clear_error(path, value, message):
         ("optimizer=clip+clip+adamw", "'clip\\+clip\\+adamw' names an element twice"),
         ("optimizer=adammw", "unknown optimizer 'adammw'.*did you mean 'adamw'"),
         ("model=transfomer", "unknown model 'transfomer'.*did you mean 'transformer'"),
-        ("models=x", "cannot choose 'models=x'; write task=, model= or optimizer="),
+        ("models=x", "cannot choose 'models=x'; write task=, model=, optimizer= or measures="),
     ],
 )
 def test_a_choice_that_does_not_exist_is_one_clear_error(choice, message):

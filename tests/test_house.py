@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "grokjax"
 HEAVY = ("tensorflow_datasets", "clu", "tensorboardX", "ml_collections", "matplotlib", "orbax")
-CORE_AND_PARTS = ("core", "tasks", "models", "optimizers")
+CORE_AND_PARTS = ("core", "tasks", "models", "optimizers", "measures")
 
 
 def test_a_room_imports_only_from_the_rooms_below_it():

@@ -90,6 +90,70 @@ def test_alibi_costs_each_head_its_slope_times_the_distance(few_keys, monkeypatc
     np.testing.assert_allclose(out[0, :, 0], [4 / 7, 9 / 13], rtol=1e-6)  # 4 : 2 : 1, 9 : 3 : 1
 
 
+def attended(few_keys, coefficient, monkeypatch):
+    """Five positions of three rows and two heads attend: a function of queries, keys, values."""
+    monkeypatch.setattr("grokjax.models._attention.FEW_KEYS", few_keys)
+
+    def attend_all(*qkv_UxMxHxK):
+        options = dict(slope_H=slopes(2), coefficient=coefficient)
+        out = attend(*map(list, qkv_UxMxHxK), lambda weights: weights, **options)
+        return out.reshape(5, 3, 2, 7)
+
+    return attend_all, np.random.default_rng(0).normal(size=(3, 5, 3, 2, 7)).astype(np.float32)
+
+
+@pytest.mark.parametrize("few_keys", [0, 8], ids=["matmul", "sum"])
+def test_without_learned_attention_the_values_up_to_a_position_are_summed(few_keys, monkeypatch):
+    """Whatever queries, keys and slopes are; that is the mean of n values, times n."""
+    attend_all, qkv = attended(few_keys, 0.0, monkeypatch)
+    expected = [n * np.mean(qkv[2, :n], axis=0) for n in range(1, 6)]
+
+    np.testing.assert_allclose(jax.jit(attend_all)(*qkv), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("few_keys", [0, 8], ids=["matmul", "sum"])
+def test_without_learned_attention_queries_and_keys_have_no_gradient(few_keys, monkeypatch):
+    attend_all, qkv = attended(few_keys, 0.0, monkeypatch)
+    gradient = jax.jit(jax.grad(lambda *qkv: (attend_all(*qkv) ** 2).sum(), argnums=(0, 1, 2)))
+    of_queries, of_keys, of_values = map(np.asarray, gradient(*qkv))
+
+    assert not of_queries.any()
+    assert not of_keys.any()
+    assert of_values.all()
+
+
+@pytest.mark.parametrize("few_keys", [0, 8], ids=["matmul", "sum"])
+def test_the_attention_coefficient_mixes_the_softmax_with_ones(few_keys, monkeypatch):
+    """Weights 1/3 and 2/3 of two keys become .25 / 3 + .75 and .5 / 3 + .75."""
+    monkeypatch.setattr("grokjax.models._attention.FEW_KEYS", few_keys)
+    q_U = [jnp.ones((1, 1, 1))]
+    k_S = [jnp.full((1, 1, 1), x) for x in (0.0, np.log(2))]
+    v_S = [jnp.full((1, 1, 1), x) for x in (1.0, 100.0)]
+    out = attend(q_U, k_S, v_S, lambda x: x, coefficient=0.25)
+
+    np.testing.assert_allclose(out.item(), 0.25 / 3 + 0.75 + 100 * (0.5 / 3 + 0.75), rtol=1e-6)
+
+
+def test_an_attention_coefficient_of_1_is_learned_attention_bit_for_bit():
+    tree = plain(np.array([[3, 0, 4, 1], [2, 2, 0, 4]]))
+    small = functools.partial(transformer.Model, 5, 7, 4, width=6, num_heads=2, num_blocks=1)
+    networks = small(), small(attention_coefficient=1), small(attention_coefficient=0.99)
+    params = initial(networks[0], tree)
+    apply = jax.jit(lambda params: [n.apply({"params": params}, tree) for n in networks])
+    learned, one, nearly = apply(params)
+
+    np.testing.assert_array_equal(learned, one)
+    assert 1e-4 < jnp.abs(nearly - learned).max() < 1
+
+
+@pytest.mark.parametrize("coefficient", [-0.1, 1.1])
+def test_an_attention_coefficient_is_0_to_1(coefficient):
+    with pytest.raises(
+        ValueError, match=f"model.attention_coefficient = {coefficient}; choose 0 t"
+    ):
+        transformer.Model(5, 7, 3, attention_coefficient=coefficient)
+
+
 def layer_norm(x_LxD, params):
     x_LxD = x_LxD - x_LxD.mean(1, keepdims=True)
     x_LxD = x_LxD / jnp.sqrt(x_LxD.var(1, keepdims=True) + 1e-5)

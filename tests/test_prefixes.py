@@ -74,6 +74,7 @@ VARIANTS = [
     dict(name="gpt2", positions="rotary", qk_norm="rms"),
     dict(name="gpt2", positions="alibi", qk_norm="layer"),
     dict(name="gpt2_resv", variant="svformer"),
+    dict(attention_coefficient=0.3),
 ]
 SLOW = [
     pytest.param(dict(name="gpt2_meta", frames=2, **options), marks=pytest.mark.slow)

@@ -278,3 +278,26 @@ def test_a_malformed_line_of_bindings_is_named_by_its_number(line, message, tmp_
 def test_bindings_that_cannot_be_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         binding.make(**options)
+
+
+@pytest.mark.parametrize("op", ["add", "sub", "mul", "div"])
+def test_arithmetic_is_addition_in_a_cyclic_group(op):
+    """Of the equation with operands i and j the answer is the class of i + j."""
+    task = modular.make(op=op, p=11)
+    row_nxn, token_n, class_n = task.cyclic
+    left_n = np.arange(task.cyclic.order)
+
+    labels_nxn = task.examples.labels_N[row_nxn]
+    assert (
+        len({*token_n})
+        == len({*class_n})
+        == task.cyclic.order
+        == (11 if op in ("add", "sub") else 10)
+    )
+    assert (labels_nxn == class_n[(left_n[:, None] + left_n) % task.cyclic.order]).all()
+    assert (task.examples.inputs_NxL[row_nxn, 0] == token_n[:, None]).all()
+
+
+@pytest.mark.parametrize(("op", "p"), [("mul", 12), ("a^2+b", 11), ("div_if_odd_else_sub", 11)])
+def test_other_arithmetic_is_not(op, p):
+    assert modular.make(op=op, p=p).cyclic is None

@@ -95,8 +95,8 @@ def test_means_over_a_table_are_numpys(num_rows):
 
     def scores(loss_N, split):
         group_N = jnp.zeros(num_rows, jnp.int32)
-        score = lambda rows_B: (loss_N[rows_B], loss_N[rows_B] < 1)  # noqa: E731
-        return evaluation.scores(score, split, group_N, jnp.ones(1, jnp.int32))
+        score = lambda rows_B: ((loss_N[rows_B], loss_N[rows_B] < 1), {})  # noqa: E731
+        return evaluation.scores(score, split, group_N, jnp.ones(1, jnp.int32))[0]
 
     found = jax.jit(scores)(loss_N, split)
 

@@ -22,6 +22,7 @@ from grokjax.config.values import ENTRIES
 from grokjax.core.checks import did_you_mean
 
 Choice = str | Mapping[str, Any]
+CHOICES = ("task", "model", "optimizer", "measures")
 SHIPPED = ("configs", "experiments")  # folders whose files are found from everywhere
 
 
@@ -31,6 +32,7 @@ def base(
     task: Choice = "modular",
     model: Choice = "transformer",
     optimizer: Choice = "adamw",
+    measures: Choice = "",
 ) -> ConfigDict:
     """The config that every config file starts from.
 
@@ -39,14 +41,19 @@ def base(
             it replaces the plug-ins below.
         task, model: the name of a plug-in, or a dict of its `name` and options.
         optimizer: names joined by `+`, or a dict of options by name: a chain, left to right.
+        measures: likewise, or none.
     """
-    chosen = {"task": task, "model": model, "optimizer": optimizer, **_parse_choice(choice)}
-    chain: dict[str, Any] = _chain(chosen["optimizer"])
+    given = {"task": task, "model": model, "optimizer": optimizer, "measures": measures}
+    chosen = given | _parse_choice(choice)
+    chain = _names(chosen["optimizer"])
+    measured = _names(chosen["measures"])
     parts = {
         "task": _section("task", chosen["task"]),
         "model": _section("model", chosen["model"]),
-        "optimizer": chain,
-        "runs": {name: hparam.values for name, hparam in entries(chain["chain"]).items()},
+        "optimizer": {"chain": chain, **_sections("optimizer", chain, chosen["optimizer"])},
+        "runs": {name: hparam.values for name, hparam in entries(chain).items()},
+        "measures": measured,
+        "measure": _sections("measure", measured, chosen["measures"]),
     }
     others: dict[str, Any] = {path: entry.default for path, entry in ENTRIES.items()}
     others["batch_size"] = config_dict.FieldReference(others["batch_size"], object)  # or "auto"
@@ -121,9 +128,10 @@ def flat(config: Mapping | ConfigDict) -> list[tuple[str, Any]]:
 def _parse_choice(choice):
     pairs = [part.partition("=") for part in choice.split(",") if part]
     for kind, equals, name in pairs:
-        if kind not in registry.KINDS or not equals or not name:
+        if kind not in CHOICES or not equals or not name:
             raise ValueError(
-                f"cannot choose {kind + equals + name!r}; write task=, model= or optimizer="
+                f"cannot choose {kind + equals + name!r}; write task=, model=, optimizer= or "
+                "measures="
             )
     return {kind: name for kind, _, name in pairs}
 
@@ -134,12 +142,18 @@ def _section(kind, spec):
     return {"name": name, **_options(kind, name, given)}
 
 
-def _chain(spec):
-    """The chain's names in their order, and a section for each that has options."""
-    names = tuple(spec.split("+") if isinstance(spec, str) else spec)
+def _names(spec):
+    """The names of several parts, in their order."""
+    if isinstance(spec, str):
+        return tuple(spec.split("+")) if spec else ()
+    return tuple(spec)
+
+
+def _sections(kind, names, spec):
+    """{name: its options} of the parts that have some."""
     given = {} if isinstance(spec, str) else spec
-    sections = {name: _options("optimizer", name, given.get(name, {})) for name in names}
-    return {"chain": names} | {name: options for name, options in sections.items() if options}
+    sections = {name: _options(kind, name, given.get(name, {})) for name in names}
+    return {name: options for name, options in sections.items() if options}
 
 
 def _options(kind, name, given):

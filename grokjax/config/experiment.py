@@ -19,6 +19,7 @@ from grokjax.core.checks import MAX_INT, check_choice, check_number
 from grokjax.core.data import Task
 from grokjax.core.dataset import Dataset, checksum, make_dataset
 from grokjax.core.evaluation import make_evaluation
+from grokjax.core.measure import Measures
 from grokjax.core.run import PRNG, Run, same_numbers
 from grokjax.core.split import Strata, find_strata
 from grokjax.core.trainer import MATMUL_PRECISIONS, Recipe, Trainer, make_trainer
@@ -174,7 +175,8 @@ def setup(config: ConfigDict) -> Experiment:
     if parts.recipe.evaluation.num_rows < len(parts.task.examples.labels_N):
         _check_subset(config, parts, dataset)
     trainer = make_trainer(parts.recipe)
-    rules.check_state(parts.recipe, trainer, parts.runs_R, dataset)
+    state = rules.check_state(parts.recipe, trainer, parts.runs_R, dataset)
+    rules.check_measures(parts.recipe, state.params, dataset)
     return Experiment(
         config=config,
         task=parts.task,
@@ -196,6 +198,8 @@ def _record(config):
     if not config.branch.origin:
         del record["branch"]
     record["task"] = registry.without_source(record["task"])
+    if not config.measures:
+        del record["measures"], record["measure"], record["schedule"]["measure_every"]
     read = grid.read_by(config)
     return record | {"runs": {n: values for n, values in record["runs"].items() if n in read}}
 
@@ -222,8 +226,10 @@ def make_recipe(config: ConfigDict, task: Task) -> Recipe:
     """The static half of an experiment: every name in the config as the object it stands for."""
     schedule = config.schedule
     make_chain = functools.partial(registry.make_chain, freeze=config.freeze)
+    network = make_network(task, config.model)
+    measures = registry.make_measures(config, task, network)
     return Recipe(
-        network=make_network(task, config.model),
+        network=network,
         matmul_precision=MATMUL_PRECISIONS[config.matmul_precision],
         make_optimizer=functools.partial(make_chain, config.optimizer.to_dict()),
         schedule=functools.partial(schedules.factor, schedule.learning_rate, schedule.num_steps),
@@ -232,6 +238,7 @@ def make_recipe(config: ConfigDict, task: Task) -> Recipe:
         draw_batch=functools.partial(BATCHES[config.batches], batch_size=config.batch_size),
         eval_every=schedule.eval_every,
         evaluation=make_evaluation(task, schedule.eval_examples, schedule.eval_block),
+        measures=Measures(schedule.measure_every or schedule.eval_every, measures),
     )
 
 

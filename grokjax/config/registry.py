@@ -16,24 +16,31 @@ from collections.abc import Collection, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+import flax.linen as nn
+
 from grokjax.core.checks import check_choice
+from grokjax.core.data import Task
 from grokjax.core.hparams import Hparam, Range
+from grokjax.core.measure import Measure
 from grokjax.core.optimizer import Optimizer, as_optimizer, chain
 from grokjax.core.selection import frozen
 from grokjax.optimizers._hparams import SHARED
 
-KINDS = {"task": "tasks", "model": "models", "optimizer": "optimizers"}
+KINDS = {"task": "tasks", "model": "models", "optimizer": "optimizers", "measure": "measures"}
 SOURCES = ("computed", "tfds")  # of a task's table
 SOURCE = {  # options of every task that does not read files itself: default and meaning
     "source": ("computed", "of the table; tfds: a data set, prepared on first use"),
     "data_dir": ("~/tensorflow_datasets", "folder of that data set"),
 }
-GIVEN_TO_MODELS = ("num_tokens", "num_classes", "length", "parent", "name")
+GIVEN = {  # what a part is given besides its options
+    "model": ("num_tokens", "num_classes", "length", "parent", "name"),
+    "measure": ("task", "network"),
+}
 MODEL = ("causal", "dropout", "last_layer")  # what a class `Model` has, besides the sizes given
 
 
 def names(kind: str) -> list[str]:
-    """The parts of a kind: `task`, `model` or `optimizer`; modules with _ are their bases."""
+    """The parts of a kind of KINDS; modules with _ are their bases."""
     package = importlib.import_module(f"grokjax.{KINDS[kind]}")
     modules = pkgutil.iter_modules(package.__path__)
     return sorted(module.name for module in modules if not module.name.startswith("_"))
@@ -61,7 +68,7 @@ def options(kind: str, name: str) -> dict[str, inspect.Parameter]:
     """The static options of a part, each with its default and annotation.
 
     Raises:
-        ValueError: if an option of a task or a model has no default.
+        ValueError: if an option has no default, but of an optimizer, where it is traced.
     """
     parameters = _parameters(kind, name)
     open_ = [p.name for p in parameters if p.default is p.empty]
@@ -150,6 +157,21 @@ def make_chain(
     return frozen(chain(*optimizers), freeze) if freeze else chain(*optimizers)
 
 
+def make_measures(config: Mapping[str, Any], task: Task, network: nn.Module) -> dict[str, Measure]:
+    """The measures of a config, by their names.
+
+    Raises:
+        ValueError: for one that is unknown, or does not fit the task or the model.
+    """
+    made = {}
+    for name in config["measures"]:
+        if name in made:
+            raise ValueError(f"measures names {name!r} twice; choose it once")
+        section = config["measure"].get(name, {})
+        made[name] = find("measure", name).make(task, network, **section)
+    return made
+
+
 def without_source(section: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of a `task` section, without its source if the table is computed."""
     unsaid = SOURCE if section.get("source") == "computed" else ()
@@ -164,8 +186,9 @@ def _parameters(kind, name):
         for option, (default, _) in SOURCE.items():
             given = inspect.Parameter(option, keyword, default=default, annotation=str)
             parameters = {**parameters, option: given}
-    given = GIVEN_TO_MODELS if kind == "model" else ()
+    given = GIVEN.get(kind, ())
     if lacking := [size for size in given if size not in parameters]:
-        raise ValueError(f"model {name} has no field {lacking[0]!r}; every model is given it")
+        what = "field" if kind == "model" else "parameter"
+        raise ValueError(f"{kind} {name} has no {what} {lacking[0]!r}; every {kind} is given it")
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return [p for p in parameters.values() if p.name not in given and p.kind in kinds]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,6 +17,8 @@ from grokjax.core.checks import MAX_INT, check_at_least
 from grokjax.core.data import Task
 from grokjax.core.dataset import Dataset
 from grokjax.core.hparams import check_ranges
+from grokjax.core.measure import shown
+from grokjax.core.prefixes import plain
 from grokjax.core.run import Run
 from grokjax.core.split import Strata
 from grokjax.core.trainer import Recipe, Trainer, try_out
@@ -37,17 +40,22 @@ def check_entries(config: ConfigDict) -> None:
         if path not in known:
             raise ValueError(f"unknown config entry {path!r}{hint(path, known) or SEE_ALL}")
         check_value(path, value, known[path].type or type(known[path].default))
-    # an entry of `runs` may be lacking: it has a default
-    if lacking := [path for path in known if path not in values and path[:5] != "runs."]:
+    # an entry of `runs` may be lacking, or an option of a measure: they have defaults
+    if lacking := [path for path in known if path not in values and not _has_default(path)]:
         raise ValueError(
             f"the config has no entry {lacking[0]!r}; start from grokjax.base(), or choose other "
             "parts behind the colon of --config FILE:optimizer=..."
         )
-    check_ranges("", values, {p: x.range for p, x in known.items() if p[:5] != "runs."})
+    ranges = {p: x.range for p, x in known.items() if p in values and p[:5] != "runs."}
+    check_ranges("", values, ranges)
     usual = [values[path] == known[path].default for path in ("grok.threshold", "grok.count")]
     if config.grok.rule == "s3" and not all(usual):
         raise ValueError("grok.rule = 's3' has its own threshold and count; leave them as they are")
     _check_intervals(config)
+
+
+def _has_default(path):
+    return path.startswith(("runs.", "measure."))
 
 
 def check_chain(config: ConfigDict) -> None:
@@ -155,8 +163,31 @@ def check_batches(
         )
 
 
-def check_state(recipe: Recipe, trainer: Trainer, runs_R: Run, dataset: Dataset) -> None:
-    """A run's state is of a size that can be trained; found by shapes, nothing is computed.
+def check_measures(recipe: Recipe, params: Any, dataset: Dataset) -> None:
+    """The model shows what measures read, and they have the whole table.
+
+    Raises:
+        ValueError: for the first measure of which that is not so.
+    """
+    if not recipe.measures.measures:
+        return
+    any_input = plain(dataset.examples.inputs_NxL[:1])
+    known = shown(recipe.network, params, any_input)
+    is_whole = recipe.evaluation.num_rows == dataset.examples.labels_N.size
+    for name, measure in recipe.measures.measures.items():
+        if lacking := [output for output in measure.reads if output not in known]:
+            raise ValueError(
+                f"measure {name} reads the {lacking[0]} of a model, and this one shows none; "
+                f"choose another measure, or add sow(..., {lacking[0]!r}, ...) to the model"
+            )
+        if measure.reads and not is_whole:
+            raise ValueError(
+                f"measure {name} reads the whole table; choose schedule.eval_examples = 0"
+            )
+
+
+def check_state(recipe: Recipe, trainer: Trainer, runs_R: Run, dataset: Dataset) -> Any:
+    """A run's state by shapes, if it is of a size that can be trained; nothing is computed.
 
     Raises:
         ValueError: if it is not, or the model and the optimizer do not give what they have to.
@@ -168,6 +199,7 @@ def check_state(recipe: Recipe, trainer: Trainer, runs_R: Run, dataset: Dataset)
             f"a run would have {num_numbers:,} numbers in its weights and its optimizer; choose a "
             f"smaller model or window, for at most {MAX_INT:,}"
         )
+    return state
 
 
 def _check_intervals(config):
@@ -181,6 +213,11 @@ def _check_intervals(config):
                 f"schedule.{name} = {schedule[name]}; choose a multiple, or evaluate every "
                 f"{math.gcd(schedule.eval_every, schedule[name])} steps by --log_every"
             )
+    if schedule.measure_every % schedule.eval_every:
+        raise ValueError(
+            f"schedule.measure_every = {schedule.measure_every} is not a multiple of "
+            f"schedule.eval_every = {schedule.eval_every}; measures are taken at evaluations"
+        )
     if config.log_every % schedule.eval_every:
         raise ValueError(
             f"log_every = {config.log_every} is not a multiple of schedule.eval_every = "

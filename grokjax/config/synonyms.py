@@ -32,6 +32,7 @@ SYNONYMS = {  # words of public projects and of PyTorch, as `_normal` writes the
     "model.num_blocks": "numlayers nlayer nlayers layers depth",
     "model.head_width": "dhead headdim attentiondim",
     "model.ff_width": "dff ffdim dmlp mlpdim dimfeedforward feedforwarddim",
+    "model.attention_coefficient": "attncoeff attncoef attentionrate",
     "model.activation": "act actfn nonlinearity",
     "model.initializer": "init initialization",
     "optimizer.chain": "optim opt",
@@ -47,7 +48,8 @@ SYNONYMS = {  # words of public projects and of PyTorch, as `_normal` writes the
     "--workdir": "checkpointdir outputdir savedir outdir logdir",
 }
 SEE_ALL = "; `python -m grokjax.train --config FILE --show` lists them all"
-COLON = "; choose plug-ins behind a colon: --config file.py:task=...,model=...,optimizer=a+b"
+PLUG_INS = "file.py:task=...,model=...,optimizer=a+b,measures=c+d"
+COLON = f"; choose plug-ins behind a colon: --config {PLUG_INS}"
 
 
 def hint(path: str, known: Iterable[str], prefix: str = "") -> str:

@@ -14,7 +14,12 @@ from grokjax.core.checks import MAX_ROWS, check_number, is_a
 from grokjax.core.hparams import FRACTION, Range, at_least
 from grokjax.core.trainer import MATMUL_PRECISIONS
 
-NAMES = {"task.name": str, "model.name": str, "optimizer.chain": tuple[str, ...]}
+NAMES = {
+    "task.name": str,
+    "model.name": str,
+    "optimizer.chain": tuple[str, ...],
+    "measures": tuple[str, ...],
+}
 LONGEST = 1000  # characters of a text
 BATCH_SIZES = Range(
     f"1 to {MAX_ROWS:,}, or auto",
@@ -47,6 +52,7 @@ ENTRIES = {
     "schedule.eval_every": Entry(100, "steps between evaluations", at_least(1)),
     "schedule.checkpoint_every": Entry(1000, "steps between checkpoints", at_least(1)),
     "schedule.keep": Entry(2, "newest checkpoints; every tenth stays, too", at_least(1)),
+    "schedule.measure_every": Entry(0, "steps between measures; 0: at evaluations", at_least(0)),
     "schedule.learning_rate": Entry("linear_warmup", "course of the rate", schedules.SCHEDULES),
     "schedule.stop_after_grok": Entry(0, "evaluations from grokking on; 0: all", at_least(0)),
     "schedule.eval_examples": Entry(0, "a random subset to evaluate on; 0: all", at_least(0)),
@@ -71,7 +77,8 @@ ENTRIES = {
 def parts_of(config: ConfigDict) -> dict[str, tuple[str, str]]:
     """{section: (kind, name)} of the parts of a config, such as `optimizer.adamw`."""
     found = {kind: (kind, config[kind].name) for kind in ("task", "model")}
-    return found | {f"optimizer.{name}": ("optimizer", name) for name in config.optimizer.chain}
+    found |= {f"optimizer.{name}": ("optimizer", name) for name in config.optimizer.chain}
+    return found | {f"measure.{name}": ("measure", name) for name in config.measures}
 
 
 def declared(config: ConfigDict) -> dict[str, Entry]:
@@ -81,15 +88,18 @@ def declared(config: ConfigDict) -> dict[str, Entry]:
     """
     found = {}
     for section, (kind, part) in parts_of(config).items():
-        path = "optimizer.chain" if kind == "optimizer" else f"{section}.name"
-        behind = f"chosen behind the colon of --config FILE:{kind}=..."
-        found[path] = Entry(part, behind, registry.names(kind), NAMES[path])
+        if kind != "measure":
+            path = "optimizer.chain" if kind == "optimizer" else f"{section}.name"
+            behind = f"chosen behind the colon of --config FILE:{kind}=..."
+            found[path] = Entry(part, behind, registry.names(kind), NAMES[path])
         ranges = registry.ranges(kind, part)
         for name, option in registry.options(kind, part).items():
             type_ = None if option.annotation is option.empty else option.annotation
             found[f"{section}.{name}"] = Entry(option.default, "", ranges.get(name), type_)
     for name, hparam in grid.entries(config.optimizer.chain).items():
         found[f"runs.{name}"] = Entry(hparam.values, hparam.meaning, hparam.range)
+    what = "what is computed at evaluations, besides losses and accuracies"
+    found["measures"] = Entry((), what, registry.names("measure"), NAMES["measures"])
     return found | ENTRIES
 
 

@@ -23,6 +23,23 @@ class Group(NamedTuple):
     num_rows: int
 
 
+class Cyclic(NamedTuple):
+    """What makes a task's equations sums in Z_n: left i and right j have the result i + j mod n.
+
+    Differences, products and quotients are sums of other numbers: of j's negative, or of discrete
+    logarithms. Equations with an operand that has no number, such as 0 in a product, are left out.
+    """
+
+    row_nxn: np.ndarray  # [n, n] int32: the row of the table with operands i and j
+    token_n: np.ndarray  # [n] int32: the token of the left operand i
+    class_n: np.ndarray  # [n] int32: the class of the result i
+
+    @property
+    def order(self) -> int:
+        """n, the number of elements."""
+        return len(self.token_n)
+
+
 class Task(NamedTuple):
     """What a module of `tasks/` makes: a table and its sizes."""
 
@@ -31,6 +48,7 @@ class Task(NamedTuple):
     num_classes: int
     operands: tuple[int, ...] = ()  # positions whose tokens `split.symmetric` may swap
     groups: tuple[Group, ...] = ()  # of a mixture, in the table's order
+    cyclic: Cyclic | None = None  # if it is arithmetic in a cyclic group
 
     @property
     def group_sizes(self) -> tuple[int, ...]:

@@ -22,15 +22,17 @@ class Evaluation(NamedTuple):
 
     def scores(
         self, score: Callable, split: Split, group_N: Array, share_G: Array
-    ) -> dict[str, jax.Array]:
+    ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
         """Loss and accuracy over all groups with a share, and of each group of a mixture.
 
-        `score(rows_B)` gives loss_B and whether each example is classified correctly, bool [B].
+        `score(rows_B)` gives two things: loss_B with whether each example is classified correctly,
+        bool [B]; and any outputs [B, ...], given back as [N, ...].
         """
-        scored = jax.lax.map(score, self.rows)
+        scored, outputs = jax.lax.map(score, self.rows)
         chex.assert_shape(scored, self.rows.shape)
         chex.assert_type(scored, [float, bool])
-        loss_N, correct_N = jax.tree.map(lambda x: x.ravel()[: self.num_rows], scored)
+        loss_N, correct_N = jax.tree.map(self._in_order, scored)
+        outputs_Nx = jax.tree.map(self._in_order, outputs)
         rows_N = self.rows.ravel()[: self.num_rows]
         train_N = is_train(split)[rows_N]
         group_N = group_N[rows_N]
@@ -39,7 +41,11 @@ class Evaluation(NamedTuple):
         for g, group in enumerate(self.groups):
             group_scores = _means(loss_N, correct_N, train_N, group_N == g)
             scores |= {f"{name}/{group}": mean for name, mean in group_scores.items()}
-        return scores | {"misclassified": (train_N & ~correct_N).sum()}
+        return scores | {"misclassified": (train_N & ~correct_N).sum()}, outputs_Nx
+
+    def _in_order(self, x_blocks):
+        """[blocks, block, ...] -> [N, ...], without the padding."""
+        return x_blocks.reshape(-1, *x_blocks.shape[2:])[: self.num_rows]
 
     def counts(self, run: Run, examples: Examples, strata: Strata) -> jax.Array:
         """[G, 2]: how many of a run's training and validation examples of each group there are."""

@@ -91,7 +91,7 @@ def _chunk(trainer, start, stop, dataset, state, metrics, active, run):
         return jax.lax.fori_loop(start, stop, lambda t, state: step(state, t), state)
 
     def evaluate():  # in a branch of its own: all runs are due at once, but not all are active
-        return _if(active, lambda: trainer.evaluate(state, run=run, dataset=dataset), metrics)
+        return _if(active, lambda: trainer.evaluate(state, run, dataset, stop), metrics)
 
     state = _if(active, train, state)
     return state, _if(stop % trainer.eval_every == 0, evaluate, metrics)

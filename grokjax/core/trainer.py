@@ -15,10 +15,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.core import losses, prefixes, weight_stats
+from grokjax.core import losses, measure, prefixes, weight_stats
 from grokjax.core.checks import of_a_part
 from grokjax.core.dataset import Dataset
 from grokjax.core.evaluation import Evaluation
+from grokjax.core.measure import Measures, View
 from grokjax.core.optimizer import Optimizer
 from grokjax.core.run import Run, same_numbers, streams
 from grokjax.core.split import Split, draw_split
@@ -35,7 +36,7 @@ class Trainer(NamedTuple):
 
     init: Callable  # (run, dataset) -> state
     step: Callable  # (state, t, run, dataset) -> state, after step number t = 0, 1, ...
-    evaluate: Callable  # (state, run, dataset) -> {metric: []} on all examples
+    evaluate: Callable  # (state, run, dataset, t=0) -> {metric: []} on all examples, and measures
     eval_params: Callable  # (state, run) -> the parameters that are evaluated
     eval_every: int  # steps between evaluations, over which the state gathers its means
 
@@ -75,6 +76,7 @@ class Recipe(NamedTuple):
     draw_batch: Callable  # (key, t, split, share_G) -> Batch
     eval_every: int
     evaluation: Evaluation
+    measures: Measures = measure.NONE
 
 
 def make_trainer(recipe: Recipe) -> Trainer:
@@ -103,10 +105,8 @@ def try_out(recipe: Recipe, trainer: Trainer, run: Run, dataset: Dataset) -> Any
 
 
 def _init(recipe: Recipe, run: Run, dataset: Dataset) -> TrainState:
-    any_input = prefixes.plain(dataset.examples.inputs_NxL[:1])
-    logits_1xC, variables = recipe.network.init_with_output(streams(run.seed).init, any_input)
+    logits_1xC, params = _initial(recipe, run, dataset)
     _check_logits(recipe, logits_1xC, 1)
-    params = optax.tree.scale(run.hparams["init_scale"], variables["params"])
     _, optimizer = _optimizer_of_step(recipe, run, 0)
     return TrainState(
         params=params,
@@ -114,6 +114,13 @@ def _init(recipe: Recipe, run: Run, dataset: Dataset) -> TrainState:
         split=draw_split(run, dataset.examples, dataset.strata),
         interval=Interval.zeros(),
     )
+
+
+def _initial(recipe, run, dataset):
+    """The logits of an example, and the weights before the first step."""
+    any_input = prefixes.plain(dataset.examples.inputs_NxL[:1])
+    logits_1xC, variables = recipe.network.init_with_output(streams(run.seed).init, any_input)
+    return logits_1xC, optax.tree.scale(run.hparams["init_scale"], variables["params"])
 
 
 def _step(recipe: Recipe, state: TrainState, t, run: Run, dataset: Dataset) -> TrainState:
@@ -148,18 +155,61 @@ def _step(recipe: Recipe, state: TrainState, t, run: Run, dataset: Dataset) -> T
 
 
 def _evaluate(
-    recipe: Recipe, state: TrainState, run: Run, dataset: Dataset
+    recipe: Recipe, state: TrainState, run: Run, dataset: Dataset, t: Any = 0
 ) -> dict[str, jax.Array]:
+    """Metrics after step number t - 1; what is not measured at that step is NaN."""
     params = _eval_params(recipe, state, run)
+    arguments = (recipe, params, state, run, dataset)
+    if not recipe.measures.measures:
+        return _metrics(*arguments)[0]
+    if recipe.measures.every == recipe.eval_every:
+        return _metrics_and_measures(*arguments)
+    shapes = jax.eval_shape(functools.partial(_metrics_and_measures, *arguments))
+
+    def without():
+        metrics = _metrics(*arguments)[0]
+        unknown = {n: jnp.full(x.shape, jnp.nan) for n, x in shapes.items() if n not in metrics}
+        return metrics | unknown
+
+    is_due = t % recipe.measures.every == 0
+    return jax.lax.cond(is_due, lambda: _metrics_and_measures(*arguments), without)
+
+
+def _metrics_and_measures(recipe, params, state, run, dataset):
+    metrics, outputs = _metrics(recipe, params, state, run, dataset, recipe.measures.reads)
+
+    def logits(params, rows_B):
+        tree = dataset.tree(recipe.network, rows_B, train=False)
+        return _logits(recipe, params, tree)
+
+    view = View(
+        params=params,
+        run=run,
+        dataset=dataset,
+        split=state.split,
+        initial_params=lambda: _initial(recipe, run, dataset)[1],
+        logits=logits,
+        per_example=recipe.per_example,
+        outputs=outputs,
+    )
+    return metrics | recipe.measures.take(view)
+
+
+def _metrics(recipe, params, state, run, dataset, reads=()):
+    """{metric: []}, and the outputs that are read, of all N rows."""
 
     def judge(rows_B):
         tree = dataset.tree(recipe.network, rows_B, train=False)
-        logits_BxC = _logits(recipe, params, tree)
+        logits_BxC, outputs = _outputs(recipe, params, tree, reads)
         labels_B = state.split.labels_N[rows_B]
-        return recipe.per_example(logits_BxC, labels_B), losses.correct(logits_BxC, labels_B)
+        loss_B = recipe.per_example(logits_BxC, labels_B)
+        return (loss_B, losses.correct(logits_BxC, labels_B)), outputs
 
+    scores, outputs = recipe.evaluation.scores(
+        judge, state.split, dataset.strata.group_N, run.share_G
+    )
     metrics = {
-        **recipe.evaluation.scores(judge, state.split, dataset.strata.group_N, run.share_G),
+        **scores,
         "learning_rate": state.interval.learning_rate,
         "l1": run.hparams["l1"] * recipe.penalty(params),
         "grad_norm": state.interval.grad_norm / recipe.eval_every,
@@ -170,7 +220,7 @@ def _evaluate(
         "last_layer_norm": jnp.linalg.norm(recipe.network.last_layer(params), ord=2),
     }
     chex.assert_rank(list(metrics.values()), 0)
-    return metrics
+    return metrics, outputs
 
 
 def _eval_params(recipe: Recipe, state: TrainState, run: Run) -> Any:
@@ -183,6 +233,14 @@ def _logits(recipe, params, tree, **options) -> Any:
         logits_BxC = recipe.network.apply({"params": params}, tree, **options)
     _check_logits(recipe, logits_BxC, tree.tokens[-1].shape[0])
     return logits_BxC
+
+
+def _outputs(recipe, params, tree, reads):
+    """The logits, and the outputs that measures read."""
+    if not reads:
+        return _logits(recipe, params, tree), {}
+    with jax.default_matmul_precision(recipe.matmul_precision):
+        return measure.outputs(recipe.network, params, tree, reads)
 
 
 def _check_logits(recipe, logits_BxC, batch_size):

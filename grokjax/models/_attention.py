@@ -9,6 +9,18 @@ QK norm: queries and keys are normalised over a head's width before they are rot
 the learned scale. `layer`, without a bias: Dehghani et al., 2023, "Scaling Vision Transformers to
 22 Billion Parameters", https://arxiv.org/abs/2302.05442; `rms`: Qwen 3, Gemma 3. Henry et al.,
 2020, https://arxiv.org/abs/2010.04245, were the first, with one scale for all components.
+
+An attention coefficient c goes from learned attention (1) to attention that is the same for all
+keys (0):
+
+    weights = c softmax(q k / sqrt(K)) + (1 - c)
+
+Zhong, Liu, Tegmark & Andreas, 2023, "The Clock and the Pizza: Two Stories in Mechanistic
+Explanation of Neural Networks", https://arxiv.org/abs/2306.17844. As in the authors' code every key
+gets 1 - c, so that the weights of n keys sum to c + (1 - c) n, and c = 0 sums the values: n times
+their mean. Their attention has no mask. Here a position attends to itself and those before it, and
+later ones get no 1 - c either. The last position, which is read out, has all keys as theirs has: of
+one block, their seven published networks have the same logits here (to 1e-6 of the largest).
 """
 
 import functools
@@ -44,6 +56,7 @@ class Attention(nn.Module):
     linear: Callable  # (features, use_bias, name) -> layer
     positions: str = "none"
     qk_norm: Callable | None = None  # (name) -> norm
+    coefficient: float = 1.0  # of the softmax; every key gets the rest
 
     @nn.compact
     def __call__(
@@ -104,7 +117,7 @@ class Attention(nn.Module):
         def read(q_U, gather):
             k_S = interleave([gather(k_l) for k_l in k_Gl])
             v_S = interleave([gather(v_l) for v_l in v_Gl])
-            return attend(q_U, k_S, v_S, dropout, len(k_Gl), slope_H)
+            return attend(q_U, k_S, v_S, dropout, len(k_Gl), slope_H, self.coefficient)
 
         if last_only:
             return read(encoded([q], first=tree.length - 1), tree.per_example)
@@ -128,13 +141,22 @@ def attend(
     dropout: Callable,
     group: int = 1,
     slope_H: np.ndarray | None = None,
+    coefficient: float = 1.0,
 ) -> jax.Array:
     """[U M, H, K]: queries of the last U positions attend to keys up to their own position.
 
     Queries, keys and values come position by position, `group` keys at each, as arrays
     [M, H, K] with matching rows. Few keys are multiplied and summed; many are a matrix
-    product. `slope_H` is what a position of distance costs each head's scores.
+    product. `slope_H` is what a position of distance costs each head's scores; `coefficient`
+    scales the softmax, and every key that is attended to gets what is left of 1.
     """
+
+    def weigh(score, attended=True):
+        weight = jax.nn.softmax(score)
+        if coefficient != 1:
+            weight = coefficient * weight + np.float32(1 - coefficient) * attended
+        return dropout(weight)
+
     position_S = np.arange(len(k_S)) // group
     position_U = np.arange(len(q_U)) + position_S[-1] + 1 - len(q_U)
     distance_UxS = position_U[:, None] - position_S
@@ -142,33 +164,33 @@ def attend(
     if slope_H is not None:
         bias_HxUxS = -slope_H[:, None, None] * distance_UxS.astype(np.float32)
     if len(k_S) > FEW_KEYS:
-        return _by_matmul(q_U, k_S, v_S, dropout, distance_UxS < 0, bias_HxUxS)
+        return _by_matmul(q_U, k_S, v_S, weigh, distance_UxS < 0, bias_HxUxS)
     out = []
     for u, (q_MxHxK, n) in enumerate(zip(q_U, (distance_UxS >= 0).sum(axis=1), strict=True)):
         bias_HxS = None if bias_HxUxS is None else bias_HxUxS[:, u, :n]
-        out.append(_by_sum(q_MxHxK, k_S[:n], v_S[:n], dropout, bias_HxS))
+        out.append(_by_sum(q_MxHxK, k_S[:n], v_S[:n], weigh, bias_HxS))
     return jnp.concatenate(out)
 
 
-def _by_matmul(q_U, k_S, v_S, dropout, later_UxS, bias_HxUxS):
+def _by_matmul(q_U, k_S, v_S, weigh, later_UxS, bias_HxUxS):
     """[U M, H, K]: matmul of all queries with all keys, the later ones masked."""
     q_UxMxHxK, k_SxMxHxK, v_SxMxHxK = (jnp.stack(x) for x in (q_U, k_S, v_S))
     score_MxHxUxS = jnp.einsum("umhk,smhk->mhus", q_UxMxHxK, k_SxMxHxK) * _scale(q_UxMxHxK)
     if bias_HxUxS is not None:
         score_MxHxUxS += bias_HxUxS[None]
-    weight_MxHxUxS = dropout(
-        jax.nn.softmax(jnp.where(later_UxS[None, None], -jnp.inf, score_MxHxUxS))
-    )
+    later_UxS = later_UxS[None, None]
+    masked_MxHxUxS = jnp.where(later_UxS, -jnp.inf, score_MxHxUxS)
+    weight_MxHxUxS = weigh(masked_MxHxUxS, ~later_UxS)
     out_UxMxHxK = jnp.einsum("mhus,smhk->umhk", weight_MxHxUxS, v_SxMxHxK)
     return out_UxMxHxK.reshape(-1, *out_UxMxHxK.shape[2:])
 
 
-def _by_sum(q_MxHxK, k_S, v_S, dropout, bias_HxS):
+def _by_sum(q_MxHxK, k_S, v_S, weigh, bias_HxS):
     """[M, H, K]: each query attends to all of its S keys."""
     score_MxHxS = jnp.stack([(q_MxHxK * k).sum(-1) for k in k_S], axis=-1) * _scale(q_MxHxK)
     if bias_HxS is not None:
         score_MxHxS += bias_HxS[None]
-    weight_MxHxS = dropout(jax.nn.softmax(score_MxHxS))
+    weight_MxHxS = weigh(score_MxHxS)
     return sum(weight_MxHxS[..., s, None] * v for s, v in enumerate(v_S))
 
 

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 
 from grokjax.core.checks import check_depth, check_length
-from grokjax.core.hparams import DEPTH, DROPOUT, WIDTH, above, check_ranges
+from grokjax.core.hparams import DEPTH, DROPOUT, WIDTH, Range, above, check_ranges
 from grokjax.core.prefixes import Tree
 from grokjax.models import _initializers
 from grokjax.models._attention import POSITIONS, QK_NORMS, Attention
@@ -25,6 +25,7 @@ RANGES = {
     "linear": LINEARS,
     "positions": POSITIONS,
     "qk_norm": QK_NORMS,
+    "attention_coefficient": Range("0 to 1", lambda x: 0 <= x <= 1),
     "dropout": DROPOUT,
     "initializer": _initializers.KNOWN,
 }
@@ -100,6 +101,7 @@ class Decoder(nn.Module):
     linear: str = "dense"  # layers of the blocks; bit: BitLinear
     positions: str = "learned"  # how the order of the tokens is known
     qk_norm: str = "none"  # of queries and keys, over a head's width
+    attention_coefficient: float = 1.0  # of the softmax; 0: all keys weigh the same
     dropout: float = 0.0  # of embeddings, attention weights and what a branch adds
     embedding_scale: float = 1.0  # factor of the token embeddings
     tied_readout: bool = False  # read out by the embeddings of the classes
@@ -144,6 +146,7 @@ class Decoder(nn.Module):
 
         if self.norm in ("pre", "overwrite"):
             x = self.make_norm()(name="norm")(x)
+        self.sow("intermediates", "features", x)
         if self.tied_readout:
             return x @ token_VxD[: self.num_classes].T
         return Linear(self.num_classes, self.initializer, use_bias=False, name="readout")(x)
@@ -173,6 +176,7 @@ class Decoder(nn.Module):
             self.make_linear(),
             self.positions,
             qk_norm and functools.partial(qk_norm, self.norm_eps),
+            self.attention_coefficient,
             **options,
         )
 

@@ -106,4 +106,5 @@ class Mlp(nn.Module):
     @nn.compact
     def __call__(self, x_MxD: jax.Array) -> jax.Array:
         hidden_MxF = ACTIVATIONS[self.activation](self.linear(self.width, name="up")(x_MxD))
+        self.sow("intermediates", "neurons", hidden_MxF)
         return self.linear(x_MxD.shape[-1], name="down")(hidden_MxF)

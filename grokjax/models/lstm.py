@@ -67,6 +67,8 @@ class Model(nn.Module):
             x = Cell(self.width, name=f"cell_{i}")(x, tree)
             tree = tree.of_rows
         last_BxD = tree.split(x)[-1]
+        self.sow("intermediates", "features", last_BxD)
+        self.sow("intermediates", "neurons", last_BxD)
         return Linear(self.num_classes, self.initializer, name="readout")(last_BxD)
 
     def last_layer(self, params: Mapping[str, Any]) -> jax.Array:

@@ -70,8 +70,10 @@ class Model(nn.Module):
         for i, width in enumerate(self.hidden[1:], start=1):
             layer = Linear(width, self.initializer, self.use_bias, name=f"hidden_{i}")
             x_BxF = dropout(activation(layer(x_BxF)))
+        self.sow("intermediates", "neurons", x_BxF)
         if self.layer_norm:
             x_BxF = nn.LayerNorm(1e-5, name="norm")(x_BxF)
+        self.sow("intermediates", "features", x_BxF)
         return Linear(self.num_classes, self.initializer, self.use_bias, name="readout")(x_BxF)
 
     def _first_layer(self, tree):

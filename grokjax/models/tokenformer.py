@@ -81,4 +81,7 @@ class Pattention(nn.Module):
         )
         score_MxF = x_MxI @ keys_IxF
         score_MxF *= jax.lax.rsqrt(jnp.square(score_MxF).mean(-1, keepdims=True) + 1e-12)
-        return ACTIVATIONS[self.activation](score_MxF) @ values_FxO
+        neurons_MxF = ACTIVATIONS[self.activation](score_MxF)
+        if self.name == "mlp":
+            self.sow("intermediates", "neurons", neurons_MxF)
+        return neurons_MxF @ values_FxO

@@ -18,9 +18,10 @@ import numpy as np
 from grokjax.config.grid import grid_points, label, varying_points
 from grokjax.reading.soundness import check_history, check_record
 from grokjax.reading.survival import Durations, Median, median_time, times_until
-from grokjax.recording.early_stopping import observed_until
+from grokjax.recording.early_stopping import last_steps, observed_until
 from grokjax.recording.history import Grokking, History, grokking
 from grokjax.recording.results import Results
+from grokjax.recording.times import Crossing, times
 
 SEEDS = ("seed", "split_seed")
 METRICS = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
@@ -39,6 +40,8 @@ class Arm:
     config: dict  # plain
     history: History  # of its R runs
     seeds: tuple[tuple[int, int], ...] = ()  # (seed, split_seed) of each run
+    seconds_per_step: float = np.nan  # of one run, its share of all wall time; NaN: not known
+    flops_per_step: float = np.nan  # of one run, where they were counted
 
     def since(self, step: int) -> "Arm":
         """The arm without the evaluations before a step; all of it if none is left."""
@@ -57,11 +60,23 @@ class Arm:
         """When its runs memorised and grokked one task of a mixture; "" is all examples."""
         return grokking(self.history, task, **self.config.get("grok", {}))
 
+    def times_of(self, task: str) -> dict[float, Crossing]:
+        """When its runs came to each threshold on one task of a mixture; "" is all examples."""
+        return times(self.history, self.last_R, self._sections[1], task)
+
+    @property
+    def _sections(self):
+        return [self.config.get(section, {}) for section in ("schedule", "grok")]
+
+    @functools.cached_property
+    def last_R(self) -> np.ndarray:
+        """The step that each run was trained to."""
+        return last_steps(self.history, *self._sections)
+
     @functools.cached_property
     def observed_until_R(self) -> np.ndarray:
         """The step up to which each run was followed, if it did not grok."""
-        sections = (self.config.get(section, {}) for section in ("schedule", "grok"))
-        return observed_until(self.history, *sections)
+        return observed_until(self.history, *self._sections)
 
     @functools.cached_property
     def durations(self) -> Durations:
@@ -191,7 +206,10 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
         own_name = f"{family} {label(values)}".strip()
         own_seeds = tuple(seeds[labels[r]] for r in runs)
         arms.append(Arm(own_name, family, values, config, History(own), own_seeds))
-    return arms
+    branched = config.get("branched", {})
+    first = branched["steps"][0] if branched.get("goes_on") else 0  # those before took none
+    seconds = results.seconds() / sum((arm.last_R - first).sum() for arm in arms)
+    return [dataclasses.replace(arm, seconds_per_step=seconds or np.nan) for arm in arms]
 
 
 def _columns(folder, config, labels):
@@ -211,7 +229,7 @@ def _columns(folder, config, labels):
 
 
 def arrays_of(path: Path) -> dict[str, np.ndarray]:
-    """What history.npz holds: [E, R] throughout."""
+    """What history.npz holds: [E, R] throughout, of measures also [E, R, K]."""
     try:
         with path.open("rb") as file, np.load(file) as stored:  # NumPy leaves damaged files open
             arrays = dict(stored)
@@ -223,7 +241,7 @@ def arrays_of(path: Path) -> dict[str, np.ndarray]:
     if not all(shape):
         raise ValueError(f"{path} has no evaluation yet; wait or choose another folder")
     for name in sorted(arrays.keys() - {"step", "label"}):
-        if arrays[name].shape != shape:
+        if arrays[name].shape[:2] != shape or arrays[name].ndim > 2 + ("/" in name):
             raise ValueError(f"{path}: {name} is {arrays[name].shape}, not {shape}; {REMEDY}")
     with _about(path):
         check_history(arrays)

@@ -114,7 +114,9 @@ def _config_of(record):
     given = {name: _typed(value) for name, value in record.items() if name not in NOT_CONFIG}
     optimizer = given.pop("optimizer")
     chosen = {name: optimizer.get(name, {}) for name in optimizer["chain"]}
-    config = base(task=given.pop("task"), model=given.pop("model"), optimizer=chosen)
+    measures = {name: given.get("measure", {}).get(name, {}) for name in given.get("measures", ())}
+    parts = {kind: given.pop(kind) for kind in ("task", "model")}
+    config = base(**parts, optimizer=chosen, measures=measures)
     config.update(given)
     return config
 

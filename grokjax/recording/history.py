@@ -25,12 +25,12 @@ class History:
             return cls({name: arrays[name] for name in arrays if name != "label"})
 
     def append(self, step: int, metrics_R: Mapping[str, np.ndarray]) -> None:
-        """Adds an evaluation: {name: [R]}."""
+        """Adds an evaluation: {name: [R]}, of a measure also [R, K]."""
         for name, value in {"step": np.int64(step), **metrics_R}.items():
             self._columns.setdefault(name, []).append(np.asarray(value))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """{name: [E, R]}, and `step` [E]; no entries while there is no evaluation."""
+        """{name: [E, R] or [E, R, K]}, and `step` [E]; no entries before the first evaluation."""
         return {name: np.stack(rows) for name, rows in self._columns.items()}
 
     def evaluations(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
@@ -57,6 +57,12 @@ def groups_of(metrics: Iterable[str]) -> list[str]:
     """The tasks of a mixture, whose own metrics are called `val_accuracy/add`."""
     prefix = "val_accuracy/"
     return [name.removeprefix(prefix) for name in metrics if name.startswith(prefix)]
+
+
+def measured(metrics: Iterable[str]) -> list[str]:
+    """The values of measures, called `norms/total`; of evaluations without them they are NaN."""
+    names = list(metrics)
+    return [name for name in names if "/" in name and name.partition("/")[0] not in names]
 
 
 def accuracies(metrics: Mapping[str, np.ndarray], group: str = "") -> list[np.ndarray]:
@@ -94,7 +100,7 @@ class GrokkingTracker:
     ):
         """Takes the section `grok` of a config."""
         self._needs_gap = rule == "s3"
-        self._threshold = S3_THRESHOLD if self._needs_gap else threshold
+        self.threshold = S3_THRESHOLD if self._needs_gap else threshold
         self.count = 1 if self._needs_gap else count
         self._memorised_R = np.full(num_runs, np.nan)
         self._grok_R = np.full(num_runs, np.nan)
@@ -109,14 +115,14 @@ class GrokkingTracker:
 
     def update(self, step: int, train_accuracy_R: np.ndarray, val_accuracy_R: np.ndarray) -> None:
         """Takes the accuracies of the next evaluation."""
-        above_R = val_accuracy_R >= self._threshold
+        above_R = val_accuracy_R >= self.threshold
         was_above_R = self._streak_R > 0
         self._collapses_R += np.isfinite(self._grok_R) & was_above_R & ~above_R
         self._since_R[above_R & ~was_above_R] = step
         self._streak_R = np.where(above_R, self._streak_R + 1, 0)
 
         self._trains_R |= np.isfinite(train_accuracy_R)
-        memorises_R = (train_accuracy_R >= self._threshold) & np.isnan(self._memorised_R)
+        memorises_R = (train_accuracy_R >= self.threshold) & np.isnan(self._memorised_R)
         self._memorised_R[memorises_R] = step
         self._val_at_memorising_R[memorises_R] = val_accuracy_R[memorises_R]
         is_delay_R = np.isfinite(self._memorised_R) & np.isnan(self._grok_R)

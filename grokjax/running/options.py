@@ -143,7 +143,10 @@ def _shard(record):
 
 def _with_short_flags(config, given):
     """The config, changed by the flags that are short for some of its entries."""
-    config.runs.seed = command_line.seeds() or config.runs.seed
+    if seeds := command_line.seeds():
+        if "config.runs.seed" in flags.FLAGS and flags.FLAGS["config.runs.seed"].present:
+            raise ValueError("--seeds and --config.runs.seed both name the seeds; choose one")
+        config.runs.seed = seeds
     log_every = given.log_every
     if log_every is not None:
         config.log_every = log_every

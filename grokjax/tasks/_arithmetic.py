@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from grokjax.core.data import Cyclic
+
 
 def divide(a_N: np.ndarray, b_N: np.ndarray, p: int) -> np.ndarray:
     """a times the inverse of b modulo a prime p, for b from 1 to p - 1."""
@@ -44,6 +46,35 @@ def equations(op: str, p: int, tokens: tuple[int, int]) -> tuple[np.ndarray, np.
         )
     a_N, b_N, inputs_NxL = left_sides(range(p), range(1, p) if op == "div" else range(p), tokens)
     return inputs_NxL, MODULAR[op](a_N, b_N, p).astype(np.int32)
+
+
+def cyclic(op: str, p: int, inputs_NxL: np.ndarray) -> Cyclic | None:
+    """How the equations `a o b =` mod p are sums in a cyclic group; None if they are not.
+
+    For sums and differences that is Z_p, for products and quotients modulo a prime Z_(p-1), by
+    discrete logarithms to the base of the smallest primitive root.
+    """
+    if op not in ("add", "sub") and not (op in ("mul", "div") and is_prime(p)):
+        return None
+    numbers_n = np.arange(p) if op in ("add", "sub") else _powers(p)
+    order = len(numbers_n)
+    sign = 1 if op in ("add", "mul") else -1
+    right_n = numbers_n[sign * np.arange(order) % order]
+    row_pxp = np.full((p, p), -1, np.int32)
+    row_pxp[inputs_NxL[:, 0], inputs_NxL[:, 2]] = np.arange(len(inputs_NxL))
+    numbers_n = numbers_n.astype(np.int32)
+    return Cyclic(row_pxp[np.ix_(numbers_n, right_n)], numbers_n, numbers_n)
+
+
+def _powers(p):
+    """[p - 1]: 1, g, g^2, ... modulo a prime, g its smallest primitive root."""
+    for g in range(1, p):
+        powers = [1]
+        while len(powers) < p - 1 and (power := powers[-1] * g % p) != 1:
+            powers.append(power)
+        if len(powers) == p - 1:
+            return np.array(powers)
+    raise ValueError(f"p = {p} has no primitive root; choose a prime")
 
 
 def is_prime(n: int) -> bool:

@@ -26,6 +26,9 @@ SETTINGS = {  # task -> setting -> options of its `make`
     },
     "permutation": {f"s{k}": {"k": k} for k in (3, 4, 5)}
     | {f"s{k}_{op}": {"op": op, "k": k} for op in ("conjugate", "aba") for k in (3, 4, 5)},
+    "group": {
+        group.lower().replace("_", ""): {"group": group} for group in ("Z_60", "D_30", "A_5", "Q_8")
+    },
     "mixture": {
         f"{'_'.join(ops)}_p{p}": {"ops": ops, "p": p}
         for ops in (("div", "add"), ("div", "add", "sub"))

@@ -6,7 +6,7 @@ Algorithmic Datasets", https://arxiv.org/abs/2201.02177, appendix A.1.
 
 from grokjax.core.data import Examples, Task
 from grokjax.core.hparams import check_ranges, whole
-from grokjax.tasks._arithmetic import MAX_P, MODULAR, equations
+from grokjax.tasks._arithmetic import MAX_P, MODULAR, cyclic, equations
 
 RANGES = {"op": MODULAR, "p": whole(2, MAX_P)}
 
@@ -25,4 +25,10 @@ def make(
     """
     check_ranges("", locals(), RANGES)
     inputs_NxL, labels_N = equations(op, p, tokens=(p, p + 1))
-    return Task(Examples(inputs_NxL, labels_N), num_tokens=p + 2, num_classes=p, operands=(0, 2))
+    return Task(
+        Examples(inputs_NxL, labels_N),
+        num_tokens=p + 2,
+        num_classes=p,
+        operands=(0, 2),
+        cyclic=cyclic(op, p, inputs_NxL),
+    )

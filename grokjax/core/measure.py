@@ -1,0 +1,129 @@
+"""A measure of a run: numbers computed at evaluations that say why it generalises, or why not."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
+
+from grokjax.core.checks import of_a_part
+from grokjax.core.data import Array
+from grokjax.core.dataset import Dataset
+from grokjax.core.prefixes import Tree
+from grokjax.core.run import Run
+from grokjax.core.split import Split, is_train
+
+# what a measure may read of the whole table, besides the weights: the logits [N, C], what enters
+# the readout [N, D], and the hidden layer of the last MLP [N, F], after its activation
+OUTPUTS = ("logits", "features", "neurons")
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """One run as a measure sees it, at one evaluation."""
+
+    params: Any  # those that are evaluated
+    run: Run
+    dataset: Dataset
+    split: Split
+    initial_params: Callable[[], Any]  # before the first step, drawn again from the seed
+    logits: Callable  # (params, rows_B) -> logits_BxC
+    per_example: Callable  # (logits_BxC, labels_B) -> loss_B, that of training
+    outputs: dict[str, jax.Array]  # of all N rows in the table's order, as far as they are read
+
+    @property
+    def labels_N(self) -> Array:
+        """The labels that this run trains on, noisy ones included."""
+        return self.split.labels_N
+
+    @property
+    def train_N(self) -> jax.Array:
+        """Bool: does this run train on the example?"""
+        return is_train(self.split)
+
+    def train_rows(self, size: int) -> jax.Array:
+        """[B]: the first training rows in the split's own random order, the same in every call.
+
+        There are `size` of them, repeated from the start if the training set is smaller.
+        """
+        (rows_B,) = jnp.nonzero(self.train_N[self.split.order_N], size=size, fill_value=0)
+        count = jnp.minimum(self.split.num_train_G.sum(), size)
+        return self.split.order_N[rows_B[jnp.arange(size) % count]]
+
+    def loss(self, params: Any, rows_B: jax.Array) -> jax.Array:
+        """The mean loss of some rows, without penalties."""
+        logits_BxC = self.logits(params, rows_B)
+        return self.per_example(logits_BxC, self.labels_N[rows_B]).mean()
+
+
+class Measure(NamedTuple):
+    """What a module of `measures/` makes: a pure function of one run."""
+
+    compute: Callable[[View], dict[str, jax.Array]]  # {name: [] or [K]}, float32
+    reads: tuple[str, ...] = ()  # of OUTPUTS
+    initial: bool = False  # whether it reads the initial weights
+
+
+class Measures(NamedTuple):
+    """The measures of an experiment by their names, and how often they are taken."""
+
+    every: int  # steps, a multiple of those between evaluations
+    measures: dict[str, Measure]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The outputs that any of them reads."""
+        read = {output for measure in self.measures.values() for output in measure.reads}
+        return tuple(output for output in OUTPUTS if output in read)
+
+    def take(self, view: View) -> dict[str, jax.Array]:
+        """{measure/name: [] or [K]} of all measures."""
+        found = {}
+        for measure, (compute, *_) in self.measures.items():
+            for name, value in compute(view).items():
+                with of_a_part(
+                    f"measure {measure} gives {name} {jnp.shape(value)}; make [] or [K]"
+                ):
+                    chex.assert_rank(value, {0, 1})
+                found[f"{measure}/{name}"] = jnp.asarray(value, jnp.float32)
+        return found
+
+
+NONE = Measures(1, {})
+
+
+def outputs(
+    network: nn.Module, params: Any, tree: Tree, names: Sequence[str]
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The logits [B, C] of some examples, and the outputs that are asked for.
+
+    A model shows them by `self.sow("intermediates", "features", features_BxD)`, and `neurons`,
+    which costs nothing where nobody asks. Of several layers the last one counts.
+    """
+    logits_BxC, shown = network.apply({"params": params}, tree, mutable=["intermediates"])
+    found = {"logits": logits_BxC}
+    layers = flatten_dict(shown.get("intermediates", {}))
+    for path in sorted(layers, key=_by_number):
+        found[path[-1]] = layers[path][-1]  # of a block that is applied again, the last time
+    return logits_BxC, {name: found[name] for name in names}
+
+
+def shown(network: nn.Module, params: Any, tree: Tree) -> set[str]:
+    """The outputs that a model shows, found by shapes."""
+    everything = jax.eval_shape(
+        lambda params: network.apply({"params": params}, tree, mutable=["intermediates"])[1], params
+    )
+    return {"logits", *(path[-1] for path in flatten_dict(everything.get("intermediates", {})))}
+
+
+def _by_number(path):
+    """block_2 before block_10."""
+    return [
+        [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", name)]
+        for name in path
+    ]
