@@ -33,8 +33,13 @@ def values(task, split, logits_NxC, neurons_NxF=None, params=None, network=None,
     outputs = {"logits": jnp.asarray(logits_NxC, jnp.float32)}
     outputs["neurons"] = jnp.asarray(neurons_NxF, jnp.float32)
     network = network or mlp.Model(task.num_tokens, task.num_classes, length=4)
-    view = View(params or {}, None, None, split, None, None, None, outputs)
-    return fourier.make(task, network, **options).compute(view)
+    compute = fourier.make(task, network, **options).compute
+
+    @jax.jit
+    def of_view(params, split, outputs):
+        return compute(View(params, None, None, split, None, None, None, outputs))
+
+    return of_view(params or {}, split, outputs)
 
 
 def clock(task, amplitudes, sign=1):

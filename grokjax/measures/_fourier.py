@@ -12,27 +12,27 @@ from grokjax.core.data import Cyclic
 class Waves(NamedTuple):
     """Cosines and sines of w_k i, w_k = 2 pi k / n, for the frequencies k = 1 .. K, K = n // 2.
 
-    There are W = n - 1 of them, without a sine where k = n / 2: all that is not constant. The rows
-    of pairs are given in four orders, so that a mean over an order's last axis is a function of one
-    number: of i, of j, of their sum or their difference.
+    There are W = n - 1 of them, without a sine where k = n / 2: all that is not constant.
     """
 
     wave_Wxn: np.ndarray  # float32, orthonormal
     of_KxW: np.ndarray  # float32: 1 if the wave is of the frequency
-    left_nxn: np.ndarray  # int32 rows: [i, j]
-    right_nxn: np.ndarray  # [j, i]
-    sum_nxn: np.ndarray  # [i + j, j]
-    difference_nxn: np.ndarray  # [i - j, j]
+    rows_4xnxn: np.ndarray  # int32: n pairs with the same i, with the same j, i + j, i - j
 
     @property
     def order(self) -> int:
         """n, the number of elements."""
-        return len(self.left_nxn)
+        return self.wave_Wxn.shape[1]
 
     @property
     def frequencies(self) -> np.ndarray:
         """[K]: 1 .. n // 2."""
         return np.arange(1, len(self.of_KxW) + 1)
+
+    @property
+    def sum_nxn(self) -> np.ndarray:
+        """The rows of the task's table with the same sum i + j."""
+        return self.rows_4xnxn[2]
 
     def components(self, x_nxF: jax.Array) -> jax.Array:
         """[W, F]: the components of functions of one number."""
@@ -40,7 +40,7 @@ class Waves(NamedTuple):
 
     def power(self, x_nxF: jax.Array) -> jax.Array:
         """[K, F]: the sums of squares of a frequency's components."""
-        return self.of_KxW @ self.components(x_nxF) ** 2
+        return jnp.matmul(self.of_KxW, self.components(x_nxF) ** 2, precision="highest")
 
     def kept(self, x_nxF: jax.Array, keys_K: jax.Array) -> jax.Array:
         """[n, F]: the part of the frequencies for which `keys_K` is 1, not 0."""
@@ -48,20 +48,23 @@ class Waves(NamedTuple):
         return jnp.matmul(self.wave_Wxn.T, components_WxF, precision="highest")
 
     def power_of_pairs(self, x_NxF: jax.Array) -> jax.Array:
-        """[K, F]: power of one frequency in functions of both numbers, in rows of the task's table.
+        """[K, F]: power of one frequency in functions of both numbers, the rows of a table.
 
-        It is that of the linear terms cos w_k i, sin w_k i, cos w_k j, sin w_k j, and of their four
-        products, which span the waves of i + j and of i - j. Each is found from a mean over n
-        pairs: exact, and cheaper than a transform in two dimensions.
+        It is that of cos w_k i, sin w_k i, cos w_k j, sin w_k j, and of their four products, which
+        span the waves of i + j and of i - j. Each is found from the means over n pairs: exact, and
+        in a tenth of the time of a transform in two dimensions.
         """
-        left_KxF, right_KxF, sum_KxF, difference_KxF = (
-            self.power(x_NxF[rows_nxn].mean(1))
-            for rows_nxn in (self.left_nxn, self.right_nxn, self.sum_nxn, self.difference_nxn)
-        )
+        rows_4xnxn = jnp.asarray(self.rows_4xnxn)
+        power_4xKxF = jax.lax.map(lambda rows_nxn: self.power(x_NxF[rows_nxn].mean(1)), rows_4xnxn)
         # for k = n / 2 the waves of i + j and of i - j are the same
         differs_K = (2 * self.frequencies != self.order).astype(np.float32)
-        linear_KxF = left_KxF + right_KxF
-        return self.order * (linear_KxF + sum_KxF + difference_KxF * differs_K[:, None])
+        return self.order * (power_4xKxF[:3].sum(0) + power_4xKxF[3] * differs_K[:, None])
+
+    def variation(self, x_NxF: jax.Array) -> jax.Array:
+        """[F]: the sum of squares of what is not constant in functions of both numbers."""
+        counted_N = np.isin(np.arange(len(x_NxF)), self.sum_nxn).astype(np.float32)
+        mean_F = jnp.matmul(counted_N, x_NxF, precision="highest") / counted_N.sum()
+        return (counted_N[:, None] * (x_NxF - mean_F[None]) ** 2).sum(0)
 
 
 def waves(group: Cyclic) -> Waves:
@@ -69,25 +72,16 @@ def waves(group: Cyclic) -> Waves:
     n = group.order
     frequency_W = np.arange(2, n + 1) // 2  # 1, 1, 2, 2, ...
     shift_W = np.arange(n - 1) % 2 * np.pi / 2  # cosine, sine, ...
-    i_n = np.arange(n)
-    wave_Wxn = np.cos(2 * np.pi / n * (frequency_W[:, None] * i_n % n) - shift_W[:, None])
+    angle_Wxn = 2 * np.pi / n * (frequency_W[:, None] * np.arange(n) % n)
+    wave_Wxn = np.cos(angle_Wxn - shift_W[:, None])
     wave_Wxn /= np.linalg.norm(wave_Wxn, axis=1, keepdims=True)
     of_KxW = np.arange(1, n // 2 + 1)[:, None] == frequency_W
-    first_nxn, second_nxn = np.indices((n, n))
+    same_nxn, j_nxn = np.indices((n, n))
     row_nxn = group.row_nxn
-    return Waves(
-        wave_Wxn.astype(np.float32),
-        of_KxW.astype(np.float32),
-        row_nxn,
-        row_nxn.T,
-        row_nxn[(first_nxn - second_nxn) % n, second_nxn],
-        row_nxn[(first_nxn + second_nxn) % n, second_nxn],
-    )
-
-
-def variation(x_NxF: jax.Array) -> jax.Array:
-    """[F]: the sum of squares of what is not constant."""
-    return ((x_NxF - x_NxF.mean(0, keepdims=True)) ** 2).sum(0)
+    sum_nxn = row_nxn[(same_nxn - j_nxn) % n, j_nxn]
+    difference_nxn = row_nxn[(same_nxn + j_nxn) % n, j_nxn]
+    rows_4xnxn = np.stack([row_nxn, row_nxn.T, sum_nxn, difference_nxn])
+    return Waves(wave_Wxn.astype(np.float32), of_KxW.astype(np.float32), rows_4xnxn)
 
 
 def participation(power_KxF: jax.Array) -> jax.Array:

@@ -53,7 +53,7 @@ from grokjax.core.data import Task
 from grokjax.core.hparams import at_least, check_ranges
 from grokjax.core.losses import correct, cross_entropy
 from grokjax.core.measure import Measure, View
-from grokjax.measures._fourier import Waves, gini, participation, variation, waves
+from grokjax.measures._fourier import Waves, gini, participation, waves
 
 KEY_SHARE = 0.95  # of the power of all waves of i + j, held by the key frequencies
 EXPLAINED = 0.85  # of a neuron's variance, by one frequency; Nanda et al., section 4.3
@@ -68,7 +68,7 @@ TITLES = {
     "gini": "Gini coefficient of the embedding's waves",
     "embedding_ipr": "inverse participation ratio of the embedding",
     "neurons_ipr": "inverse participation ratio of the neurons",
-    "neurons_explained": f"share of neurons with {EXPLAINED:.0%} of their variance in one frequency",
+    "neurons_explained": f"share of neurons that are {EXPLAINED:.0%} of one frequency",
     "restricted_train_loss": "training loss with key frequencies alone (nats)",
     "restricted_val_loss": "validation loss with key frequencies alone (nats)",
     "restricted_val_accuracy": "validation accuracy with key frequencies alone",
@@ -139,7 +139,7 @@ def _of_embedding(of_group: Waves, token_nxD):
 
 def _of_neurons(of_group: Waves, neurons_NxF):
     power_KxF = of_group.power_of_pairs(neurons_NxF)
-    variation_F = variation(neurons_NxF[of_group.left_nxn.ravel()])
+    variation_F = of_group.variation(neurons_NxF)
     return {
         "neurons": power_KxF.sum(1) / variation_F.sum(),
         "neurons_ipr": participation(power_KxF),
@@ -152,7 +152,7 @@ def _of_logits(of_group: Waves, classes_C, view: View, num_keys, fixed_K):
     logits_nxnxC = view.outputs["logits"][rows_nxn]
     means_nxC = logits_nxnxC.mean(1)
     power_K = of_group.order * of_group.power(means_nxC)[:, classes_C].sum(1)
-    all_power = variation(logits_nxnxC.reshape(-1, len(classes_C)))[classes_C].sum()
+    all_power = of_group.variation(view.outputs["logits"])[classes_C].sum()
     strongest_K, order_K = jax.lax.top_k(power_K, len(power_K))
     held_K = jnp.cumsum(strongest_K) / strongest_K.sum()
     count = jnp.where(strongest_K[0] > 0, 1 + (held_K < KEY_SHARE).sum(), jnp.nan)
