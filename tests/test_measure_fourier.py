@@ -1,6 +1,7 @@
 """The waves of a network that adds: against weights made by hand and Fourier sums term by term."""
 
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,9 @@ def values(task, split, logits_NxC, neurons_NxF=None, params=None, network=None,
 
     @jax.jit
     def of_view(params, split, outputs):
-        return compute(View(params, None, None, split, None, None, None, outputs))
+        unread: Any = None
+        view = View(params, unread, unread, split, unread, unread, unread, outputs)
+        return compute(view)
 
     return of_view(params or {}, split, outputs)
 
@@ -164,7 +167,7 @@ def term_by_term(op, task, train_N, logits_NxC, neurons_NxF, token_VxD, num_keys
     total = (centred(numbered_PxC) ** 2).sum()
     shares = np.array([(of_sum[k] ** 2).sum() for k in frequencies]) / total
     keys = sorted(frequencies, key=lambda k: -shares[k - 1])[:num_keys]
-    waves_PxC = sum(of_sum[k] for k in keys)
+    waves_PxC = np.sum([of_sum[k] for k in keys], axis=0)
 
     neurons_PxF = centred(neurons_NxF[rows_P].astype(float))
     blocks_KxF = np.array([block(neurons_PxF, k) for k in frequencies])

@@ -60,22 +60,23 @@ EXPLAINED = 0.85  # of a neuron's variance, by one frequency; Nanda et al., sect
 
 RANGES = {"num_keys": at_least(1), "keys": at_least(1)}
 TITLES = {
-    "embedding": "share of each frequency in the embedding",
-    "neurons": "share of each frequency in the neurons",
-    "logits": "share of each frequency of the sum in the logits",
-    "num_keys": f"number of frequencies that hold {KEY_SHARE:.0%} of the logits' waves",
-    "top5_share": "share of the five strongest frequencies in the logits",
+    "embedding": "Embedding: share of each frequency",
+    "neurons": "Neurons: share of each frequency",
+    "logits": "Logits: share of each frequency of the sum",
+    "num_keys": f"Frequencies that hold {KEY_SHARE:.0%} of the logits' waves",
+    "top5_share": "Logits: share of the five strongest frequencies",
     "gini": "Gini coefficient of the embedding's waves",
-    "embedding_ipr": "inverse participation ratio of the embedding",
-    "neurons_ipr": "inverse participation ratio of the neurons",
-    "neurons_explained": f"share of neurons that are {EXPLAINED:.0%} of one frequency",
-    "restricted_train_loss": "training loss with key frequencies alone (nats)",
-    "restricted_val_loss": "validation loss with key frequencies alone (nats)",
-    "restricted_val_accuracy": "validation accuracy with key frequencies alone",
-    "excluded_train_loss": "training loss without key frequencies (nats)",
-    "excluded_val_loss": "validation loss without key frequencies (nats)",
-    "excluded_val_accuracy": "validation accuracy without key frequencies",
+    "embedding_ipr": "Embedding: inverse participation ratio",
+    "neurons_ipr": "Neurons: inverse participation ratio",
+    "neurons_explained": f"Share of neurons that are {EXPLAINED:.0%} of one frequency",
+    "restricted_train_loss": "Restricted training loss (nats)",
+    "restricted_val_loss": "Restricted validation loss (nats)",
+    "restricted_val_accuracy": "Restricted validation accuracy",
+    "excluded_train_loss": "Excluded training loss (nats)",
+    "excluded_val_loss": "Excluded validation loss (nats)",
+    "excluded_val_accuracy": "Excluded validation accuracy",
 }
+ENTRIES = dict.fromkeys(("embedding", "neurons", "logits"), "frequency")
 LOGARITHMIC = tuple(name for name in TITLES if name.endswith("_loss"))
 
 
