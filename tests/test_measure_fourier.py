@@ -163,7 +163,10 @@ def term_by_term(op, task, train_N, logits_NxC, neurons_NxF, token_VxD, num_keys
     frequencies = range(1, n // 2 + 1)
     logits_PxC = logits_NxC[rows_P].astype(float)
     numbered_PxC = logits_PxC[:, classes]
-    of_sum = {k: sum(np.outer(x, x @ numbered_PxC) for x in sum_directions(k)) for k in frequencies}
+    of_sum = {
+        k: np.sum([np.outer(x, x @ numbered_PxC) for x in sum_directions(k)], axis=0)
+        for k in frequencies
+    }
     total = (centred(numbered_PxC) ** 2).sum()
     shares = np.array([(of_sum[k] ** 2).sum() for k in frequencies]) / total
     keys = sorted(frequencies, key=lambda k: -shares[k - 1])[:num_keys]

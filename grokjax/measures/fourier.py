@@ -21,12 +21,15 @@ Spectra have a share of power (squares, less the constant term) for each frequen
 
 Restricted loss: each logit keeps its mean over all pairs, and the waves of i + j of key
 frequencies. Excluded loss: those waves are removed, all else is kept. Both are cross-entropies,
-whatever is trained with. As with the authors, all pairs decide what a wave's part is, and then
-training or validation pairs alone what its loss is; that a mean over all pairs is added back, as in
-their code, changes nothing, for it is zero in whole waves. With the authors' weights both would
-have their values, but for the choice of frequencies, which they take from the final network, by
-eye. Here they are the `num_keys` strongest of the present network's logits, or `keys`. Their code
-excludes one frequency at a time, their figure 7 and this all of them.
+whatever is trained with. All pairs decide what a wave's part is, and those of training or of
+validation what its loss is. Given the same logits and frequencies, the authors' functions
+(`calculate_trig_loss`, `calculate_excluded_loss`, `extract_freq_2d` for neurons) agree to 1e-6:
+https://github.com/mechanistic-interpretability-grokking/progress-measures-paper
+
+What differs: the authors take the frequencies of the final network, from its neurons or from the
+map of neurons to logits. Here they are the `num_keys` strongest of the present network's logits;
+with theirs as `keys` the curves are theirs. Their code excludes one frequency at a time, their
+figure 7 and this all of them.
 
 Gini coefficients are of the norms of the embedding's n - 1 waves, cosines and sines apart. Inverse
 participation ratios are
