@@ -51,8 +51,8 @@ class Waves(NamedTuple):
         """[K, F]: power of one frequency in functions of both numbers, the rows of a table.
 
         It is that of cos w_k i, sin w_k i, cos w_k j, sin w_k j, and of their four products, which
-        span the waves of i + j and of i - j. Each is found from the means over n pairs: exact, and
-        in a tenth of the time of a transform in two dimensions.
+        span the waves of i + j and of i - j. Each is found from means over n pairs: exact, and in
+        a fraction of the time of a transform in two dimensions.
         """
         rows_4xnxn = jnp.asarray(self.rows_4xnxn)
         power_4xKxF = jax.lax.map(lambda rows_nxn: self.power(x_NxF[rows_nxn].mean(1)), rows_4xnxn)
