@@ -123,7 +123,7 @@ def _cosine(one, other):
     """Of two trees. Each is scaled first: squares of a collapsed gradient would underflow."""
     directions = [_scaled(tree) for tree in (one, other)]
     norms = [weight_stats.norm(tree) for tree in directions]
-    return optax.tree.vdot(*directions) / (norms[0] * norms[1])
+    return jnp.asarray(optax.tree.vdot(*directions) / (norms[0] * norms[1]))
 
 
 def _scaled(tree):
