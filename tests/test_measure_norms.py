@@ -88,7 +88,7 @@ def test_weights_that_turn_at_a_right_angle_have_cosine_0():
 
 
 def test_the_logit_scale_takes_no_notice_of_what_is_added_to_all_logits_of_an_example():
-    np.testing.assert_allclose(of(rows=3)["logit_scale"] ** 2, (26 + 50 + 0) / 9, rtol=1e-6)
+    np.testing.assert_allclose(of(rows=5)["logit_scale"] ** 2, (26 + 50 + 0) / 9, rtol=1e-6)
 
 
 READOUT = {"readout/kernel", "readout/bias"}

@@ -47,8 +47,9 @@ look at, and the two tell which it is. The authors note that the index is strict
 Above n = 106 a fixed random subset of 100,000 quadruples is taken.
 
 Circularity: Zhong, Liu, Tegmark & Andreas, 2023, "The Clock and the Pizza", appendix,
-https://arxiv.org/abs/2306.17844. Components without variance do not count. Two circles of the same
-radius share their components, which lowers it.
+https://arxiv.org/abs/2306.17844. Components without variance do not count, and of an even n the
+frequency n / 2 counts once, where theirs would count it twice. Two circles of the same radius share
+their components, which lowers it.
 """
 
 import flax.linen as nn

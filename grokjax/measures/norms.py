@@ -10,7 +10,8 @@ Algorithmic Data", https://arxiv.org/abs/2210.01117). Without decay norms and lo
     distance   ||w - w_0||_2,   cosine  w . w_0 / (||w|| ||w_0||),   w_0 before the first step
     spectral [K]      ||W||_2, the largest singular value of each matrix
     stable_rank [K]   ||W||_F^2 / ||W||_2^2, from 1 for a matrix of rank one to its smaller side
-    logit_scale       root mean square of the logits, after each example's mean is taken off
+    logit_scale       root mean square of the logits of `rows` training examples, or of all if there
+                      are no more, after each example's mean is taken off
 
 Stable rank: Rudelson & Vershynin, 2007, "Sampling from Large Matrices: An Approach through
 Geometric Functional Analysis", https://arxiv.org/abs/math/0503442. That logits, not the norm by
@@ -82,6 +83,7 @@ def make(
             (now * then).sum() for now, then in zip(leaves, jax.tree.leaves(initial), strict=True)
         )
         logits_BxC = view.logits(params, view.train_rows(rows))
+        once_B = jnp.arange(rows) < view.train_N.sum()  # the others repeat them
         centred_BxC = logits_BxC - logits_BxC.mean(axis=1, keepdims=True)
         return {
             "total": total,
@@ -94,7 +96,7 @@ def make(
             "largest_spectral": spectral_K.max(),
             "stable_rank": stable_rank_K,
             "mean_stable_rank": stable_rank_K.mean(),
-            "logit_scale": jnp.sqrt(jnp.square(centred_BxC).mean()),
+            "logit_scale": jnp.sqrt(jnp.square(centred_BxC).mean(axis=1) @ once_B / once_B.sum()),
         }
 
     return Measure(compute, initial=True)

@@ -21,8 +21,8 @@ otherwise by another device, which adds in another order. The cosine is the shar
 length that lies along the weights, with a sign; its square is the share of the squared length that
 their OrthoGrad takes out. In a network homogeneous in its weights, such as a ReLU MLP without
 biases, the weights are such a direction; in all of ours those of the readout are. The authors show
-the cosines of single layers. The gradient is that of `rows` training examples, always the same,
-since that of all of them would take longer than the evaluation.
+the cosines of single layers. The gradient is that of `rows` training examples, always the same, or
+of all if there are no more; that of a large training set would take longer than the evaluation.
 
 Collapse has a second effect. The wrong classes' gradients stay above zero, so those of all classes
 no longer sum to zero: the mean of the classifier's weights drifts against the mean feature, and
@@ -96,7 +96,14 @@ def make(
         def mean(x_N):
             return jnp.where(train_N, x_N, 0.0).sum() / train_N.sum()
 
-        slopes = jax.grad(view.loss)(view.params, view.train_rows(rows))
+        rows_B = view.train_rows(rows)
+        once_B = jnp.arange(rows) < train_N.sum()  # the others repeat them
+
+        def loss(params):
+            loss_B = view.per_example(view.logits(params, rows_B), view.labels_N[rows_B])
+            return jnp.where(once_B, loss_B, 0.0).sum() / once_B.sum()
+
+        slopes = jax.grad(loss)(view.params)
         readout_DxC = network.last_layer(view.params)
         classifier_D = readout_DxC.mean(axis=1)
         share_N = train_N / train_N.sum()
