@@ -110,7 +110,7 @@ def test_descent_only_scales_weights_that_point_along_a_feature(label, cosine):
     np.testing.assert_allclose(found["nlm_readout"], cosine, rtol=1e-6)
 
 
-def network_and_view(scale=1.0):
+def network_and_view():
     """A ReLU MLP of three layers without biases, homogeneous of degree 3; a third is validation."""
     table = modular.make(op="add", p=5).examples
     network = mlp.Model(7, 5, 4, code="one_hot", hidden=(11, 13), use_bias=False)
@@ -122,7 +122,6 @@ def network_and_view(scale=1.0):
 
     first = prefixes.plain(table.inputs_NxL[:1])
     params = jax.jit(network.init)(jax.random.key(3), first)["params"]
-    params = jax.tree.map(lambda w: scale * w, params)
     train = np.arange(25) % 3 > 0
     seen = view(params, table.labels_N, train, logits=logits, features=np.ones((25, 13)))
     seen.outputs["logits"] = logits(params, jnp.arange(25))
@@ -149,14 +148,20 @@ def test_the_share_along_the_weights_of_a_homogeneous_network_follows_from_its_l
 
 
 def test_runs_side_by_side_measure_what_they_do_one_after_the_other():
-    def compute(scale):
-        network, seen, _ = network_and_view(scale)
-        return softmax.make(None, network, rows=7).compute(seen)
+    measure = softmax.make(None, Head, rows=7)
 
-    by_vmap, by_map = lifted(compute, jnp.array([0.5, 1.0, 30.0]))
+    def compute(scale):
+        params = jax.tree.map(lambda w: scale * w, PARAMS)
+        features = jnp.asarray(FEATURES, jnp.float32)
+        read = lambda params, rows_B: features[rows_B] @ params["readout"]["kernel"]  # noqa: E731
+        seen = view(params, LABELS, TRAIN, logits=read, features=features)
+        seen.outputs["logits"] = scale * jnp.asarray(LOGITS)
+        return measure.compute(seen)
+
+    by_vmap, by_map = lifted(compute, jnp.array([0.125, 1.0, 4.0]))  # exact products, fused or not
 
     chex.assert_trees_all_close(by_vmap, by_map, rtol=1e-5, atol=1e-6)
-    assert by_map["nlm"].shape == (3,)
+    np.testing.assert_allclose(by_map["collapsed"], [1 / 4, 3 / 4, 3 / 4])
 
 
 def test_a_number_of_rows_that_there_is_not():
