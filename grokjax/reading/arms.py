@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from grokjax.config.grid import grid_points, label, varying_points
+from grokjax.config.grid import label, varying_points
 from grokjax.reading.soundness import check_history, check_record
 from grokjax.reading.survival import Durations, Median, median_time, times_until
 from grokjax.recording.early_stopping import last_steps, observed_until
@@ -39,7 +39,7 @@ class Arm:
     values: dict[str, Any]  # the entries that vary inside its folder, without the seeds
     config: dict  # plain
     history: History  # of its R runs
-    seeds: tuple[tuple[int, int], ...] = ()  # (seed, split_seed) of each run
+    labels: Sequence[str] = ()  # of each run
     seconds_per_step: float = np.nan  # of one run, its share of all wall time; NaN: not known
     flops_per_step: float = np.nan  # of one run, where they were counted
 
@@ -196,16 +196,11 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
         raise ValueError(_no_history(results.folder))
     arrays = arrays_of(results.history)
     config = record_of(results.config)
-    labels = arrays.pop("label").tolist()
-    columns = _columns(results.folder, config, labels)
-    points = zip(varying_points(config["runs"]), grid_points(config["runs"]), strict=True)
-    seeds = {label(varying): tuple(point[name] for name in SEEDS) for varying, point in points}
     arms = []
-    for values, runs in columns:
+    for values, runs, labels in _columns(results.folder, config, arrays.pop("label").tolist()):
         own = {n: array if n == "step" else array[:, runs] for n, array in arrays.items()}
         own_name = f"{family} {label(values)}".strip()
-        own_seeds = tuple(seeds[labels[r]] for r in runs)
-        arms.append(Arm(own_name, family, values, config, History(own), own_seeds))
+        arms.append(Arm(own_name, family, values, config, History(own), labels))
     branched = config.get("branched", {})
     first = branched["steps"][0] if branched.get("goes_on") else 0  # those before took none
     seconds = results.seconds() / sum((arm.last_R - first).sum() for arm in arms)
@@ -213,19 +208,18 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
 
 
 def _columns(folder, config, labels):
-    """(what varies, columns of the history); the labels say which runs of the grid there are."""
+    """(what varies, columns, labels); the labels say which runs of the grid there are."""
     points = {label(point): point for point in varying_points(config["runs"])}
     if strange := [text for text in labels if text not in points]:
         raise ValueError(f"{folder}: config.json lacks run {strange[0]!r} of history.npz; {SAME}")
     lacking = [text for text in points if text not in labels]
     if lacking and "shard" not in config:
         raise ValueError(f"{folder}: history.npz lacks run {lacking[0]!r} of config.json; {SAME}")
-
     columns = collections.defaultdict(list)
     for r, text in enumerate(labels):
         key = tuple((n, value) for n, value in points[text].items() if n not in SEEDS)
         columns[key].append(r)
-    return [(dict(key), runs) for key, runs in columns.items()]
+    return [(dict(key), runs, [labels[r] for r in runs]) for key, runs in columns.items()]
 
 
 def arrays_of(path: Path) -> dict[str, np.ndarray]:

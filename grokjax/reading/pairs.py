@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy
 
-from grokjax.reading.arms import Arm
+from grokjax.config import grid
+from grokjax.reading.arms import SEEDS, Arm
 from grokjax.reading.rows import reference_of
 from grokjax.reading.survival import CONFIDENCE, Durations
 from grokjax.recording.history import S3_THRESHOLD
@@ -126,9 +127,16 @@ def times(a: Durations, b: Durations) -> Times:
 
 def matched(a: Arm, b: Arm) -> tuple[list[int], list[int]]:
     """The runs [P] of each arm that have the same seeds, in the order of b."""
-    place = {seeds: r for r, seeds in enumerate(a.seeds)}
-    runs = [(place[seeds], r) for r, seeds in enumerate(b.seeds) if seeds in place]
+    place = {seeds: r for r, seeds in enumerate(_seeds(a))}
+    runs = [(place[seeds], r) for r, seeds in enumerate(_seeds(b)) if seeds in place]
     return [r for r, _ in runs], [r for _, r in runs]
+
+
+def _seeds(arm):
+    """[(seed, split_seed)] of the runs."""
+    runs = arm.config["runs"]
+    points = dict(zip(grid.labels(runs), grid.grid_points(runs), strict=True))
+    return [tuple(points[label][name] for name in SEEDS) for label in arm.labels]
 
 
 def table(arms: Sequence[Arm], of_all: bool = False) -> str:
