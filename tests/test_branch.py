@@ -84,6 +84,20 @@ def test_a_branch_without_a_change_is_the_training_undisturbed(lift, trained, tm
     }
 
 
+def test_what_was_not_measured_before_the_branch_is_unknown_there(trained):
+    """The rest of the history is as it was."""
+    config = config_of()
+    config.measures = ("norms",)
+    history = resume.begin(setup(branch(trained, config))).history.arrays()
+    before = history_of(trained)
+
+    assert history["step"].tolist() == [5, 10]
+    np.testing.assert_array_equal(history["val_loss"], before["val_loss"][:2])
+    added = history.keys() - before.keys()
+    assert added
+    assert all(np.isnan(history[name]).all() for name in added)
+
+
 def test_in_memory_it_is_the_same(trained):
     memory = grokjax.train(branch(trained, config_of()))
 

@@ -115,6 +115,21 @@ def test_a_run_stops_one_evaluation_after_it_is_seen_to_have_grokked_or_diverged
     assert tracker.last_evaluation_R.tolist() == [4, 3, 2, 5]
 
 
+def test_a_history_that_was_taken_over_may_have_more_evaluations():
+    """Every 5 steps up to 20, then every 10: grokked at 30, a run stops at 50."""
+    tracker = RunTracker(1, dict(eval_every=10, stop_after_grok=1), dict(threshold=0.9, count=1))
+    for step in (5, 10, 15, 20, 30):
+        accuracy = np.array([0.95 if step == 30 else 0.1])
+        metrics_R = dict(train_accuracy=accuracy, val_accuracy=accuracy, train_loss=accuracy)
+        tracker.update(step, metrics_R)
+
+    assert tracker.active(40).tolist() == [True]
+    assert tracker.active(50).tolist() == [False]
+    tracker.update(40, metrics_R)
+    assert tracker.active(40).tolist() == [True]
+    assert tracker.active(50).tolist() == [False]
+
+
 def test_a_run_that_diverged_was_followed_to_the_end_of_the_schedule():
     """Run 0 grokked and stopped at step 21, run 1 diverged, run 2 is lost only for a while."""
     val = np.array([[0.9, 0.1, 0.1], [0.9, 0.1, 0.1], [0.9, 0.1, 0.1], [0.9, 0.1, 0.1]])
