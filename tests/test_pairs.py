@@ -119,6 +119,7 @@ def test_the_table_says_who_grokked_alone_and_who_was_first(tmp_path):
     assert cells["grokked"][5] == "0.500"
     assert cells["collapsed after"][:4] == ["0", "0", "0", "0"]
     assert cells["generalised at the end"][:4] == ["4", "2", "2", "0"]
+    assert cells["higher validation accuracy"] == ["100.00%", "10.00%", "2", "0", "", "0.500"]
     assert cells["grokked first"] == ["", "", "3", "1", "", "0.625 (log-rank 0.317)"]
 
 

@@ -14,13 +14,14 @@ from grokjax.config import grid
 from grokjax.reading.arms import SEEDS, Arm
 from grokjax.reading.rows import reference_of
 from grokjax.reading.survival import CONFIDENCE, Durations
-from grokjax.recording.history import S3_THRESHOLD
+from grokjax.recording.history import S3_THRESHOLD, finite_median
 
 HEAD = ["", "A", "B", "A alone", "B alone", "B - A [95 % interval]", "p"]
 NOTE = """\
 Pairs of runs with the same seed; of a branch, with the same past. Rates: Newcombe's interval of the
-difference, and the exact p of McNemar's test. Steps: the p of the sign test, and of the log-rank
-test stratified by pair; a pair without a first one says nothing."""
+difference, and the exact p of McNemar's test. Validation accuracy, medians at the end, and who was
+first: the p of the sign test, and for steps of the log-rank test stratified by pair; pairs in which
+neither is ahead say nothing."""
 
 
 class Rates(NamedTuple):
@@ -174,6 +175,10 @@ def _rows(a, b, a_runs, b_runs):
         difference = f"{counts.difference:+.0%} [{low:+.0%}, {high:+.0%}]"
         totals = (counts.both + counts.only_a, counts.both + counts.only_b)
         yield [name, *totals, counts.only_a, counts.only_b, difference, _p(counts.p)]
+    a_P, b_P = a.history["val_accuracy"][-1][a_runs], b.history["val_accuracy"][-1][b_runs]
+    higher = (int((a_P > b_P).sum()), int((b_P > a_P).sum()))
+    medians = [f"{finite_median(accuracy_P):.2%}" for accuracy_P in (a_P, b_P)]
+    yield ["higher validation accuracy", *medians, *higher, "", _p(_half(*higher))]
     order = times(*(_some(arm.durations, runs) for arm, runs in ((a, a_runs), (b, b_runs))))
     p = f"{_p(order.sign_p)} (log-rank {_p(order.log_rank_p)})"
     yield ["grokked first", "", "", order.a_first, order.b_first, "", p]
