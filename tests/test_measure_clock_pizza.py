@@ -1,5 +1,7 @@
 """Clock or pizza: networks written by hand whose two numbers are known."""
 
+from types import SimpleNamespace
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -48,7 +50,7 @@ def _measured(network, task, params):
     def measured(params):
         logits_NxC = network.apply({"params": params}, plain(task.examples.inputs_NxL))
         fields = dict(params=params, outputs={"logits": logits_NxC})
-        return measure.compute(type("View", (), fields))
+        return measure.compute(SimpleNamespace(**fields))
 
     return measured(params)
 
@@ -135,7 +137,7 @@ def test_other_operations_are_sums_of_other_numbers(op):
     logits_NxC[np.arange(len(a_N)), task.examples.labels_N] = correct_N
     network = Circle(P + 2, P)
     params = _params(network)
-    view = type("View", (), dict(params=params, outputs={"logits": jnp.asarray(logits_NxC)}))
+    view = SimpleNamespace(params=params, outputs={"logits": jnp.asarray(logits_NxC)})
 
     value = jax.jit(lambda: clock_pizza.make(task, network, samples=2).compute(view))()
 

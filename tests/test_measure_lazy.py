@@ -1,5 +1,7 @@
 """The tangent kernel: linear models and a hidden layer by hand, alignments in closed form."""
 
+from types import SimpleNamespace
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -35,7 +37,7 @@ def _measured(network, params, initial_params, task=TASK):
     @jax.jit
     def measured(params, initial_params):
         fields = dict(params=params, initial_params=lambda: initial_params)
-        return measure.compute(type("View", (), fields))
+        return measure.compute(SimpleNamespace(**fields))
 
     return measured(params, initial_params)
 

@@ -1,6 +1,7 @@
 """Neurons that are enough: networks written by hand, and every number tried one by one."""
 
 import functools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +45,7 @@ def _measured(network, params, labels_N, examples=49, keep=1.0):
             ),
         )
         measure = subnetwork.make(TASK, network, examples=examples, keep=keep)
-        return measure.compute(type("View", (), fields))
+        return measure.compute(SimpleNamespace(**fields))
 
     return {name: np.asarray(value) for name, value in measured(params).items()}
 

@@ -125,7 +125,8 @@ def gradients(
 
     def logit(pair_2xD, inputs_L, class_):
         table = jnp.concatenate([token_VxD, pair_2xD])
-        logits_1xC = wider.apply({"params": {**params, "token": table}}, plain(inputs_L[None]))
+        weights = {**params, "token": table}
+        logits_1xC: Any = wider.apply({"params": weights}, plain(inputs_L[None]))
         return logits_1xC[0, class_]
 
     return jax.vmap(jax.grad(logit))(pair_Sx2xD, jnp.asarray(inputs_SxL), classes_S)

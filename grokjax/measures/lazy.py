@@ -26,6 +26,7 @@ are the same in all runs, some of each of a few classes, from training and valid
 have the task's labels without noise.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -89,7 +90,8 @@ def tangent_kernel(output: Callable, params: Any, inputs_BxL: np.ndarray) -> jax
     """[B, B]: products of the gradients of `output(params, inputs_L)` to all weights."""
     grads = jax.vmap(jax.grad(output), (None, 0))(params, jnp.asarray(inputs_BxL))
     flat = [grad.reshape(len(inputs_BxL), -1) for grad in jax.tree.leaves(grads)]
-    return sum(jnp.matmul(x_BxP, x_BxP.T, precision="highest") for x_BxP in flat)
+    products = [jnp.matmul(x_BxP, x_BxP.T, precision="highest") for x_BxP in flat]
+    return functools.reduce(jnp.add, products)
 
 
 def choose_rows(labels_N: np.ndarray, examples: int, classes: int) -> np.ndarray:

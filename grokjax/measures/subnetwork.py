@@ -61,7 +61,7 @@ def make(
         )
 
     def compute(view: View) -> dict[str, jax.Array]:
-        weights = flatten_dict(view.params)
+        weights: dict[Any, Any] = flatten_dict(view.params)
         rows_B = view.train_rows(examples)
         norm_F = jnp.linalg.norm(weights[into], axis=0)
         rank_F = jnp.argsort(jnp.argsort(-norm_F))
