@@ -19,7 +19,7 @@ from grokjax.recording.logging import Console, MetricLogger, evaluation_line
 from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results
 from grokjax.recording.trained import Trained
-from grokjax.recording.writers import Given, Writer, open_writers, tell
+from grokjax.recording.writers import Given, Writer, open_writers, scalars, tell
 from grokjax.running import cache, command_line, cores, entry_table, report, resume, shards, xla
 from grokjax.running.options import Options
 from grokjax.running.resume import Start
@@ -163,7 +163,7 @@ def train(config: ConfigDict, *, progress: bool = False, writers: Iterable = ())
             metrics_R = jax.device_get(metrics_R)
             history.append(t, metrics_R)
             tracker.update(t, metrics_R)
-            tell(given, "write_scalars", t, metrics_R)
+            tell(given, "write_scalars", t, scalars(metrics_R))
             if progress:
                 grokked = int(tracker.grokking.has_grokked_R.sum())
                 with may_fail("a line of progress"):

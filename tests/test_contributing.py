@@ -13,7 +13,8 @@ from grokjax.config import registry
 from grokjax.core import loop
 from grokjax.running import report
 
-TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "CONTRIBUTING.md").read_text() + (ROOT / "README.md").read_text()
 FILES = dict(
     re.findall(
         r"^`((?:grokjax|configs)/[\w/]+\.py)` .*?```python\n(.*?)```",
@@ -42,7 +43,19 @@ def examples(tmp_path, monkeypatch):
 def test_the_examples_are_the_ones_expected():
     names = ["tasks/maximum", "models/bag", "optimizers/soft_sign"]
 
-    assert list(FILES) == [*(f"grokjax/{name}.py" for name in names), "configs/maximum.py"]
+    parts = [f"grokjax/{name}.py" for name in names]
+    assert list(FILES) == [*parts, "configs/maximum.py", "grokjax/measures/confidence.py"]
+
+
+def test_a_measure_of_ones_own_is_taken(examples):
+    config = grokjax.base(task="maximum", model="mlp", measures="confidence")
+    config.update(batch_size=11)
+    config.schedule.update(num_steps=4, eval_every=2, checkpoint_every=4)
+    config.runs = grokjax.grid(config.runs, seed=(0, 1, 2))
+
+    confidence_ExR = grokjax.train(config).history["confidence/val"]
+    assert confidence_ExR.shape == (2, 3)
+    assert np.all((confidence_ExR > 0) & (confidence_ExR < 1))
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "soft_sign"])

@@ -169,3 +169,15 @@ def test_a_folder_is_gone_on_with_by_the_config_that_it_holds(tmp_path, monkeypa
     (folder / "config.json").write_text('{"runs": 3}')
     with pytest.raises(ValueError, match="the config is not what training wrote"):
         parse("--resume=results/toy")
+
+
+def test_seeds_are_named_once(options, monkeypatch):
+    entry = "--config.runs.seed=(5,6)"
+    monkeypatch.setattr(sys, "argv", ["grokjax-train", entry])  # where entries are looked for
+
+    assert options("--seeds=2:4").config.runs.seed == (2, 3)
+    assert options(entry).config.runs.seed == (5, 6)
+    with pytest.raises(
+        ValueError, match=r"--seeds and --config\.runs\.seed both name .*choose one"
+    ):
+        options("--seeds=2", entry)

@@ -132,6 +132,13 @@ def test_a_killed_training_says_so_and_how_to_go_on(results, experiment, monkeyp
         start(results, experiment)
 
 
+def test_of_what_is_finished_there_is_no_line_to_go_on_with(results, experiment):
+    with pytest.raises(ValueError, match="that is finished; choose") as error:
+        start(results, experiment)
+
+    assert "go on with" not in str(error.value)
+
+
 def test_other_peoples_files_are_not_overwritten_unasked(experiment, tmp_path):
     results = Results(tmp_path)
     for path in (results.config, results.history):

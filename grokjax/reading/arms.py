@@ -206,7 +206,7 @@ def _columns(folder, config, labels):
 
 
 def arrays_of(path: Path) -> dict[str, np.ndarray]:
-    """What history.npz holds: [E, R] throughout."""
+    """What history.npz holds: [E, R] throughout, of measures also [E, R, K]."""
     try:
         with path.open("rb") as file, np.load(file) as stored:  # NumPy leaves damaged files open
             arrays = dict(stored)
@@ -218,7 +218,7 @@ def arrays_of(path: Path) -> dict[str, np.ndarray]:
     if not all(shape):
         raise ValueError(f"{path} has no evaluation yet; wait or choose another folder")
     for name in sorted(arrays.keys() - {"step", "label"}):
-        if arrays[name].shape != shape:
+        if arrays[name].shape[:2] != shape or arrays[name].ndim > 2 + ("/" in name):
             raise ValueError(f"{path}: {name} is {arrays[name].shape}, not {shape}; {REMEDY}")
     with _about(path):
         check_history(arrays)

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from grokjax.reading.arms import Arm
-from grokjax.reading.pictures import charts, grids, plots
+from grokjax.reading.pictures import charts, grids, measures, plots
 from grokjax.reading.rows import best_of_families, markdown, rows, write_csv
 from grokjax.recording.files import replacing
 
@@ -67,6 +67,9 @@ def figures(arms: Sequence[Arm], since: int = 0) -> Iterator[tuple[str, Figure]]
     yield "survival.png", charts.survival(few)
     if charts.WEIGHTS.keys() & set.intersection(*(set(arm.history.arrays()) for arm in few)):
         yield "weights.png", charts.weights(few, since)
+
+    for name in measures.names(few):
+        yield f"measure_{name}.png", measures.measure(few, name)
 
     families = {}
     for arm in arms:

@@ -11,8 +11,8 @@ from grokjax.reading.arms import Arm
 from grokjax.reading.roughness import median_of, rank_test, roughness
 from grokjax.reading.survival import Durations, delay_times, log_rank, median_time, times_until
 from grokjax.recording.files import replacing
-from grokjax.recording.history import Grokking, finite_median
-from grokjax.recording.summary import number_or_none
+from grokjax.recording.history import Grokking, finite_median, measured
+from grokjax.recording.summary import number_or_none, value_at
 
 Row = dict[str, Any]
 
@@ -79,7 +79,7 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
                 p = log_rank(before[reference.name][1], own)
                 row |= {"compared_with": reference.name, "log_rank_p": number_or_none(p)}
             if not task:
-                row |= _roughness(arm, reference)
+                row |= _roughness(arm, reference) | _measures(arm)
             before[arm.name] = (arm, own)
             table.append(row)
     return table
@@ -106,10 +106,15 @@ def best_of_families(arms: Sequence[Arm]) -> list[Arm]:
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """The table for programs; what is not known is empty. Columns of a caller's own come first."""
-    own = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
+    """The table for programs; what is not known is empty.
+
+    Columns of a caller's own come first, those of measures last.
+    """
+    others = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
+    of_measures = [name for name in others if "/" in name]
+    own = [name for name in others if name not in of_measures]
     with replacing(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*own, *COLUMNS])
+        writer = csv.DictWriter(file, [*own, *COLUMNS, *of_measures])
         writer.writeheader()
         for row in rows:
             numbers = {n: f"{x:.6g}" for n, x in row.items() if isinstance(x, float)}
@@ -160,6 +165,20 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
         "diverged": int(arm.diverged_R.sum()),
         "collapses": int((grok.collapses_R > 0).sum()),
         "steps": int(arm.observed_until_R.max()),
+    }
+
+
+def _measures(arm: Arm) -> Row:
+    """Medians over the runs of each measure when they memorised, when they grokked, at the end."""
+    arrays = arm.history.arrays()
+    step_E = arrays["step"]
+    grok = arm.grokking
+    moments = {"memorised": grok.memorised_R, "grokked": grok.grok_R, "end": step_E[-1:]}
+    return {
+        f"{name} {moment}": number_or_none(finite_median(value_at(step_E, arrays[name], step_R)))
+        for name in measured(arrays)
+        if arrays[name].ndim == 2
+        for moment, step_R in moments.items()
     }
 
 

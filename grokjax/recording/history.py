@@ -25,12 +25,12 @@ class History:
             return cls({name: arrays[name] for name in arrays if name != "label"})
 
     def append(self, step: int, metrics_R: Mapping[str, np.ndarray]) -> None:
-        """Adds an evaluation: {name: [R]}."""
+        """Adds an evaluation: {name: [R]}, of a measure also [R, K]."""
         for name, value in {"step": np.int64(step), **metrics_R}.items():
             self._columns.setdefault(name, []).append(np.asarray(value))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """{name: [E, R]}, and `step` [E]; no entries while there is no evaluation."""
+        """{name: [E, R] or [E, R, K]}, and `step` [E]; no entries before the first evaluation."""
         return {name: np.stack(rows) for name, rows in self._columns.items()}
 
     def evaluations(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
@@ -57,6 +57,12 @@ def groups_of(metrics: Iterable[str]) -> list[str]:
     """The tasks of a mixture, whose own metrics are called `val_accuracy/add`."""
     prefix = "val_accuracy/"
     return [name.removeprefix(prefix) for name in metrics if name.startswith(prefix)]
+
+
+def measured(metrics: Iterable[str]) -> list[str]:
+    """The values of measures, called `norms/total`; of evaluations without them they are NaN."""
+    names = list(metrics)
+    return [name for name in names if "/" in name and name.partition("/")[0] not in names]
 
 
 def accuracies(metrics: Mapping[str, np.ndarray], group: str = "") -> list[np.ndarray]:

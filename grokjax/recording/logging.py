@@ -26,7 +26,7 @@ from rich.table import Table
 from grokjax.recording.early_stopping import RunTracker
 from grokjax.recording.history import History, finite_median
 from grokjax.recording.output import may_fail, open_steady, plain_console
-from grokjax.recording.writers import Writer, tell
+from grokjax.recording.writers import Writer, scalars, tell
 
 SHOWN = 5  # evaluations in the table on a terminal
 MANY = 8  # runs whose grokking is set off as a block there
@@ -94,7 +94,7 @@ class MetricLogger:
         with may_fail(f"a line of step {step:,}"):
             self._say(step, metrics_R, grokked_before_R, speed)
         speeds_R = {"steps_per_sec": np.full(len(self._labels), speed)} if speed else {}
-        tell(self._writers, "write_scalars", step, metrics_R | speeds_R)
+        tell(self._writers, "write_scalars", step, scalars(metrics_R) | speeds_R)
 
     def _steps_per_second(self, step):
         """What `clu.periodic_actions.ReportProgress` reports; 0 at the first evaluation."""
@@ -199,7 +199,7 @@ class Console(Progress):
 
 def evaluation_line(metrics_R: Mapping[str, np.ndarray], grokked: int) -> str:
     """Losses and accuracies of one run, or medians over many."""
-    middle = {name: finite_median(value_R) for name, value_R in metrics_R.items()}
+    middle = {name: finite_median(metrics_R[name]) for name in COLUMNS}
     parts = [
         f"train loss {middle['train_loss']:.4f} accuracy {middle['train_accuracy']:7.2%}",
         f"validation loss {middle['val_loss']:.4f} accuracy {middle['val_accuracy']:7.2%}",

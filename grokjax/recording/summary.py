@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from grokjax.recording.early_stopping import last_steps
-from grokjax.recording.history import History, finite_median, grokking
+from grokjax.recording.history import History, finite_median, grokking, measured
 
 FINAL = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
 TASK_COLUMNS = {  # of the table of a mixture's tasks: what stands above it, and how it is written
@@ -42,6 +42,7 @@ def summarise(
     arrays = history.arrays()
     groks = {task: grokking(arrays, task, **rule) for task in ["", *history.groups]}
     steps_R = last_steps(history, schedule, rule)
+    measures = _measures(arrays, groks[""])
     runs = []
     for r, label in enumerate(labels):
         of_label = (sizes or {}).get(label, {})
@@ -51,7 +52,9 @@ def summarise(
         }
         run = {"label": label, **outcomes.pop(""), "steps": int(steps_R[r])}
         run["diverged"] = run["train_loss"] is None
-        runs.append(run | ({"tasks": outcomes} if outcomes else {}))
+        run |= {"tasks": outcomes} if outcomes else {}
+        run |= {"measures": measures[r]} if measures else {}
+        runs.append(run)
     return {"runs": runs, "overall": _overall(arrays, groks[""], seconds)}
 
 
@@ -66,6 +69,29 @@ def _outcome(arrays, task, grok, r):
         "collapses": int(grok.collapses_R[r]),
         **{name: number_or_none(arrays[name + of_task][-1, r]) for name in FINAL},
     }
+
+
+def _measures(arrays, grok):
+    """R times {measure/name: its value when the run memorised, when it grokked, and at the end}.
+
+    That is the last one taken up to then; a measure with K values is in the history alone.
+    """
+    moments = {"memorised": grok.memorised_R, "grokked": grok.grok_R, "end": arrays["step"][-1:]}
+    found = [{} for _ in grok.grok_R]
+    for name in measured(arrays):
+        if arrays[name].ndim == 2:
+            values = {m: value_at(arrays["step"], arrays[name], x) for m, x in moments.items()}
+            for r, of_run in enumerate(found):
+                of_run[name] = {m: number_or_none(value_R[r]) for m, value_R in values.items()}
+    return found
+
+
+def value_at(step_E: np.ndarray, values_ExR: np.ndarray, step_R: np.ndarray) -> np.ndarray:
+    """[R]: the last finite value of each run up to a step of its own; NaN if there is none."""
+    before_ExR = (step_E[:, None] <= step_R) & np.isfinite(values_ExR)
+    last_R = len(step_E) - 1 - np.argmax(before_ExR[::-1], axis=0)
+    values_R = values_ExR[last_R, np.arange(values_ExR.shape[1])]
+    return np.where(before_ExR.any(axis=0), values_R, np.nan)
 
 
 def number_or_none(value: float, kind: type = float) -> float | int | None:

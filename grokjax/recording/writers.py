@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from grokjax.config.experiment import Experiment
-from grokjax.recording.history import finite_quantiles
+from grokjax.recording.history import finite_quantiles, measured
 from grokjax.recording.output import LONGEST, in_one_line, may_fail, warn, without
 from grokjax.recording.results import Results
 
@@ -46,6 +46,18 @@ def curves(labels: Sequence[str], value_R: np.ndarray) -> dict[str, float]:
         values = finite_quantiles(value_R, list(QUANTILES.values()))
         return dict(zip(QUANTILES, values.tolist(), strict=True))
     return dict(zip(labels, value_R.tolist(), strict=True))
+
+
+def scalars(metrics_R: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """{name: [R]}: each entry of a measure's [R, K] by its number; what was not measured is out."""
+    absent = [n for n in measured(metrics_R) if np.isnan(metrics_R[n]).all()]
+    found = {}
+    for name, value_Rx in metrics_R.items():
+        if name not in absent and value_Rx.ndim == 1:
+            found[name] = value_Rx
+        elif name not in absent:
+            found |= {f"{name}/{k}": value_R for k, value_R in enumerate(value_Rx.T)}
+    return found
 
 
 def row(labels: Sequence[str], scalars_R: Mapping[str, np.ndarray]) -> dict[str, float]:

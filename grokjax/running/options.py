@@ -140,7 +140,10 @@ def _shard(record):
 
 def _with_short_flags(config, log_every, stop_after_grok):
     """The config, changed by the flags that are short for some of its entries."""
-    config.runs.seed = command_line.seeds() or config.runs.seed
+    if seeds := command_line.seeds():
+        if "config.runs.seed" in flags.FLAGS and flags.FLAGS["config.runs.seed"].present:
+            raise ValueError("--seeds and --config.runs.seed both name the seeds; choose one")
+        config.runs.seed = seeds
     if log_every is not None:
         config.log_every = log_every
         if log_every > 0 and log_every % config.schedule.eval_every:

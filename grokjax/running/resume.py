@@ -69,9 +69,10 @@ def find_start(
     if (status or begun) and not options.overwrite and not options.resume:
         how_it_is = f"was {STOPPED}" if status == STOPPED else f"is {status or 'damaged'}"
         resumable = "--resume latest, " if begun else ""
+        to_go_on = "" if status == "finished" else f"; {options.how_to_go_on(results)}"
         raise ValueError(
             f"{str(results.folder)!r} holds a run that {how_it_is}; choose {resumable}--overwrite "
-            f"or another --workdir; {options.how_to_go_on(results)}"
+            f"or another --workdir{to_go_on}"
         )
     results.hold()
     return Start(0, None, History())
