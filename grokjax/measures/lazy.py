@@ -76,8 +76,10 @@ def make(
         return logits_1xC[0] @ signs_C / np.sqrt(task.num_classes)
 
     def compute(view: View) -> dict[str, jax.Array]:
-        kernel_BxB = tangent_kernel(output, view.params, inputs_BxL)
-        initial_BxB = tangent_kernel(output, view.initial_params(), inputs_BxL)
+        both = jax.tree.map(lambda *x: jnp.stack(x), view.params, view.initial_params())
+        kernel_BxB, initial_BxB = jax.lax.map(  # one program for both
+            lambda params: tangent_kernel(output, params, inputs_BxL), both
+        )
         return {
             "alignment": cosine(centred(kernel_BxB), centred(same_BxB)),
             "drift": 1 - cosine(kernel_BxB, initial_BxB),

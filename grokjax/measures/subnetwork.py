@@ -35,6 +35,7 @@ TITLES = {
     "neurons_needed": "Neurons that are enough for the training accuracy",
     "kept": "Training accuracy with few neurons to all",
 }
+ENTRIES = {"kept": "neurons with the largest weights, in equal steps up to all"}
 LAYERS = (("up", "kernel"), ("down", "kernel")), (("keys",), ("values",))  # into neurons, and out
 
 
