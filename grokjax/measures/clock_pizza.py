@@ -11,7 +11,8 @@ Neural Networks", https://arxiv.org/abs/2306.17844, tell them apart by two numbe
 
 L[i, j] is the logit of the correct result and Q[i, j, c] that of any class c. A pizza has little
 of the first, as its logits depend on the distance, and 1 of the second, as it sees the sum of the
-embeddings alone. A clock has 1 and 0: its gradient to one embedding is made of the other.
+embeddings alone. A clock has 1 and 0: its gradient to one embedding is made of the other. They mean
+this of a network that generalises; logits of one that has memorised depend on no distance either.
 
 With the authors' weights (github.com/fjzzq2002/pizza, one layer, mod 59) their code and this give
 the same at the samples they draw: model A, a pizza, .1717 and .9937, model B, a clock, .8483 and

@@ -32,10 +32,10 @@ from grokjax.measures import _shapes
 
 RANGES = {"examples": whole(1, 100_000), "keep": FRACTION}
 TITLES = {
-    "neurons_needed": "Neurons that are enough for the training accuracy",
-    "kept": "Training accuracy with few neurons to all",
+    "neurons_needed": "Neurons needed for the training accuracy",
+    "kept": "Training accuracy of parts",
 }
-ENTRIES = {"kept": "neurons with the largest weights, in equal steps up to all"}
+ENTRIES = {"kept": "parts of the neurons, largest first"}
 LAYERS = (("up", "kernel"), ("down", "kernel")), (("keys",), ("values",))  # into neurons, and out
 
 
