@@ -20,11 +20,12 @@ grown, 1 if nothing of it is left. Kumar et al. centre columns alone.
 
 The signs s_c = +-1 / sqrt(C) are drawn once for all runs. On average over them K is the mean of the
 single logits' kernels, which would cost C times as much; both numbers of an MLP trained on addition
-mod 23 were within .006 of that mean's for each of five draws. Mohamadi, Bae & Sutherland,
-2023, "A Fast, Well-Founded Approximation to the Empirical Neural Tangent Kernel",
+mod 23 were within .006 of that mean's for each of five draws. Mohamadi, Bae & Sutherland, 2023, "A
+Fast, Well-Founded Approximation to the Empirical Neural Tangent Kernel",
 https://arxiv.org/abs/2206.12543, have a plain sum, of which a softmax learns nothing. The examples
 are the same in all runs, some of each of a few classes, from training and validation set alike, and
-have the task's labels without noise. At the default size it takes as long as a dozen training steps.
+have the task's labels without noise. At the default size all this takes as long as a dozen training
+steps.
 """
 
 import functools
