@@ -12,8 +12,9 @@ import scipy
 
 from grokjax.config import grid
 from grokjax.reading.arms import SEEDS, Arm
-from grokjax.reading.rows import reference_of
-from grokjax.reading.survival import CONFIDENCE, Durations
+from grokjax.reading.evidence import rate_interval
+from grokjax.reading.rows import aligned, reference_of
+from grokjax.reading.survival import Durations
 from grokjax.recording.history import S3_THRESHOLD, finite_median
 
 HEAD = ["", "A", "B", "A alone", "B alone", "B - A [95 % interval]", "p"]
@@ -63,7 +64,8 @@ class Rates(NamedTuple):
         """
         pairs = sum(self)
         sums = (self.both + self.only_b, self.both + self.only_a)
-        (b, b_low, b_high), (a, a_low, a_high) = (_wilson(count, pairs) for count in sums)
+        b, a = (count / pairs for count in sums)
+        (b_low, b_high), (a_low, a_high) = (rate_interval(count, pairs) for count in sums)
         margins = np.prod([float(n) for count in sums for n in (count, pairs - count)])
         covariance = float(self.both * self.neither - self.only_a * self.only_b)
         if covariance > 0:
@@ -157,7 +159,8 @@ def table(arms: Sequence[Arm], of_all: bool = False) -> str:
             a_runs, b_runs = matched(a, b)
             if a_runs:
                 parts.append(f"In pairs, {a.name} (A) and {b.name} (B), {len(a_runs)} seeds:")
-                parts.append(_aligned([HEAD, *_rows(a, b, a_runs, b_runs)]))
+                cells = zip(*_rows(a, b, a_runs, b_runs), strict=True)
+                parts.append(aligned(dict(zip(HEAD, cells, strict=True)), HEAD[:1]).rstrip())
     if of_all and not parts:
         raise ValueError("--paired: no two arms have seeds in common; choose arms that do")
     return "\n\n".join([*parts, NOTE] if parts else [])
@@ -174,14 +177,15 @@ def _rows(a, b, a_runs, b_runs):
         low, high = counts.interval
         difference = f"{counts.difference:+.0%} [{low:+.0%}, {high:+.0%}]"
         totals = (counts.both + counts.only_a, counts.both + counts.only_b)
-        yield [name, *totals, counts.only_a, counts.only_b, difference, _p(counts.p)]
+        numbers = map(str, (*totals, counts.only_a, counts.only_b))
+        yield [name, *numbers, difference, _p(counts.p)]
     a_P, b_P = a.history["val_accuracy"][-1][a_runs], b.history["val_accuracy"][-1][b_runs]
     higher = (int((a_P > b_P).sum()), int((b_P > a_P).sum()))
     medians = [f"{finite_median(accuracy_P):.2%}" for accuracy_P in (a_P, b_P)]
-    yield ["higher validation accuracy", *medians, *higher, "", _p(_half(*higher))]
+    yield ["higher validation accuracy", *medians, *map(str, higher), "", _p(_half(*higher))]
     order = times(*(_some(arm.durations, runs) for arm, runs in ((a, a_runs), (b, b_runs))))
     p = f"{_p(order.sign_p)} (log-rank {_p(order.log_rank_p)})"
-    yield ["grokked first", "", "", order.a_first, order.b_first, "", p]
+    yield ["grokked first", "", "", str(order.a_first), str(order.b_first), "", p]
 
 
 def _some(durations, runs):
@@ -195,18 +199,6 @@ def _ends_above(arm):
     return arm.history["val_accuracy"][-1] >= threshold
 
 
-def _aligned(rows):
-    """Markdown of rows of cells, all of a column equally wide."""
-    columns = [[str(cell) for cell in column] for column in zip(*rows, strict=True)]
-    widths = [max(map(len, column)) for column in columns]
-    lines = [
-        [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        for line in zip(*columns, strict=True)
-    ]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _p(p):
     return "unknown" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
@@ -214,10 +206,3 @@ def _p(p):
 def _half(one, other):
     """The two-sided p that of the pairs which differ half go either way."""
     return float(scipy.stats.binomtest(one, one + other).pvalue) if one + other else 1.0
-
-
-def _wilson(count, pairs):
-    """A rate and its interval by Wilson, 1927."""
-    test = scipy.stats.binomtest(count, pairs)
-    interval = test.proportion_ci(CONFIDENCE, method="wilson")
-    return count / pairs, interval.low, interval.high

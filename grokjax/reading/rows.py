@@ -1,7 +1,7 @@
 """A table of arms: how many runs grokked, when, and whether the arms differ."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +168,21 @@ def columns(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table for people: numbers are set to the right, all cells of a column equally wide."""
+    """The table for people."""
+    return aligned(
+        {COLUMNS[n]: texts for n, texts in columns(rows).items()}, map(COLUMNS.get, TEXTS)
+    )
+
+
+def aligned(columns: Mapping[str, Sequence[str]], left: Iterable[str | None]) -> str:
+    """Columns as Markdown, those of numbers set to the right, all cells of one equally wide."""
+    texts = set(left)
     padded = []
-    for name, texts in columns(rows).items():
-        width = max(3, *map(len, (COLUMNS[name], *texts)))
-        left = name in TEXTS
-        rule = "-" * width if left else "-" * (width - 1) + ":"
-        cells = [f"{text:{'<' if left else '>'}{width}}" for text in (COLUMNS[name], *texts)]
+    for heading, column in columns.items():
+        width = max(3, *map(len, (heading, *column)))
+        is_left = heading in texts
+        rule = "-" * width if is_left else "-" * (width - 1) + ":"
+        cells = [f"{text:{'<' if is_left else '>'}{width}}" for text in (heading, *column)]
         padded.append([cells[0], rule, *cells[1:]])
     return "".join(f"| {' | '.join(line)} |\n" for line in zip(*padded, strict=True))
 
