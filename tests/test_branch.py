@@ -61,7 +61,7 @@ def branch(origin, config, at=10, **section):
     return config.lock()  # as the command gives it
 
 
-@pytest.mark.parametrize("lift", ["map", "vmap"])
+@pytest.mark.parametrize("lift", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_a_branch_without_a_change_is_the_training_undisturbed(lift, trained, tmp_path):
     """Every bit of the state and of the history, that before the branch included."""
     whole = trained

@@ -195,7 +195,7 @@ def _record(config):
     del record["schedule"]["num_epochs"]  # none are left, and earlier records do not have it
     if not config.freeze:  # nor this, nor the next
         del record["freeze"]
-    if not config.branch.origin:
+    if config.branch.origin == "none":
         del record["branch"]
     record["task"] = registry.without_source(record["task"])
     if not config.measures:

@@ -60,7 +60,7 @@ ENTRIES = {
     "grok.threshold": Entry(0.99, "accuracy of a run that memorised, or grokked", FRACTION),
     "grok.count": Entry(3, "evaluations in a row that reach the threshold", at_least(1)),
     "grok.rule": Entry("sustained", "s3: 95 %, 1,000 steps after memorising", ("sustained", "s3")),
-    "branch.origin": Entry("", "FOLDER@STEP, @memorised or @grokked: states to begin with"),
+    "branch.origin": Entry("none", "FOLDER@STEP, @memorised or @grokked: states to begin with"),
     "branch.take": Entry((), "parameters that are taken; (): all", type=tuple[str, ...]),
     "branch.from_zero": Entry(False, "count steps from 0, not from those of the states"),
     "freeze": Entry((), "parameters that stay as they are", type=tuple[str, ...]),

@@ -1,7 +1,7 @@
 """A table of arms: how many runs grokked, when, and whether the arms differ."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -169,20 +169,18 @@ def columns(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table for people."""
-    return aligned(
-        {COLUMNS[n]: texts for n, texts in columns(rows).items()}, map(COLUMNS.get, TEXTS)
-    )
+    shown = {COLUMNS[name]: texts for name, texts in columns(rows).items()}
+    return aligned(shown, left=[COLUMNS[name] for name in TEXTS])
 
 
-def aligned(columns: Mapping[str, Sequence[str]], left: Iterable[str | None]) -> str:
+def aligned(columns: Mapping[str, Sequence[str]], left: Sequence[str]) -> str:
     """Columns as Markdown, those of numbers set to the right, all cells of one equally wide."""
-    texts = set(left)
     padded = []
-    for heading, column in columns.items():
-        width = max(3, *map(len, (heading, *column)))
-        is_left = heading in texts
+    for heading, texts in columns.items():
+        width = max(3, *map(len, (heading, *texts)))
+        is_left = heading in left
         rule = "-" * width if is_left else "-" * (width - 1) + ":"
-        cells = [f"{text:{'<' if is_left else '>'}{width}}" for text in (heading, *column)]
+        cells = [f"{text:{'<' if is_left else '>'}{width}}" for text in (heading, *texts)]
         padded.append([cells[0], rule, *cells[1:]])
     return "".join(f"| {' | '.join(line)} |\n" for line in zip(*padded, strict=True))
 

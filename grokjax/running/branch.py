@@ -45,7 +45,7 @@ def begin(
         ValueError: if there are no such states, or they do not fit.
     """
     config = experiment.config
-    if not config.branch.origin:
+    if config.branch.origin == "none":
         if config.branch.take or config.branch.from_zero:
             raise ValueError("branch.take and branch.from_zero need branch.origin (--branch)")
         return 0, None, History(), {}
