@@ -6,6 +6,12 @@
 Each word is a results folder or a folder above several; without any it is results/. Runs that
 differ in nothing but their seeds are one arm; p values compare with the first. Prints the table of
 arms, and writes it with the figures as summary.md, summary.csv and *.png.
+
+    python -m grokjax.analyze results/grid --law "delay ~ learning_rate * weight_decay"
+    python -m grokjax.analyze results/curve --critical train_fraction
+
+A law gives each entry its exponent, a critical value is where half of the runs grok; both with
+95 % intervals, as law.csv, law.png, critical.csv and critical.png.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +19,21 @@ from pathlib import Path
 
 from absl import flags
 
+from grokjax.reading import laws, thresholds
 from grokjax.reading.arms import read_all, without_history
-from grokjax.reading.comparison import write
+from grokjax.reading.comparison import Section, write
+from grokjax.reading.pictures.laws import critical_picture, law_picture
 from grokjax.recording.results import check_writable
 from grokjax.running import command_line
 
 SINCE = flags.DEFINE_integer(
     "since", 0, "First step in weights.png, where it was reached.", lower_bound=0
+)
+LAW = flags.DEFINE_string(
+    "law", None, "A time (delay, grok, memorised) as a product of powers: 'delay ~ A * B'."
+)
+CRITICAL = flags.DEFINE_string(
+    "critical", None, "Entry of config.runs whose value is wanted at which half of the runs grok."
 )
 OUTPUT = command_line.define_path("output", "analysis", "Folder for the table and the figures.")
 
@@ -34,9 +48,19 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
     arms = read_all(folders, command_line.warn)
     for folder in dict.fromkeys(f for path in folders for f in without_history(Path(path))):
         command_line.warn(f"left out {folder}: it has no evaluation yet")
+    found_law = laws.fit(arms, LAW.value) if LAW.value is not None else None
+    entry = CRITICAL.value
+    found, notes = thresholds.fit(arms, entry) if entry is not None else ([], [])
 
     def work():
-        print(write(arms, output, since=SINCE.value))
+        sections = []
+        if found_law:
+            text, rows = laws.summary(found_law), laws.rows(found_law)
+            sections.append(Section("law", text, rows, law_picture(found_law)))
+        if found:
+            text, rows = thresholds.summary(entry, found, notes), thresholds.rows(entry, found)
+            sections.append(Section("critical", text, rows, critical_picture(entry, found)))
+        print(write(arms, output, since=SINCE.value, sections=sections))
         print(f"the table and the figures are in {output}")
 
     return work

@@ -1,14 +1,16 @@
 """The folder of a comparison: its table and its pictures."""
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
 from grokjax.reading.arms import Arm
 from grokjax.reading.pictures import charts, grids, plots
-from grokjax.reading.rows import best_of_families, markdown, rows, write_csv
+from grokjax.reading.rows import Row, best_of_families, markdown, rows, write_csv
 from grokjax.recording.files import replacing
 
 MANY = 10  # more arms than this are a muddle; then each family is shown at one setting
@@ -28,10 +30,24 @@ exact intervals from six runs on, and the Mann-Whitney test against the same arm
 """
 
 
+class Section(NamedTuple):
+    """One more finding: name.csv, name.png and a part of summary.md."""
+
+    name: str
+    text: str
+    rows: Sequence[Row]
+    figure: Figure
+
+
 def write(
-    arms: Sequence[Arm], output: Path, title: str = "", note: str = "", since: int = 0
+    arms: Sequence[Arm],
+    output: Path,
+    title: str = "",
+    note: str = "",
+    since: int = 0,
+    sections: Sequence[Section] = (),
 ) -> str:
-    """Writes summary.csv, summary.md and the figures; returns the table for people.
+    """Writes summary.csv, summary.md and the figures; returns what people read first.
 
     Where a family is a choice of settings, it has a second table of each at its best.
     """
@@ -47,7 +63,11 @@ def write(
         table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
     pictures = []
     write_csv(summary, output / "summary.csv")
-    for name, figure in figures(arms, since):
+    for one in sections:
+        table += f"\n{one.text}\n"
+        write_csv(one.rows, output / f"{one.name}.csv", columns=())
+    own = ((f"{one.name}.png", one.figure) for one in sections)
+    for name, figure in itertools.chain(figures(arms, since), own):
         with replacing(output / name) as path:
             plots.save(figure, path)
         pictures.append(name)
