@@ -32,6 +32,7 @@ FITTERS = {  # distribution of T -> lifelines' class, and its parameter of locat
     "log-normal": ("LogNormalAFTFitter", "mu_"),
     "Weibull": ("WeibullAFTFitter", "lambda_"),
 }
+NEVER_SHORTER = 1e-3  # steps; of bounds of 0 the gradient of the fit is not a number
 FORM = re.compile(r"\s*(\w+)\s*~\s*(\w+(?:\s*[*+]\s*\w+)*)\s*", re.ASCII)
 
 
@@ -193,7 +194,8 @@ def _fit(law, distribution):
     middle_K = log_x_RxK.mean(axis=0)
     scale = np.median(law.lower_R) or 1.0  # of numbers near 1 the fit is at ease
     table = pd.DataFrame(log_x_RxK - middle_K, columns=law.names)
-    table = table.assign(lower_=law.lower_R / scale, upper_=law.upper_R / scale)
+    lower_R = np.maximum(law.lower_R, NEVER_SHORTER)
+    table = table.assign(lower_=lower_R / scale, upper_=law.upper_R / scale)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what it tries on its way

@@ -23,7 +23,7 @@ RESAMPLES = 2000
 
 
 class Threshold(NamedTuple):
-    """Where half of the runs grok; NaN where that, or a bound, is beyond the values that were run."""
+    """Where half of the runs grok; NaN where that, or a bound, is beyond the values of the runs."""
 
     group: str  # its other entries, such as `lamb=2`; "" if there is one group
     value_K: np.ndarray

@@ -66,7 +66,7 @@ def law_picture(found: Law) -> Figure:
 
 @style.ours
 def critical_picture(entry: str, found: Sequence[Threshold]) -> Figure:
-    """The share of runs that grok against an entry, its logistic fit, and where that is one half."""
+    """The share of runs that grok against an entry, the logistic fit, and where that is half."""
     figure = Figure(figsize=(10, 5), layout="constrained")
     axes = figure.subplots()
     style.dress(axes, "Runs that grokked, and where half of them do")
