@@ -41,8 +41,8 @@ def test_without_censoring_a_law_is_least_squares(tmp_path):
     rng = np.random.default_rng(0)
 
     def steps_of(weight_decay, learning_rate, seed):
-        median = 3000 * weight_decay**-0.5 * (learning_rate / 0.01) ** -1
-        return 500 * round(median * np.exp(0.3 * rng.normal()) / 500)
+        median = 4000 * weight_decay**-0.5 * (learning_rate / 0.01) ** -1
+        return median * np.exp(0.3 * rng.normal())
 
     entries = dict(learning_rate=[0.003, 0.01, 0.05], last=100_000, every=500)
     folders = [
@@ -50,12 +50,12 @@ def test_without_censoring_a_law_is_least_squares(tmp_path):
         for x, n in ((0.1, 5), (0.7, 6), (1.3, 7))
     ]
     arms = read_all(folders)
-    law = laws.fit(arms, "grok ~ learning_rate + weight_decay")
+    law = laws.fit(arms, "delay ~ learning_rate + weight_decay")
 
     rows = []
     for arm in arms:
         entries = arm.values["learning_rate"], arm.config["runs"]["weight_decay"][0]
-        rows += [(np.log(step), 1, *np.log(entries)) for step in arm.grokking.grok_R]
+        rows += [(np.log(step), 1, *np.log(entries)) for step in arm.grokking.delay_R]
     y_R, x_RxP = np.array(rows)[:, 0], np.array(rows)[:, 1:]
     best_P, (square,), *_ = np.linalg.lstsq(x_RxP, y_R, rcond=None)
     degrees = len(y_R) - 3
@@ -89,18 +89,17 @@ def test_a_weibull_fit_with_censoring_is_that_of_a_textbook():
 def test_known_exponents_are_in_their_intervals_though_many_runs_are_censored(
     tmp_path, distribution
 ):
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(2)
     draw = {"log-normal": rng.normal, "Weibull": lambda: np.log(rng.exponential())}[distribution]
 
     def steps_of(seed, train_fraction, learning_rate, weight_decay):
         median = 10 * learning_rate**-0.8 * weight_decay**-0.5 * train_fraction**-2
-        step = 200 + 100 * np.ceil(median * np.exp(0.3 * draw()) / 100)
-        return int(step) if step <= 12_000 else None
+        return median * np.exp(0.3 * draw())
 
     entries = dict(train_fraction=(0.3, 0.5, 0.7), learning_rate=(0.001, 0.003, 0.01))
     entries["weight_decay"] = (0.1, 0.4, 2)
     folder = results(tmp_path / "grid", steps_of, last=12_000, num_seeds=5, **entries)
-    law = laws.fit(read(folder), "delay ~ learning_rate * weight_decay * train_fraction")
+    law = laws.fit(read(folder), "grok ~ learning_rate * weight_decay * train_fraction")
 
     (found,) = [one for one in law.fits if one.distribution == distribution]
     assert 0.25 < 1 - law.is_event_R.mean() < 0.45
@@ -118,7 +117,7 @@ def test_known_exponents_are_in_their_intervals_though_many_runs_are_censored(
 @pytest.mark.slow
 def test_an_interval_covers_the_exponent_in_nineteen_of_twenty_data_sets():
     """Two exponents from 12 runs, of which some are censored: 400 intervals, 95 % +- 2.2 %."""
-    rng = np.random.default_rng(2)
+    rng = np.random.default_rng(3)
     log_x_RxK = np.array(list(itertools.product((0.0, 1.0, 2.0), (0.0, 1.0), (0, 0))))[:, :2]
     covered = []
     while len(covered) < 200:
@@ -144,8 +143,8 @@ def test_a_delay_of_0_is_one_shorter_than_the_time_between_evaluations(tmp_path)
     law = laws.fit(read(folder), "delay ~ weight_decay")
 
     assert law.notes == [
-        "2 runs grokked at the evaluation at which they memorised: all that is known of their "
-        "delay is that it is shorter than the time between two"
+        "2 runs grokked by the first evaluation after the start: all that is known of the delay is "
+        "that it is not longer than that"
     ]
     assert law.upper_R[8:10].tolist() == [100, 100]
     shift_R = law.fits[0].exponent_K[0] * np.log(law.values_RxK[:, 0])
@@ -176,7 +175,7 @@ def test_what_has_no_logarithm_or_no_beginning_is_left_out_and_said(tmp_path):
 
 
 def test_what_else_differs_is_said(tmp_path):
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(4)
     values = dict(weight_decay=(1, 3), lamb=(2, 5), num_seeds=3)
     folder = results(tmp_path / "two", lambda **_: int(rng.integers(300, 900)), **values)
 
@@ -300,10 +299,11 @@ def test_exponents_that_the_runs_cannot_tell_apart_are_refused(tmp_path):
         laws.fit(read_all(folders), "grok ~ weight_decay * learning_rate")
 
 
-def test_times_without_any_scatter_have_no_interval(tmp_path):
+@pytest.mark.parametrize("left", ["delay", "grok"])
+def test_times_without_any_scatter_have_no_interval(tmp_path, left):
     same = results(tmp_path / "same", lambda **_: 300, weight_decay=(1, 2))
 
-    assert "do the times scatter about it at all?" in fails(same, "grok ~ weight_decay")
+    assert "do the times scatter about it at all?" in fails(same, f"{left} ~ weight_decay")
 
 
 def test_an_entry_that_is_no_number_is_refused(tmp_path):

@@ -53,8 +53,8 @@ class Law(NamedTuple):
     left: str
     names: list[str]
     values_RxK: np.ndarray
-    lower_R: np.ndarray  # the time is longer, or where `upper_R` is the same, just this
-    upper_R: np.ndarray  # steps; infinite of a run that is censored
+    lower_R: np.ndarray  # steps: the time is longer, or where `upper_R` is the same, just this
+    upper_R: np.ndarray  # it is at most this; infinite of a run that is censored
     fits: list[Fit]  # in the order of `FITTERS`
     notes: list[str]
 
@@ -65,6 +65,11 @@ class Law(NamedTuple):
     @property
     def is_event_R(self) -> np.ndarray:
         return np.isfinite(self.upper_R)
+
+    @property
+    def is_bracketed_R(self) -> np.ndarray:
+        """Bool: the time is known from both sides; others add little to the scatter."""
+        return self.is_event_R & (self.lower_R > 0)
 
 
 def parse(text: str) -> tuple[str, list[str]]:
@@ -84,7 +89,7 @@ def fit(arms: Sequence[Arm], text: str) -> Law:
     """Fits a law to all runs of some arms.
 
     An interval is the estimate and its standard error times Student's quantile, with the events
-    less the K + 1 coefficients as degrees of freedom: without censoring that of least squares.
+    less the K + 1 coefficients as degrees of freedom: for exact times that of least squares.
 
     Args:
         text: `TIME ~ ENTRY * ENTRY`, with a time of `TIMES`; + is as good as *.
@@ -102,8 +107,8 @@ def fit(arms: Sequence[Arm], text: str) -> Law:
     cases = {
         "left out {} that had not memorised before the last evaluation": ~is_known_R,
         "left out {} with an entry of 0 or less, which has no logarithm": ~is_positive_R,
-        "{} grokked at the evaluation at which they memorised: all that is known of their delay "
-        "is that it is shorter than the time between two": kept_R & (lower_R == 0),
+        f"{{}} {TIMES[left]} by the first evaluation after the start: all that is known of the "
+        f"{left} is that it is not longer than that": kept_R & (lower_R == 0),
     }
     notes = [note.format(_runs(case_R.sum())) for note, case_R in cases.items() if case_R.any()]
     if others := differing(arms, names):
@@ -152,27 +157,36 @@ def _runs(number):
 
 
 def _bounds(arm, left):
-    """[2, R]: the time is longer than the first and at most the second, or both; NaN: no start."""
+    """[2, R]: the time is longer than the first and at most the second; NaN: it has no beginning.
+
+    A step is known to lie between two evaluations. A delay, both of whose ends are found late, is
+    on average right, and taken as it is unless it is 0.
+    """
     grok = arm.grokking
     event_R = {"delay": grok.delay_R, "grok": grok.grok_R, "memorised": grok.memorised_R}[left]
     start_R = grok.memorised_R if left == "delay" else 0
     lower_R, is_event_R = times_until(event_R, arm.observed_until_R - start_R)
     upper_R = np.where(is_event_R, lower_R, np.inf)
-    upper_R[upper_R == 0] = np.diff(arm.history["step"], prepend=0).max()
+    step_E = np.r_[0, arm.history["step"]]
+    if left == "delay":
+        upper_R[upper_R == 0] = np.diff(step_E).max()
+    else:
+        before_R = step_E[np.searchsorted(step_E, lower_R) - 1]
+        lower_R = np.where(is_event_R, before_R, lower_R)
     return np.stack([lower_R, upper_R])
 
 
 def _check(law):
     """Raises a ValueError if the times do not tell all exponents."""
-    is_exact_R = law.lower_R == law.upper_R
+    is_known_R = law.is_bracketed_R
     needed = len(law.names) + 2  # a constant and the noise
-    if is_exact_R.sum() < needed:
+    if is_known_R.sum() < needed:
         what = f"{len(law.names)} exponent{'s' * (len(law.names) > 1)}"
         raise ValueError(
-            f"the law {law.text!r}: {is_exact_R.sum()} of {_runs(len(is_exact_R))} "
+            f"the law {law.text!r}: {is_known_R.sum()} of {_runs(len(is_known_R))} "
             f"{TIMES[law.left]}, too few to fit {what}; at least {needed} are needed"
         )
-    log_x_RxK = np.log(law.values_RxK[is_exact_R])
+    log_x_RxK = np.log(law.values_RxK[is_known_R])
     if np.linalg.matrix_rank(log_x_RxK - log_x_RxK.mean(axis=0)) < len(law.names):
         raise ValueError(
             f"the law {law.text!r}: in the runs that {TIMES[law.left]} {', '.join(law.names)} "
@@ -196,25 +210,29 @@ def _fit(law, distribution):
     table = pd.DataFrame(log_x_RxK - middle_K, columns=law.names)
     lower_R = np.maximum(law.lower_R, NEVER_SHORTER)
     table = table.assign(lower_=lower_R / scale, upper_=law.upper_R / scale)
+    model = getattr(lifelines, fitter)()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what it tries on its way
-            model = getattr(lifelines, fitter)()
             model.fit_interval_censoring(table, "lower_", "upper_")
-            middle = pd.DataFrame(0.0, index=[0], columns=law.names)
-            median = scale * float(np.squeeze(model.predict_median(middle)))
-    except lifelines.exceptions.ConvergenceError as error:
-        if distribution != next(iter(FITTERS)):
-            return None
+        has_scatter = abs(model.log_likelihood_) > 1e-3  # 0: a line goes through all brackets
+    except lifelines.exceptions.ConvergenceError:
+        has_scatter = False
+    if not has_scatter and distribution == next(iter(FITTERS)):
         raise ValueError(
             f"the law {law.text!r}: found no best exponents; do the times scatter about it at all?"
-        ) from error
+        )
+    if not has_scatter:
+        return None
+    middle = pd.DataFrame(0.0, index=[0], columns=law.names)
+    median = scale * float(np.squeeze(model.predict_median(middle)))
     exponent_K = model.params_[location][law.names].to_numpy()
-    num_events = (law.lower_R == law.upper_R).sum()
+    num_events = law.is_bracketed_R.sum()
     degrees = num_events - len(law.names) - 1
     quantile = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, degrees) * np.sqrt(num_events / degrees)
     reach_K = quantile * model.standard_errors_[location][law.names].to_numpy()
     constant = float(median * np.exp(-middle_K @ exponent_K))
     bounds = (exponent_K - reach_K, exponent_K + reach_K)
-    aic = float(model.AIC_ + 2 * num_events * np.log(scale))  # of times in steps
+    num_densities = (law.lower_R == law.upper_R).sum()
+    aic = float(model.AIC_ + 2 * num_densities * np.log(scale))  # of times in steps
     return Fit(distribution, constant, exponent_K, *bounds, aic)

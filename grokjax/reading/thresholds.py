@@ -90,6 +90,28 @@ def summary(entry: str, found: Sequence[Threshold], notes: Sequence[str]) -> str
     return "\n\n".join([f"## Critical {entry}", text, *(f"{n[0].upper()}{n[1:]}." for n in notes)])
 
 
+def estimate(
+    value_K: np.ndarray, runs_K: np.ndarray, grokked_K: np.ndarray, seed: int = 0
+) -> tuple[np.ndarray, list[float]]:
+    """The coefficients [P]; and the critical value with its interval over resampled runs."""
+    coefficient_P = logistic(value_K, runs_K[None], grokked_K[None])[0]
+    cells_2xK = np.stack([grokked_K, runs_K - grokked_K])
+    share = cells_2xK.ravel() / runs_K.sum()
+    # resampling runs is drawing how many there are of each value and outcome
+    drawn = np.random.default_rng(seed).multinomial(runs_K.sum(), share, RESAMPLES)
+    drawn_2xBxK = drawn.reshape(RESAMPLES, 2, -1).swapaxes(0, 1)
+    low_B, high_B = _critical(value_K, *drawn_2xBxK, coefficient_P[1])
+    with np.errstate(invalid="ignore"):  # between -inf and inf
+        (middle,) = np.mean(_critical(value_K, *cells_2xK[:, None], coefficient_P[1]), axis=0)
+    tail = (1 - CONFIDENCE) / 2
+    low = np.quantile(low_B, tail, method="lower")
+    high = np.quantile(high_B, 1 - tail, method="higher")
+    first, last = np.log(value_K[[0, -1]])
+    return coefficient_P, [
+        float(np.exp(x)) if first <= x <= last else np.nan for x in (middle, low, high)
+    ]
+
+
 def logistic(value_K: np.ndarray, runs_BxK: np.ndarray, grokked_BxK: np.ndarray) -> np.ndarray:
     """Firth's estimate [B, P] of the rate's a and b, by Newton's method.
 
@@ -100,16 +122,20 @@ def logistic(value_K: np.ndarray, runs_BxK: np.ndarray, grokked_BxK: np.ndarray)
     spread = design_KxP[:, 1].std()
     x_KxP = (design_KxP - [0, middle]) / [1, spread]
     coefficient_BxP = np.zeros((len(runs_BxK), 2))
-    for _ in range(100):
-        rate_BxK = scipy.special.expit(coefficient_BxP @ x_KxP.T)
-        weight_BxK = runs_BxK * rate_BxK * (1 - rate_BxK)
+    going = np.arange(len(runs_BxK))  # resamples that have not converged
+    for _ in range(200):
+        rate_BxK = scipy.special.expit(coefficient_BxP[going] @ x_KxP.T)
+        weight_BxK = runs_BxK[going] * rate_BxK * (1 - rate_BxK)
         information_BxPxP = np.einsum("bk,kp,kq->bpq", weight_BxK, x_KxP, x_KxP)
         inverse_BxPxP = np.linalg.pinv(information_BxPxP, hermitian=True)
         leverage_BxK = weight_BxK * np.einsum("kp,bpq,kq->bk", x_KxP, inverse_BxPxP, x_KxP)
-        score_BxK = grokked_BxK - runs_BxK * rate_BxK + leverage_BxK * (0.5 - rate_BxK)
+        score_BxK = (
+            grokked_BxK[going] - runs_BxK[going] * rate_BxK + leverage_BxK * (0.5 - rate_BxK)
+        )
         move_BxP = np.einsum("bpq,bk,kq->bp", inverse_BxPxP, score_BxK, x_KxP).clip(-1, 1)
-        coefficient_BxP += move_BxP
-        if np.abs(move_BxP).max() < 1e-9:
+        coefficient_BxP[going] += move_BxP
+        going = going[np.abs(move_BxP).max(axis=1) > 1e-8]
+        if not going.size:
             break
     slope_B = coefficient_BxP[:, 1] / spread
     return np.stack([coefficient_BxP[:, 0] - slope_B * middle, slope_B], axis=1)
@@ -124,25 +150,7 @@ def _fit(text, pairs, seed):
         k = np.searchsorted(value_K, value)
         runs_K[k] += arm.durations.duration_R.size
         grokked_K[k] += (arm.grokking.grok_R <= step).sum()
-    coefficient_P = logistic(value_K, runs_K[None], grokked_K[None])[0]
-
-    # resampling runs is drawing how many there are of each value and outcome
-    cells = np.stack([grokked_K, runs_K - grokked_K])
-    drawn = np.random.default_rng(seed).multinomial(
-        runs_K.sum(), cells.ravel() / runs_K.sum(), RESAMPLES
-    )
-    grokked_BxK, failed_BxK = drawn.reshape(RESAMPLES, 2, -1).swapaxes(0, 1)
-    low_B, high_B = _critical(value_K, grokked_BxK, failed_BxK, coefficient_P[1])
-    tail = (1 - CONFIDENCE) / 2
-    with np.errstate(invalid="ignore"):  # between -inf and inf
-        (middle,) = np.mean(_critical(value_K, *cells[:, None], coefficient_P[1]), axis=0)
-    ends = [
-        middle,
-        np.quantile(low_B, tail, method="lower"),
-        np.quantile(high_B, 1 - tail, method="higher"),
-    ]
-    beyond = np.log(value_K[[0, -1]])
-    limits = [np.exp(x) if beyond[0] <= x <= beyond[1] else np.nan for x in ends]
+    coefficient_P, limits = estimate(value_K, runs_K, grokked_K, seed)
     return Threshold(text, value_K, runs_K, grokked_K, int(step), coefficient_P, *limits)
 
 
@@ -176,10 +184,8 @@ def _short(value):
 
 def _shown(one):
     """`0.34 [0.31, 0.37]`; `none`: a bound beyond the values."""
-    total = one.grokked_K.sum()
-    if total in (0, one.runs_K.sum()):
-        return "all grokked" if total else "none grokked"
-    low, high = ("none" if np.isnan(x) else f"{x:.3g}" for x in (one.low, one.high))
     if np.isnan(one.critical):
-        return f"outside {one.value_K[0]:g} to {one.value_K[-1]:g}"
+        more = one.rate(one.value_K).mean() > 0.5
+        return f"{'more' if more else 'less'} than half at all values"
+    low, high = ("none" if np.isnan(x) else f"{x:.3g}" for x in (one.low, one.high))
     return f"{one.critical:.3g} [{low}, {high}]"

@@ -25,7 +25,7 @@ def law_picture(found: Law) -> Figure:
     log_x_RxK = np.log(found.values_RxK)
     part_RxK = (log_x_RxK - log_x_RxK.mean(axis=0)) * best.exponent_K
     middle = np.log(best.constant) + log_x_RxK.mean(axis=0) @ best.exponent_K
-    log_time_R = np.log(np.where(found.lower_R > 0, found.lower_R, found.upper_R))
+    log_time_R = np.log(np.where(found.is_event_R, found.upper_R, found.lower_R))
     count = 1 + len(found.names)
     width = 2 if count == 4 else min(3, count)
     figure = Figure(figsize=(5 * width, 4.2 * -(-count // width)), layout="constrained")
