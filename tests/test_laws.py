@@ -111,7 +111,7 @@ def test_known_exponents_are_in_their_intervals_though_many_runs_are_censored(
     assert "135 runs: " in text
     assert text.count("\n| ") == 5
     drawn = {line.get_gid() for axes in law_picture(law).axes for line in axes.lines}
-    assert {"events", "censored", "learning_rate", "weight_decay"} <= drawn
+    assert {"a run", "censored: its time is longer", "learning_rate", "weight_decay"} <= drawn
 
 
 @pytest.mark.slow

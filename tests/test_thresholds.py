@@ -122,7 +122,7 @@ def test_a_group_for_each_of_the_other_entries_and_tasks(tmp_path):
         )
     found, notes = thresholds.fit(read_all([add, div]), "weight_decay")
 
-    assert [one.group for one in found] == ["task.op=add", "task.op=div"]
+    assert [one.group for one in found] == ["add", "div"]
     assert found[0].value_K.tolist() == [0.1, 1]
     assert notes[0] == "left out add weight_decay=0: weight_decay 0 has no logarithm"
 

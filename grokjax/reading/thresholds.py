@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy
 
+from grokjax.config.grid import label
 from grokjax.reading.arms import Arm
 from grokjax.reading.rows import Row, aligned
 from grokjax.reading.settings import differing, numbers, settings
@@ -55,16 +56,19 @@ def fit(arms: Sequence[Arm], entry: str, seed: int = 0) -> tuple[list[Threshold]
             notes.append(f"left out {arm.name}: {entry} {value:g} has no logarithm")
             continue
         own = {name: settings(arm).get(name) for name in others}
-        text = " ".join(f"{name}={_short(x)}" for name, x in own.items())
-        groups.setdefault(text, []).append((value, arm))
-    kept = {text: pairs for text, pairs in groups.items() if len({x for x, _ in pairs}) > 1}
+        entries = label({name: x for name, x in own.items() if "." not in name})
+        is_static = any("." in name for name in others)  # then folders are what people know
+        text = f"{arm.family} {entries}" if is_static else entries
+        groups.setdefault(str(own), (text.strip(), []))[1].append((value, arm))
+    kept = [(text, pairs) for text, pairs in groups.values() if len({x for x, _ in pairs}) > 1]
     if not kept:
         raise ValueError(
             f"{entry} takes no two values above 0 in arms that are alike in all else "
             f"({', '.join(others) or 'nothing else varies'}); choose results of a grid"
         )
-    notes += [f"left out {text}: {entry} has one value there" for text in groups.keys() - kept]
-    return [_fit(text, pairs, seed) for text, pairs in kept.items()], notes
+    if left_out := [text for text, pairs in groups.values() if (text, pairs) not in kept]:
+        notes.append(f"left out {', '.join(left_out)}: {entry} has one value there")
+    return [_fit(text, pairs, seed) for text, pairs in kept], notes
 
 
 def rows(entry: str, found: Sequence[Threshold]) -> list[Row]:
@@ -176,10 +180,6 @@ def _critical(value_K, grokked_BxK, failed_BxK, slope):
 
 def _design(value):
     return np.stack([np.ones(len(value)), np.log(value)], axis=1)
-
-
-def _short(value):
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _shown(one):

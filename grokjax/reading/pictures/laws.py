@@ -35,7 +35,7 @@ def law_picture(found: Law) -> Figure:
 
     fitted_R = np.exp(middle + part_RxK.sum(axis=1))
     style.dress(panels[0], "Observed and fitted")
-    _draw_times(panels[0], fitted_R, np.exp(log_time_R), found.is_event_R)
+    _draw_times(panels[0], fitted_R, np.exp(log_time_R), found)
     every = [*fitted_R, *np.exp(log_time_R)]
     style.step_axis(panels[0], "x", every)
     style.step_axis(panels[0], "y", every)
@@ -46,7 +46,7 @@ def law_picture(found: Law) -> Figure:
         others_R = part_RxK.sum(axis=1) - part_RxK[:, k]
         bounds = (best.exponent_K[k], best.low_K[k], best.high_K[k])
         style.dress(axes, "{}: exponent {:.2f} [{:.2f}, {:.2f}]".format(_words(name), *bounds))
-        _draw_times(axes, values_R, np.exp(log_time_R - others_R), found.is_event_R)
+        _draw_times(axes, values_R, np.exp(log_time_R - others_R), found)
         x_P = np.geomspace(*style.log_limits(values_R, 0.05), 100)
         centred_P = np.log(x_P) - log_x_RxK[:, k].mean()
         line_P, low_P, high_P = (np.exp(middle + b * centred_P) for b in bounds)
@@ -55,10 +55,11 @@ def law_picture(found: Law) -> Figure:
         _value_axis(axes, values_R, name)
         others = ", other entries at their means" if len(found.names) > 1 else ""
         axes.set_ylabel(f"{found.left} in steps{others}")
-    keys = [style.mark_key("a run", "o", color=style.BLUE)]
-    if not found.is_event_R.all():
-        text = "censored: its time is longer"
-        keys.append(style.mark_key(text, "^", color=style.BLUE, mfc="none"))
+    keys = [
+        style.mark_key(text, mark, color=style.BLUE, mfc=style.BLUE if mark == "o" else "none")
+        for mark, (text, here_R) in _marks(found).items()
+        if here_R.any()
+    ]
     keys.append(style.mark_key("law", "", color=style.VERMILION, ls="-"))
     style.legend(figure, *keys, style.band_key("95 % interval of the exponent"))
     return figure
@@ -100,25 +101,37 @@ def critical_picture(entry: str, found: Sequence[Threshold]) -> Figure:
     return figure
 
 
-def _draw_times(axes, x_R, time_R, is_event_R):
+def _marks(found):
+    """{mark: (its text, which runs)}."""
+    return {
+        "o": ("a run", found.is_bracketed_R),
+        "^": ("censored: its time is longer", ~found.is_event_R),
+        "v": ("its time is shorter", found.is_event_R & ~found.is_bracketed_R),
+    }
+
+
+def _draw_times(axes, x_R, time_R, found):
     """A mark for each run, those of one value side by side."""
     style.step_axis(axes, "y", time_R)
     low, high = style.log_limits(x_R, 0)
     order_R = (0.618034 * np.arange(len(x_R))) % 1 - 0.5  # spread evenly, however many there are
     x_R = x_R * (high / low) ** (0.03 * order_R)
     alpha = float(np.clip(6 / np.sqrt(len(x_R)), 0.25, 0.8))
-    mark = dict(ls="none", color=style.BLUE, alpha=alpha, markersize=5)
-    axes.plot(x_R[is_event_R], time_R[is_event_R], "o", gid="events", **mark)
-    axes.plot(x_R[~is_event_R], time_R[~is_event_R], "^", mfc="none", gid="censored", **mark)
+    for mark, (text, here_R) in _marks(found).items():
+        look = dict(color=style.BLUE, mfc=style.BLUE if mark == "o" else "none", alpha=alpha)
+        axes.plot(x_R[here_R], time_R[here_R], mark, gid=text, markersize=5, **look)
 
 
 def _value_axis(axes, values, name):
-    """A logarithmic x axis with a tick at each value, if they are few."""
-    axes.set(xscale="log", xlim=style.log_limits(values, 0.06), xlabel=_words(name))
-    ticks = np.unique(values)
-    if len(ticks) <= 12:
-        axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
-        axes.xaxis.set_minor_locator(NullLocator())
+    """A logarithmic x axis with ticks at the values, as many as can be read."""
+    low, high = style.log_limits(values, 0.06)
+    ticks = []
+    for value in np.unique(values):
+        if not ticks or np.log(value / ticks[-1]) > 0.07 * np.log(high / low):
+            ticks.append(value)
+    axes.set(xscale="log", xlim=(low, high), xlabel=_words(name))
+    axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _words(name):
