@@ -1,5 +1,6 @@
 """Curvature of the loss, held against closed forms and dense eigenvalues."""
 
+import functools
 import itertools
 
 import chex
@@ -8,9 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import toy, toy_mlp
+from jax.flatten_util import ravel_pytree
 
 import grokjax
 from grokjax import grid
+from grokjax.config.experiment import setup
+from grokjax.core import loop
+from grokjax.core.split import is_train
 from grokjax.measures import curvature
 
 HIGHEST = "highest"
@@ -166,7 +171,6 @@ def test_at_a_minimum_of_almost_no_curvature_the_rise_is_not_lost_in_rounding():
 def squares(**options):
     """Squared error of a small network, 15 of the 25 sums mod 5."""
     config = grokjax.base(
-        "measures=curvature",
         task=dict(name="modular", op="add", p=5),
         model=dict(name="mlp", code="one_hot", hidden=(3,), slots=(0, 2)),
         measures={"curvature": options},
@@ -179,11 +183,6 @@ def squares(**options):
 
 def test_of_a_model_it_is_the_dense_hessian_of_its_training_loss():
     """`jax.hessian` of the mean over all training rows; the subset asked for is larger."""
-    from jax.flatten_util import ravel_pytree
-
-    from grokjax.config.experiment import setup
-    from grokjax.core.split import is_train
-
     config = squares(iterations=97, examples=32, probes=701, noise_block=1)
     config.runs = grid(config.runs, seed=2, train_fraction=0.6)
     experiment = setup(config)
@@ -213,25 +212,27 @@ def test_of_a_model_it_is_the_dense_hessian_of_its_training_loss():
     assert found["curvature/gradient_noise"] == pytest.approx(noise, rel=1e-4)
 
 
-@pytest.mark.parametrize("make", [toy, toy_mlp])
+@pytest.mark.parametrize("make", [pytest.param(toy, marks=pytest.mark.slow), toy_mlp])
 def test_runs_together_equal_runs_one_by_one(make):
+    config = make()
+    config.measures = ("curvature",)
+    with config.unlocked():
+        config.measure.curvature = dict(examples=17, noise_block=5, probes=3, iterations=7)
+    config.runs = grid(config.runs, seed=(0, 1, 2))
+    experiment = setup(config)
+    state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.dataset)
+    evaluate = functools.partial(experiment.trainer.evaluate, dataset=experiment.dataset)
     found = []
     for lift in ("map", "vmap"):
-        config = make()
-        config.measures = ("curvature",)
-        config.lift = lift
-        config.schedule.measure_every = 10
-        config.runs = grid(config.runs, seed=(0, 1, 2))
-        found.append(grokjax.train(config).history.arrays())
-    values = {name: x for name, x in found[0].items() if name.startswith("curvature/")}
+        metrics_R = jax.jit(loop.over_runs(evaluate, lift))(state_R, experiment.runs_R)
+        found.append({n: x for n, x in metrics_R.items() if n.startswith("curvature/")})
 
-    assert set(values) == {f"curvature/{name}" for name in curvature.TITLES}
-    assert all(np.isnan(x[0]).all() and np.isfinite(x[1]).all() for x in values.values())
-    chex.assert_trees_all_close(
-        values, {name: found[1][name] for name in values}, rtol=1e-4, atol=1e-6
-    )
+    assert set(found[0]) == {f"curvature/{n}" for n in curvature.TITLES}
+    assert all(np.isfinite(x).all() for x in found[0].values())
+    chex.assert_trees_all_close(*found, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.optimized
 def test_measuring_changes_no_bit_of_training():
     plain, config = toy_mlp(), toy_mlp()
