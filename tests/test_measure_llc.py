@@ -67,7 +67,7 @@ def test_of_a_parabola_the_mean_is_known_from_the_first_step_on():
     With few long steps, and localised, it is far from d / 2.
     """
     curvature = np.array([0.3, 0.5, 1.0, 2.0, 3.0])
-    nbeta, gamma, epsilon, burn_in, draws, chains = 50, 20.0, 0.01, 3, 7, 3001
+    nbeta, gamma, epsilon, burn_in, draws, chains = 50, 200.0, 0.008, 1, 5, 3001
     rate = 1 - epsilon / 2 * (nbeta * curvature + gamma)
     steps = np.arange(burn_in, burn_in + draws)[:, None]
     variance = epsilon * (1 - rate ** (2 * steps)) / (1 - rate**2)
@@ -87,7 +87,7 @@ def test_of_a_parabola_the_mean_is_known_from_the_first_step_on():
         epsilon=epsilon,
     )
 
-    assert 0.2 < expected < 1.5
+    assert 1.3 < expected < 1.6
     assert found["llc"] == pytest.approx(expected, abs=3 * error(found, chains))
     assert error(found, chains) < 0.01
 
@@ -111,7 +111,7 @@ def test_a_fourth_power_has_a_quarter():
 
 def test_crossing_valleys_have_what_an_integral_over_the_plane_gives():
     """w1^2 w2^2: a coefficient of 1/2 in two weights, less log n's share for its multiplicity."""
-    nbeta, gamma = 1000, 5.0
+    nbeta, gamma = 100, 5.0
     line = np.linspace(-3, 3, 2001)
     loss = np.outer(line**2, line**2)
     density = np.exp(-nbeta * loss - gamma / 2 * (line[:, None] ** 2 + line**2))
@@ -125,10 +125,10 @@ def test_crossing_valleys_have_what_an_integral_over_the_plane_gives():
         draws=4000,
         nbeta=nbeta,
         gamma=gamma,
-        epsilon=1e-3,
+        epsilon=5e-4,
     )
 
-    assert 0.25 < expected < 0.5
+    assert 0.1 < expected < 0.4
     assert found["llc"] == pytest.approx(expected, abs=3 * error(found, 211) + 0.01)
     assert error(found, 211) < 0.02
 

@@ -258,18 +258,22 @@ def sharpness(
         """From the unit cube to a change of the weights."""
         return _dot(jnp.linalg.solve(gram_QxQ, half_Q * z_Q), up_QxP)
 
-    def climb(k, z_Q):
-        slope_Q = jax.grad(lambda z_Q: loss(w_P + move(z_Q)))(z_Q)
-        return jnp.clip(z_Q + 2 / (k + 2) * jnp.sign(slope_Q), -1, 1)
+    def step(z_Q, planned):
+        """Climb at z itself; after that, at three places between 0 and z, add up the slope."""
+        place, weight, length = planned
+        value, slope_Q = jax.value_and_grad(lambda z_Q: loss(w_P + move(z_Q)))(place * z_Q)
+        climbed_Q = jnp.clip(z_Q + length * jnp.sign(slope_Q), -1, 1)
+        return climbed_Q, (value, weight * _dot(slope_Q, z_Q))
 
-    way_P = move(jax.lax.fori_loop(0, steps, climb, jnp.zeros_like(half_Q)))
-
-    def slope(place):
-        return jax.jvp(loss, (w_P + place * way_P,), (way_P,))[1]
-
-    places_K = jnp.asarray((GAUSS[0] + 1) / 2, w_P.dtype)
-    rise = _dot(jax.lax.map(slope, places_K), jnp.asarray(GAUSS[1] / 2, w_P.dtype))
-    return 100 * jnp.maximum(rise, 0.0) / (1 + loss(w_P))
+    places, weights = GAUSS
+    plan_K = (
+        np.append(np.ones(steps), (places + 1) / 2),
+        np.append(np.zeros(steps), weights / 2),
+        np.append(2 / (np.arange(steps) + 2), np.zeros(len(places))),
+    )
+    plan_K = jax.tree.map(lambda x_K: jnp.asarray(x_K, w_P.dtype), plan_K)
+    _, (values_K, parts_K) = jax.lax.scan(step, jnp.zeros_like(half_Q), plan_K)
+    return 100 * jnp.maximum(parts_K.sum(), 0.0) / (1 + values_K[0])
 
 
 def _dot(x, y):
