@@ -22,9 +22,12 @@ Whether it has settled is for the other values to say: `sd` of the chains, `drif
 half of the draws to the second, in units of llc (0 once it is stationary), `diverged`, the share of
 chains with a loss that is no number, which are left out, `distance` |w - w0| / |w0| at the end, and
 `acceptance`, the mean probability with which Metropolis would accept a step (MALA; devinterp's
-formula): well below 1, steps are too long. Away from a minimum llc may be negative: then w0 is not
-where the loss is lowest nearby. Values of unsettled chains compare only for equal options: steps
-epsilon (burn_in + draws) decide how far they come.
+formula; minibatches alone keep it below 1): near 0, steps are too long. Where llc is negative, the
+loss is lower nearby than at w0.
+
+Chains settle in 2 / (epsilon gamma) steps, 20 by default. A direction of curvature h adds
+h / (2 h + 2 gamma / n beta): only those well above gamma / n beta count their half, so values
+compare for equal options alone. A smaller gamma sees more of them and takes longer chains.
 
 Random numbers are those of the run's seed, the same at every evaluation.
 
@@ -73,7 +76,7 @@ def make(
     draws: int = 50,  # steps of each whose losses are averaged
     examples: int = 256,  # training rows of a minibatch
     epsilon: float = 1e-6,  # step size
-    gamma: float = 1000.0,  # how strongly chains are held near the weights
+    gamma: float = 1e5,  # how strongly chains are held near the weights
     nbeta: float = 0.0,  # inverse temperature; 0: n / log n for n training examples
 ) -> Measure:
     """Estimated llc, and figures that say whether the sampling is healthy."""
