@@ -16,7 +16,7 @@ from grokjax import grid
 from grokjax.config.experiment import setup
 from grokjax.core import loop
 from grokjax.core.split import is_train
-from grokjax.measures import curvature
+from grokjax.measures import _linear, _sharpness, curvature
 
 HIGHEST = "highest"
 
@@ -39,7 +39,7 @@ def test_lanczos_finds_both_extremes_of_a_dense_matrix():
     matrix = symmetric(97)
     expected = np.linalg.eigvalsh(matrix)
 
-    lowest, highest = jax.jit(lambda v: curvature.lanczos(product(matrix), v, 53))(start(97))
+    lowest, highest = jax.jit(lambda v: _linear.lanczos(product(matrix), v, 53))(start(97))
 
     assert lowest.value == pytest.approx(expected[0], abs=1e-3)
     assert highest.value == pytest.approx(expected[-1], abs=1e-3)
@@ -49,7 +49,7 @@ def test_an_eigenvalue_lies_within_the_residual_of_what_few_iterations_find():
     matrix = symmetric(97, seed=1)
     expected = np.linalg.eigvalsh(matrix)
 
-    for found in curvature.lanczos(product(matrix), start(97), 7):
+    for found in _linear.lanczos(product(matrix), start(97), 7):
         assert found.residual > 1e-2
         assert np.abs(expected - float(found.value)).min() <= found.residual
 
@@ -58,7 +58,7 @@ def test_lanczos_stops_where_its_vectors_span_all_that_there_is():
     """Three different eigenvalues leave room for three vectors, none of them 0."""
     matrix = np.diag(np.repeat([2.0, 5.0, 11.0], [7, 3, 1])).astype(np.float32)
 
-    lowest, highest = curvature.lanczos(product(matrix), start(11), 9)
+    lowest, highest = _linear.lanczos(product(matrix), start(11), 9)
 
     assert lowest.value == pytest.approx(2.0, rel=1e-5)
     assert highest.value == pytest.approx(11.0, rel=1e-5)
@@ -68,7 +68,7 @@ def test_lanczos_stops_where_its_vectors_span_all_that_there_is():
 def test_hutchinsons_trace_is_exact_for_a_diagonal():
     matrix = np.diag(np.arange(1.0, 14.0)).astype(np.float32)
 
-    trace, error = curvature.hutchinson(product(matrix), jax.random.key(0), 13, 5)
+    trace, error = _linear.hutchinson(product(matrix), jax.random.key(0), 13, 5)
 
     assert (float(trace), float(error)) == (91.0, 0.0)
 
@@ -79,7 +79,7 @@ def test_hutchinsons_standard_error_is_that_of_the_theory():
     beside = matrix - np.diag(np.diag(matrix))
     probes = 2003
 
-    trace, error = jax.jit(lambda key: curvature.hutchinson(product(matrix), key, 31, probes))(
+    trace, error = jax.jit(lambda key: _linear.hutchinson(product(matrix), key, 31, probes))(
         jax.random.key(0)
     )
 
@@ -139,7 +139,7 @@ def test_sharpness_is_the_highest_corner_of_the_box(sign):
         w_H = jnp.matmul(w, jnp.float32(hessian), precision=HIGHEST)
         return 0.3 + jnp.float32(slope) @ w + w_H @ w / 2
 
-    found = jax.jit(lambda w, up: curvature.sharpness(traced, w, up, epsilon, 10))(
+    found = jax.jit(lambda w, up: _sharpness.sharpness(traced, w, up, epsilon, 10))(
         jnp.float32(weights), jnp.float32(up)
     )
     assert found == pytest.approx(expected, rel=1e-4)
@@ -151,7 +151,7 @@ def test_sharpness_finds_a_maximum_within_the_box():
     def loss(w):
         return -((w - 1.01) ** 2).sum()
 
-    found = curvature.sharpness(loss, jnp.ones(1), jnp.ones((1, 1)), 0.05, 100)
+    found = _sharpness.sharpness(loss, jnp.ones(1), jnp.ones((1, 1)), 0.05, 100)
 
     assert found == pytest.approx(100 * 1e-4 / (1 - 1e-4), rel=0.05)
 
@@ -163,7 +163,7 @@ def test_at_a_minimum_of_almost_no_curvature_the_rise_is_not_lost_in_rounding():
         return 1 + 1e-3 * ((w - 1) ** 2).sum()
 
     weights = jnp.full(1, 1 + 1e-5)  # a slope, however small
-    found = curvature.sharpness(loss, weights, jnp.ones((1, 1)), 1e-3, 10)
+    found = _sharpness.sharpness(loss, weights, jnp.ones((1, 1)), 1e-3, 10)
 
     assert found == pytest.approx(100 * 4e-9 / 2, rel=0.02)
 
