@@ -116,7 +116,7 @@ def outputs(
     """
     logits_BxC, shown = network.apply({"params": params}, tree, mutable=["intermediates"])
     found = {"logits": logits_BxC}
-    layers = flatten_dict(shown.get("intermediates", {}))
+    layers: dict[tuple, Any] = flatten_dict(shown.get("intermediates", {}))
     for path in sorted(layers, key=_by_number):
         found[path[-1]] = layers[path][-1]  # of a block that is applied again, the last time
     return logits_BxC, {name: found[name] for name in names}
