@@ -246,7 +246,10 @@ def test_the_command_writes_a_table_a_picture_and_a_section(command, tmp_path, m
         ({"law": "grok ~ learning_rate"}, "is 0.001 in all runs; what varies: weight_decay"),
         ({"critical": "learning_rate"}, "is 0.001 in all runs; what varies: weight_decay"),
         ({"critical": "lr"}, "no entry 'lr' in all folders; did you mean 'learning_rate'?"),
-        ({"critical": "seed"}, "config.runs has no entry 'seed' in all folders"),
+        (
+            {"critical": "seed"},
+            "seed tells runs of one setting apart and has no law; what varies: weight_decay",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_exit_with_two(command, option, said, tmp_path):

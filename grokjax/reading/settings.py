@@ -36,6 +36,8 @@ def numbers(arms: Sequence[Arm], name: str) -> np.ndarray:
     common = [n for n in every[0] if "." not in n and all(n in of_arm for of_arm in every)]
     varying = [n for n in differing(arms) if n in common and _is_number(every[0][n])]
     choices = f"; what varies: {', '.join(varying) or 'no entry that is a number'}"
+    if name in SEEDS:
+        raise ValueError(f"{name} tells runs of one setting apart and has no law{choices}")
     if name not in common:
         close = hint(f"runs.{name}", [f"runs.{n}" for n in common]).replace("runs.", "")
         raise ValueError(f"config.runs has no entry {name!r} in all folders{close or choices}")
