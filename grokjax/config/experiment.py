@@ -222,7 +222,8 @@ def make_recipe(config: ConfigDict, task: Task) -> Recipe:
     """The static half of an experiment: every name in the config as the object it stands for."""
     schedule = config.schedule
     network = make_network(task, config.model)
-    measures = registry.make_measures(config, task, network)
+    sections = config.measure.to_dict()
+    measures = registry.make_measures(config.measures, sections, task, network)
     return Recipe(
         network=network,
         matmul_precision=MATMUL_PRECISIONS[config.matmul_precision],
