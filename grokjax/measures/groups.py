@@ -48,6 +48,7 @@ before the activation; this needs no list and fits any group and model.
     coset_neurons  share of these neurons that have more than one (the identity) on both sides
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -57,12 +58,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokjax.core.data import Task
+from grokjax.core.losses import cross_entropy
 from grokjax.core.measure import Measure, View
 from grokjax.tasks._groups import FiniteGroup, find
 from grokjax.tasks._irreps import irreps
 
 KEY_SHARE = 0.95  # of the power of all irreducible representations, held by the key ones
 SAME = 0.95  # correlation of a neuron with itself, moved by an element of its subgroup
+ROUNDING = 1e-8  # share of a neuron's squares below which what is not constant is rounding
 
 TITLES = {
     "logits": "Logits: share of each irreducible representation",
@@ -79,13 +82,12 @@ TITLES = {
     "coset_neurons": "Share of neurons that are constant on cosets",
 }
 ENTRIES = dict.fromkeys(
-    (
-        *("logits", "similarity", "embedding"),
-        *("restricted_train_loss", "restricted_val_loss", "excluded_train_loss"),
-    ),
+    ("logits", "similarity", "embedding", *(name for name in TITLES if name.endswith("_loss"))),
     "irreducible representation",
 )
 LOGARITHMIC = tuple(name for name in TITLES if name.endswith("_loss_keys"))
+
+matmul = functools.partial(jnp.matmul, precision="highest")
 
 
 class Parts(NamedTuple):
@@ -97,11 +99,11 @@ class Parts(NamedTuple):
 
     def components(self, x_nxF: jax.Array) -> jax.Array:
         """[W, F]: what functions of an element, one a column, have of each of the basis."""
-        return jnp.matmul(self.basis_Wxn, x_nxF, precision="highest")
+        return matmul(self.basis_Wxn, x_nxF)
 
     def power(self, x_nxF: jax.Array) -> jax.Array:
         """[K]: the sum of squares of each representation's part."""
-        return self.of_KxW @ (self.components(x_nxF) ** 2).sum(1)
+        return matmul(self.of_KxW, (self.components(x_nxF) ** 2).sum(1))
 
 
 def parts(name: str) -> Parts:
@@ -138,7 +140,7 @@ def make(task: Task, network: nn.Module) -> Measure:
         token_nxD = _embedding(network, view.params)[: task.num_classes]
         power_K = of_group.power(token_nxD)
         return (
-            {"embedding": power_K / ((token_nxD - token_nxD.mean(0)) ** 2).sum()}
+            {"embedding": power_K / ((token_nxD - token_nxD.mean(0, keepdims=True)) ** 2).sum()}
             | _of_logits(group, of_group, view)
             | _of_neurons(group, view.outputs["neurons"])
         )
@@ -157,49 +159,35 @@ def _embedding(network: nn.Module, params: Mapping[str, Any]):
 
 def _of_logits(group: FiniteGroup, of_group: Parts, view: View):
     logits_NxC = view.outputs["logits"]
-    labels_N = jnp.asarray(view.labels_N)
     size = len(group.table_NxN)
     rows_nxn = np.argsort(group.table_NxN.ravel(), kind="stable").reshape(size, size)
     logits_nxnxC = logits_NxC[rows_nxn]  # the pairs with the product of the first axis
+    labels_nxn = jnp.asarray(view.labels_N)[rows_nxn]
+    train_nxn = view.train_N[rows_nxn]
     means_nxC = logits_nxnxC.mean(1)
-    mean_C = means_nxC.mean(0)
+    mean_1xC = means_nxC.mean(0, keepdims=True)
     components_WxC = of_group.components(means_nxC)
     power_K = size * of_group.power(means_nxC)
     keys_K = _keys(power_K)
 
-    def shares(rows_N):
-        """[n, C]: how much of the rows have the product and the label."""
-        count_nxC = jnp.zeros_like(means_nxC).at[group.table_NxN.ravel(), labels_N].add(rows_N)
-        return count_nxC / rows_N.sum()
-
-    train_nxC = shares(view.train_N)
-    val_nxC = shares(~view.train_N)
-    train_nxn = (view.train_N / view.train_N.sum())[rows_nxn]
-    own_logit = jnp.vdot(
-        train_nxn, jnp.take_along_axis(logits_nxnxC, labels_N[rows_nxn][..., None], -1)[..., 0]
-    )
-
     def losses(mask_W):
-        kept_nxC = jnp.matmul(
-            of_group.basis_Wxn.T, mask_W[:, None] * components_WxC, precision="highest"
-        )
-        log_nxC = jax.nn.log_softmax(mean_C + kept_nxC)
-        normalizer_nxn = jax.nn.logsumexp(logits_nxnxC - kept_nxC[:, None], axis=-1)
+        kept_nxC = matmul(of_group.basis_Wxn.T, mask_W[:, None] * components_WxC)
+        log_nxC = jax.nn.log_softmax(mean_1xC + kept_nxC)
+        alone_nxn = -jnp.take_along_axis(log_nxC, labels_nxn, axis=1)
+        without_nxn = cross_entropy(logits_nxnxC - kept_nxC[:, None], labels_nxn)
         return {
-            "restricted_train_loss": -jnp.vdot(train_nxC, log_nxC),
-            "restricted_val_loss": -jnp.vdot(val_nxC, log_nxC),
-            "excluded_train_loss": jnp.vdot(train_nxn, normalizer_nxn)
-            - own_logit
-            + jnp.vdot(train_nxC, kept_nxC),
+            "restricted_train_loss": jnp.mean(alone_nxn, where=train_nxn),
+            "restricted_val_loss": jnp.mean(alone_nxn, where=~train_nxn),
+            "excluded_train_loss": jnp.mean(without_nxn, where=train_nxn),
         }
 
-    of_KxW = jnp.asarray(of_group.of_KxW)
-    all_losses = jax.lax.map(losses, jnp.concatenate([of_KxW, keys_K[None] @ of_KxW]))
+    each_KxW = jnp.asarray(of_group.of_KxW)
+    all_losses = jax.lax.map(losses, jnp.concatenate([each_KxW, keys_K[None] @ each_KxW]))
     quotient_nxn = means_nxC[np.arange(size), group.table_NxN[group.inverse_N]]  # c = x^-1 g
     norm = jnp.linalg.norm(logits_NxC - logits_NxC.mean(1, keepdims=True))
     return {
-        "logits": power_K / ((logits_NxC - mean_C) ** 2).sum(),
-        "similarity": of_group.unit_Kxn @ quotient_nxn.sum(1) / norm,
+        "logits": power_K / ((logits_NxC - mean_1xC) ** 2).sum(),
+        "similarity": matmul(of_group.unit_Kxn, quotient_nxn.sum(1)) / norm,
         "num_irreps": keys_K.sum(),
         **{name: loss[:-1] for name, loss in all_losses.items()},
         **{f"{name}_keys": loss[-1] for name, loss in all_losses.items()},
@@ -219,18 +207,19 @@ def _of_neurons(group: FiniteGroup, neurons_NxF):
     neurons_nxnxF = neurons_NxF.reshape(size, size, -1)
     left_F = _unmoved(neurons_nxnxF.mean(1), group.table_NxN)
     right_F = _unmoved(neurons_nxnxF.mean(0), group.table_NxN.T)
-    both_F = jnp.where((left_F > 0) & (right_F > 0), 1.0, jnp.nan)
+    vary_F = (left_F > 0) & (right_F > 0)
     return {
-        "coset_size": jnp.nanmean((left_F + right_F) / 2 * both_F),
-        "coset_neurons": jnp.nanmean(((left_F > 1) & (right_F > 1)) * both_F),
+        "coset_size": jnp.mean((left_F + right_F) / 2, where=vary_F),
+        "coset_neurons": jnp.mean((left_F > 1) & (right_F > 1), where=vary_F),
     }
 
 
 def _unmoved(x_nxF, moved_nxn):
-    """[F]: so many elements move no function of an element; 0 for a constant."""
-    x_nxF -= x_nxF.mean(0)
-    power_F = (x_nxF**2).sum(0)
+    """[F]: how many elements leave each function as it is; 0 if it is constant."""
+    varying_nxF = x_nxF - x_nxF.mean(0, keepdims=True)
+    power_F = (varying_nxF**2).sum(0)
     same_nxF = jax.lax.map(
-        lambda moved_n: (x_nxF[moved_n] * x_nxF).sum(0) >= SAME * power_F, jnp.asarray(moved_nxn)
+        lambda moved_n: (varying_nxF[moved_n] * varying_nxF).sum(0) >= SAME * power_F,
+        jnp.asarray(moved_nxn),
     )
-    return jnp.where(power_F > 0, same_nxF.sum(0), 0)
+    return jnp.where(power_F > ROUNDING * (x_nxF**2).sum(0), same_nxF.sum(0), 0)
