@@ -1,9 +1,8 @@
 """The irreducible representations with which a network multiplies, and cosets.
 
-A network that has learned to multiply in a finite group of n elements may turn each element a into
-a matrix rho(a) of an irreducible representation, multiply rho(a) rho(b) = rho(ab), and give class c
-the logit tr(rho(ab) rho(c)^-1), which is largest for c = ab. Addition with the key frequencies of
-the measure `fourier` is a case of it.
+A network that has learned to multiply in a finite group may turn each element a into a matrix
+rho(a) of an irreducible representation, multiply rho(a) rho(b) = rho(ab), and give class c a logit
+tr(rho(ab) rho(c)^-1), largest for c = ab. Key frequencies of sums (measure `fourier`) are a case.
 
     Chughtai, Chan & Nanda, 2023, "A Toy Model of Universality: Reverse Engineering how Networks
     Learn Group Operations", https://arxiv.org/abs/2302.03025
@@ -39,9 +38,9 @@ A network may also tell cosets of subgroups apart, and no more, in each neuron:
     Stander, Yu, Fan & Biderman, 2023, "Grokking Group Multiplication with Cosets",
     https://arxiv.org/abs/2312.06581
 
-Let l(a) be a neuron's mean over all b. If l(ha) = l(a) for h in a subgroup H, it is constant on
+Let l(a) be a neuron's mean over all b. If l(ha) = l(a) for all h in a subgroup H, it is constant on
 cosets Ha. Here h counts if l(ha) and l(a) correlate by .95 or more; likewise r(bh) and r(b), means
-over all a. The authors compare variances within the cosets of listed subgroups of S_5 and S_6
+over all a. The authors list the subgroups of S_5 and S_6 and compare variances within cosets,
 before the activation; this needs no list and fits any group and model.
 
     coset_size     mean number of such h, left and right, of neurons whose l and r are not constant
@@ -117,11 +116,12 @@ def parts(name: str) -> Parts:
         units.append(irrep.character_N / np.linalg.norm(irrep.character_N))
     of_W = np.repeat(np.arange(len(bases)), [len(basis) for basis in bases])
     of_KxW = np.arange(len(bases))[:, None] == of_W
-    return Parts(*(np.float32(x) for x in (np.concatenate(bases), of_KxW, np.stack(units))))
+    basis_Wxn = np.concatenate(bases, dtype=np.float32)
+    return Parts(basis_Wxn, of_KxW.astype(np.float32), np.array(units, np.float32))
 
 
 def make(task: Task, network: nn.Module) -> Measure:
-    """Measures the representations of a task whose equations are a o b in a group of n elements.
+    """Measures a task whose equations are a o b in a group of n elements.
 
     What is said of embeddings is NaN for a model without any.
 
