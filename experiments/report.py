@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grokjax.reading.pictures import grids, plots
-from grokjax.reading.rows import COLUMNS, Row, markdown
+from grokjax.reading.rows import COLUMNS, LATEST, Row, markdown
 from grokjax.reading.survival import Durations, Median
 from grokjax.recording.files import replacing
 from grokjax.recording.history import History
@@ -33,7 +33,7 @@ ROUGHNESS = tuple(
     for curve in ("val_falls", "loss_rises")
     for suffix in ("", "_low", "_high", "_p")
 )
-LATER = ("val_at_memorising", "high_share", *ROUGHNESS)  # columns that older tables lack
+LATER = ("val_at_memorising", "high_share", *ROUGHNESS, *LATEST)  # that older tables lack
 LEFT_OUT = ("share", "train_accuracy", "best_val_accuracy", "diverged", "collapses", *ROUGHNESS)
 OPENING = "<!-- table: "
 BLOCK = re.compile(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from absl import flags
+from absl.testing import flagsaver
 from made_results import change, grid_labels, leave
 from matplotlib.figure import Figure
 
@@ -197,6 +198,15 @@ def test_mistakes_are_one_line(words, said, parsed_flags, monkeypatch, tmp_path)
     monkeypatch.chdir(ROOT if words else tmp_path)
     with pytest.raises(ValueError, match=said):
         analyze.prepare(["analyze", *words])
+
+
+def test_arithmetic_is_counted_where_it_is_asked_for(parsed_flags, tmp_path):
+    """And a config that was not written by training cannot be counted."""
+    words = ["analyze", str(leave(tmp_path / "old", [300]))]
+
+    assert callable(analyze.prepare(words))
+    with flagsaver.flagsaver(flops=True), pytest.raises(ValueError, match="the config is not what"):
+        analyze.prepare(words)
 
 
 def test_a_mistake_on_the_command_line_exits_with_two(tmp_path):

@@ -230,6 +230,30 @@ def test_survival_ticks_a_run_where_it_was_last_seen():
     assert "div: 2 of 4" in legend_texts(figure)
 
 
+def test_below_survival_stand_the_first_and_the_strict_time():
+    """At 99 % three in a row: run 0 dips at 700 and comes back, run 1 came once and is below."""
+    val_ExR = np.array([[1, 0.1], [1, 1], [1, 0.1], [0.5, 0.1], [1, 0.1], [1, 0.1], [1, 0.1]])
+    steps_E = (100, 300, 500, 700, 800, 900, 1000)
+    arm = make_arm("div", [100, None], steps_E, val_accuracy=val_ExR)
+
+    figure = charts.survival([arm])
+    grokked, first, strict = figure.axes
+
+    assert dict(points(grokked, "div")[1:]) == {100: 0.5, 1000: 0.5}
+    assert dict(points(first, "div")[1:]) == {100: 0.5, 300: 1}
+    assert dict(points(strict, "div")[1:]) == {800: 0.5, 1000: 0.5}
+    assert (steps(first, "div censored"), steps(strict, "div censored")) == ([], [1000])
+    assert first.get_title(loc="left") == "First time at the threshold"
+    assert len(legend_texts(figure)) == 3  # an arm, its band, the ticks
+
+
+def test_many_arms_are_shown_at_the_sustained_time_alone():
+    arms = [make_arm(f"arm{number}", [500]) for number in range(7)]
+
+    assert len(charts.survival(arms[:6]).axes) == 3
+    assert len(charts.survival(arms).axes) == 1
+
+
 def test_survival_of_an_arm_that_never_grokked_stays_at_zero():
     axes = charts.survival([make_arm("div", [None, None, None])]).axes[0]
 

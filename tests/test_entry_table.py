@@ -15,7 +15,9 @@ from grokjax.config.config import base, flat, load
 from grokjax.config.experiment import make_task
 from grokjax.config.grid import entries
 from grokjax.core.hparams import Range
+from grokjax.models import transformer
 from grokjax.running import entry_table
+from grokjax.tasks import modular
 from grokjax.train import prepare
 
 CONFIGS = sorted(Path(__file__).parent.parent.glob("configs/*.py"))
@@ -63,6 +65,8 @@ def test_what_a_part_says_that_its_options_may_be_it_checks_by_itself(kind, name
                 module.Model(num_tokens=5, num_classes=3, length=4, **given)
             elif kind == "task":
                 make_task(dict(base(task=name).task) | given)
+            elif kind == "measure":
+                module.make(modular.make("add", 5), transformer.Model(7, 5, 4), **given)
             else:
                 hparams = dict.fromkeys(registry.hparams(name), 0.5)
                 module.make(**hparams, **given)

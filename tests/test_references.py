@@ -24,7 +24,7 @@ from grokjax.core import losses, weight_stats
 from grokjax.core.optimizer import as_optimizer
 from grokjax.core.prefixes import plain
 from grokjax.core.schedules import SCHEDULES
-from grokjax.reading import roughness, survival
+from grokjax.reading import evidence, roughness, survival
 from grokjax.recording.history import Grokking
 
 HERE = Path(__file__).parent
@@ -136,6 +136,27 @@ REFERENCES = {
             "textbooks",
             "test_survival.py::test_the_log_rank_test_gives_the_chi_square_of_the_textbooks",
         ),
+        "restricted_mean": (
+            "R's survival",
+            "test_survival.py::"
+            "test_restricted_means_and_their_errors_are_those_of_the_survival_package",
+        ),
+        "horizon": (
+            BY_HAND,
+            "test_survival.py::"
+            "test_arms_are_comparable_up_to_the_last_step_at_which_all_were_watched",
+        ),
+    },
+    "evidence": {
+        "rate_interval": ("R", "test_evidence.py::test_intervals_of_rates_are_those_of_r"),
+        "holm": ("R", "test_evidence.py::test_corrected_p_values_are_those_of_r_and_pingouin"),
+        "smallest_p": (BY_HAND, "test_evidence.py::test_no_exact_test_gives_less_than_every_order"),
+        "smallest_ratio": ("simulation", "test_evidence.py::test_four_of_five_trials_find_it"),
+        "log_spread": (BY_HAND, "test_evidence.py::test_the_spread_is_that_within_arms"),
+        "compared": (
+            BY_HAND,
+            "test_evidence.py::test_the_table_has_what_its_comparisons_can_show",
+        ),
     },
     "roughness": {
         "roughness": (
@@ -152,6 +173,10 @@ REFERENCES = {
         ),
     },
     "criterion": {
+        "first, strict": (
+            BY_HAND,
+            "test_times.py::test_three_times_of_a_run_that_dips_and_comes_back",
+        ),
         "sustained": (
             BY_HAND,
             "test_history.py::test_the_first_of_several_consecutive_evaluations_counts",
@@ -182,6 +207,7 @@ def public_functions(module):
         ("schedule", SCHEDULES),
         ("weight statistic", public_functions(weight_stats)),
         ("survival", public_functions(survival)),
+        ("evidence", public_functions(evidence)),
         ("roughness", public_functions(roughness)),
     ],
 )

@@ -8,10 +8,13 @@ from scipy.stats import chi2
 
 from grokjax.reading.survival import (
     Durations,
+    Mean,
     Median,
+    horizon,
     kaplan_meier,
     log_rank,
     median_time,
+    restricted_mean,
     times_until,
 )
 from grokjax.recording.history import finite_median
@@ -168,3 +171,47 @@ def test_steps_that_never_came_are_censored_at_the_last():
 def test_the_finite_median_leaves_out_what_diverged():
     assert finite_median([3, np.nan, 1, np.inf, 2]) == 2
     assert np.isnan(finite_median([np.nan]))
+
+
+def test_a_restricted_mean_is_the_area_under_the_curve():
+    """2 steps at 1 and 3 at 2/3; from 2 on that area is 2, with one event of three at risk."""
+    found = restricted_mean(times("2 3+ 5"), until=6)
+
+    assert found == pytest.approx((4, np.sqrt(2**2 * 1 / (3 * 2))))
+    assert restricted_mean(times("2 3+ 5"), until=2) == (2, 0)
+    assert restricted_mean(times("2 3+ 5"), until=3) == pytest.approx((2 + 2 / 3, 2 / 3 / 6**0.5))
+
+
+def test_a_restricted_mean_without_censoring_is_the_plain_mean():
+    steps = np.random.default_rng(0).choice(1000, 37)
+    found = restricted_mean(times_until(steps.astype(float), 1000), until=1000)
+
+    assert found == pytest.approx((steps.mean(), steps.std() / 37**0.5))
+
+
+@pytest.mark.parametrize(
+    ("arm", "until", "expected"),
+    [
+        (DRUG, 35, Mean(23.287395, 2.8274676)),
+        (DRUG, 20, Mean(16.116527, 1.2515602)),
+        (PLACEBO, 20, Mean(8.4285714, 1.2680827)),
+    ],
+)
+def test_restricted_means_and_their_errors_are_those_of_the_survival_package(arm, until, expected):
+    """Of R, version 3.5-3: print(survfit(Surv(time, event) ~ 1), rmean = until)."""
+    assert restricted_mean(arm, until) == pytest.approx(expected, rel=1e-7)
+
+
+def test_restricted_means_are_those_of_lifelines():
+    lifelines = pytest.importorskip("lifelines")
+    from lifelines.utils import restricted_mean_survival_time
+
+    for until in (17, 20.5, 34):
+        theirs = restricted_mean_survival_time(lifelines.KaplanMeierFitter().fit(*DRUG), t=until)
+        assert restricted_mean(DRUG, until).mean == pytest.approx(theirs, rel=1e-6)
+
+
+def test_arms_are_comparable_up_to_the_last_step_at_which_all_were_watched():
+    assert horizon([times("2 9+"), times("3 7+ 8"), times("4 5")]) == 8
+    assert horizon([times("2 9+"), times("4 5")]) == 9  # the other had all come by 5
+    assert horizon([times("2 3"), times("4 5")]) == 5

@@ -18,9 +18,10 @@ import numpy as np
 from grokjax.config.grid import label, varying_points
 from grokjax.reading.soundness import check_history, check_record
 from grokjax.reading.survival import Durations, Median, median_time, times_until
-from grokjax.recording.early_stopping import observed_until
+from grokjax.recording.early_stopping import last_steps, observed_until
 from grokjax.recording.history import Grokking, History, grokking
 from grokjax.recording.results import Results
+from grokjax.recording.times import Crossing, times
 
 SEEDS = ("seed", "split_seed")
 METRICS = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
@@ -38,6 +39,8 @@ class Arm:
     values: dict[str, Any]  # the entries that vary inside its folder, without the seeds
     config: dict  # plain
     history: History  # of its R runs
+    seconds_per_step: float = np.nan  # of one run, its share of all wall time; NaN: not known
+    flops_per_step: float = np.nan  # of one run, where they were counted
 
     def since(self, step: int) -> "Arm":
         """The arm without the evaluations before a step; all of it if none is left."""
@@ -56,11 +59,23 @@ class Arm:
         """When its runs memorised and grokked one task of a mixture; "" is all examples."""
         return grokking(self.history, task, **self.config.get("grok", {}))
 
+    def times_of(self, task: str) -> dict[float, Crossing]:
+        """When its runs came to each threshold on one task of a mixture; "" is all examples."""
+        return times(self.history, self.last_R, self._sections[1], task)
+
+    @property
+    def _sections(self):
+        return [self.config.get(section, {}) for section in ("schedule", "grok")]
+
+    @functools.cached_property
+    def last_R(self) -> np.ndarray:
+        """The step that each run was trained to."""
+        return last_steps(self.history, *self._sections)
+
     @functools.cached_property
     def observed_until_R(self) -> np.ndarray:
         """The step up to which each run was followed, if it did not grok."""
-        sections = (self.config.get(section, {}) for section in ("schedule", "grok"))
-        return observed_until(self.history, *sections)
+        return observed_until(self.history, *self._sections)
 
     @functools.cached_property
     def durations(self) -> Durations:
@@ -186,7 +201,8 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
         own = {n: array if n == "step" else array[:, runs] for n, array in arrays.items()}
         own_name = f"{family} {label(values)}".strip()
         arms.append(Arm(own_name, family, values, config, History(own)))
-    return arms
+    seconds = results.seconds() / sum(arm.last_R.sum() for arm in arms)
+    return [dataclasses.replace(arm, seconds_per_step=seconds or np.nan) for arm in arms]
 
 
 def _columns(folder, config, labels):

@@ -1,14 +1,18 @@
 """The folder of a comparison: its table and its pictures."""
 
+import itertools
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from grokjax.reading.arms import Arm
+from grokjax.reading.evidence import LEVEL
+from grokjax.reading.findings import Finding
 from grokjax.reading.pictures import charts, grids, measures, plots
-from grokjax.reading.rows import best_of_families, markdown, rows, write_csv
+from grokjax.reading.rows import Row, best_of_families, markdown, rows, write_csv
 from grokjax.recording.files import replacing
 
 MANY = 10  # more arms than this are a muddle; then each family is shown at one setting
@@ -19,8 +23,19 @@ diverged, counts as followed up to the last step without it. `> 5,000` was not r
 5,000. Intervals are those of Brookmeyer and Crowley, 95 %; `none` is no bound, for want of
 runs, and with fewer than six they are rough. Delays are from memorising to grokking. The log-rank p
 compares with the arm of the first folder that has the same values, else with the first arm
-(`compared_with` in summary.csv), without regard to how many arms there are. Where training stops
-after grokking, a run keeps its last metrics and does not collapse any more.
+(`compared_with` in summary.csv), without regard to how many arms there are; `log_rank_p_holm` has
+Holm's correction for their number. Where training stops after grokking, a run keeps its last
+metrics and does not collapse any more.
+
+summary.csv has more. `share_low` and `share_high` are Wilson's 95 % interval of the share that
+grokked; `mean_step` is the mean of the steps to grok, counted up to `mean_until` (restricted mean
+survival time), with its standard error. At 50, 90, 95 and 99 % validation accuracy it has medians
+of three times: `first`; `sustained`, the first of several evaluations in a row (the median grok
+step, at the threshold of the config); `strict`, from which on a run was never below again as long
+as it was watched. `strict_runs` are so many at the threshold of the config; `collapse_depth` and
+`collapse_steps` say how far and for how many steps runs that collapsed were below it at most,
+medians. `grok_seconds` is the median grok step by the seconds that a step of one run took, its
+share of the wall time, and `grok_flops` (with --flops) by its floating-point operations.
 
 Falls and rises are the accuracy lost and the rise of the logarithm of training loss from one
 evaluation to the next, on average from memorising to grokking or to the end: medians over runs,
@@ -29,9 +44,14 @@ exact intervals from six runs on, and the Mann-Whitney test against the same arm
 
 
 def write(
-    arms: Sequence[Arm], output: Path, title: str = "", note: str = "", since: int = 0
+    arms: Sequence[Arm],
+    output: Path,
+    title: str = "",
+    note: str = "",
+    since: int = 0,
+    findings: Sequence[Finding] = (),
 ) -> str:
-    """Writes summary.csv, summary.md and the figures; returns the table for people.
+    """Writes summary.csv, summary.md and the figures; returns what people read first.
 
     Where a family is a choice of settings, it has a second table of each at its best.
     """
@@ -42,12 +62,18 @@ def write(
     text = output / "summary.md"
     before = PICTURE.findall(text.read_text("utf-8", errors="replace")) if text.is_file() else []
     table = markdown(summary)
+    if said := verdict(summary):
+        table += f"\n{textwrap.fill(said, 100)}\n"
     best = best_of_families(arms)
     if 1 < len(best) < len(arms) and not _by_fraction(arms):
         table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
     pictures = []
     write_csv(summary, output / "summary.csv")
-    for name, figure in figures(arms, since):
+    for one in findings:
+        table += f"\n{one.text}\n"
+        write_csv(one.rows, output / f"{one.name}.csv", columns=())
+    own = ((f"{one.name}.png", one.draw()) for one in findings)
+    for name, figure in itertools.chain(figures(arms, since), own):
         with replacing(output / name) as path:
             plots.save(figure, path)
         pictures.append(name)
@@ -58,6 +84,46 @@ def write(
     for name in set(before) - set(pictures):  # of fewer arms, with other pictures
         (output / name).unlink(missing_ok=True)
     return table
+
+
+def verdict(summary: Sequence[Row]) -> str:
+    """What the comparisons of a table can show, and what is left of them; empty if it has none.
+
+    The smallest effects are those of the comparison with the fewest runs.
+    """
+    runs = {(row["arm"], row["task"]): row["runs"] for row in summary}
+    compared = [row for row in summary if row["compared_with"]]
+
+    def sizes(row):
+        return f"{row['runs']} against {runs[row['compared_with'], row['task']]} runs"
+
+    said = []
+    if few := [row for row in compared if row["smallest_p"] > LEVEL]:
+        row = max(few, key=lambda row: row["smallest_p"])
+        said.append(
+            f"{sizes(row)} cannot decide: even if all of one arm grok before all of the other, "
+            f"that comes by chance with probability {row['smallest_p']:.2g}, whatever the log-rank "
+            "p says; train more seeds."
+        )
+    if enough := [row for row in compared if row["smallest_p"] <= LEVEL]:
+        row = max(enough, key=lambda row: row["smallest_hazard_ratio"])
+        alike = [r["smallest_median_ratio"] for r in enough if sizes(r) == sizes(row)]
+        ratio = max((ratio for ratio in alike if ratio is not None), default=None)
+        found = f"a ratio of hazards of {row['smallest_hazard_ratio']:.2g} or more"
+        if ratio is not None:
+            found += f" (of medians {ratio:.2g}, if steps are log-normal and spread as here)"
+        said.append(
+            f"{sizes(row)} show {found}, with 80 % power at the 5 % level, if all of them grok; "
+            "less may go unseen."
+        )
+    if len(enough) > 1:
+        p_values = [row["log_rank_p_holm"] for row in enough]
+        left = sum(p is not None and p < LEVEL for p in p_values)
+        said.append(
+            f"Corrected for the number of arms, the log-rank p is below 0.05 in {left} of "
+            f"{len(enough)} comparisons (Holm)."
+        )
+    return " ".join(said)
 
 
 def figures(arms: Sequence[Arm], since: int = 0) -> Iterator[tuple[str, Figure]]:

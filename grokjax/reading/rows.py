@@ -1,21 +1,37 @@
 """A table of arms: how many runs grokked, when, and whether the arms differ."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from grokjax.reading import times
 from grokjax.reading.arms import Arm
+from grokjax.reading.evidence import compared, holm, rate_interval
 from grokjax.reading.roughness import median_of, rank_test, roughness
-from grokjax.reading.survival import Durations, delay_times, log_rank, median_time, times_until
+from grokjax.reading.survival import (
+    Durations,
+    delay_times,
+    horizon,
+    median_time,
+    restricted_mean,
+    times_until,
+)
 from grokjax.recording.files import replacing
 from grokjax.recording.history import Grokking, finite_median, measured
 from grokjax.recording.summary import number_or_none, value_at
 
 Row = dict[str, Any]
 
+LATEST = (  # in the csv file alone
+    *("share_low", "share_high"),  # 95 % interval
+    *("mean_step", "mean_step_error", "mean_until"),  # restricted mean, and its horizon
+    *("grok_seconds", "grok_flops"),  # the median step, times those of a run's step
+    *("log_rank_p_holm", "smallest_p", "smallest_hazard_ratio", "smallest_median_ratio"),
+    *times.COLUMNS,
+)
 COLUMNS = {  # column -> what a person reads above it; "" is shown within another column
     "arm": "arm",
     "task": "task",  # of a mixture; "" is all examples
@@ -45,6 +61,7 @@ COLUMNS = {  # column -> what a person reads above it; "" is shown within anothe
     "log_rank_p": "log-rank p",
     "compared_with": "",  # the arm that p values are for
     "steps": "",  # the last step that a run was followed up to
+    **dict.fromkeys(LATEST, ""),
 }
 TEXTS = ("arm", "task")
 P_VALUES = ("val_falls_p", "loss_rises_p", "log_rank_p")
@@ -73,16 +90,28 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
         for task in ["", *arm.trained_tasks]:
             grok = arm.grokking_of(task)
             own = times_until(grok.grok_R, arm.observed_until_R)
-            row = _row(arm, task, grok, own)
+            row = _row(arm, task, grok, own) | times.columns(arm, task)
             before = durations.setdefault(task, {})
             if reference := _reference(arm, [other for other, _ in before.values()]):
-                p = log_rank(before[reference.name][1], own)
-                row |= {"compared_with": reference.name, "log_rank_p": number_or_none(p)}
+                row |= {"compared_with": reference.name} | compared(before[reference.name][1], own)
             if not task:
                 row |= _roughness(arm, reference) | _measures(arm)
             before[arm.name] = (arm, own)
-            table.append(row)
-    return table
+            table.append((row, own))
+    for task in durations:
+        _look_at_all([(row, own) for row, own in table if row["task"] == task])
+    return [row for row, _ in table]
+
+
+def _look_at_all(of_task):
+    """Adds to the rows of a task what depends on all arms: a common horizon, and their number."""
+    until = horizon([own for _, own in of_task])
+    p_values = [np.nan if row["log_rank_p"] is None else row["log_rank_p"] for row, _ in of_task]
+    for (row, own), p in zip(of_task, holm(p_values), strict=True):
+        mean, error = restricted_mean(own, until)
+        row |= {"mean_step": mean, "mean_until": int(until)}
+        row["mean_step_error"] = error or None  # 0: nothing that it could be estimated from
+        row["log_rank_p_holm"] = number_or_none(p)
 
 
 def _reference(arm, before):
@@ -105,16 +134,16 @@ def best_of_families(arms: Sequence[Arm]) -> list[Arm]:
     return [min((a for a in arms if a.family == family), key=rank) for family in families]
 
 
-def write_csv(rows: Sequence[Row], path: Path) -> None:
+def write_csv(rows: Sequence[Row], path: Path, columns: Sequence[str] = tuple(COLUMNS)) -> None:
     """The table for programs; what is not known is empty.
 
     Columns of a caller's own come first, those of measures last.
     """
-    others = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
+    others = dict.fromkeys(name for row in rows for name in row if name not in columns)
     of_measures = [name for name in others if "/" in name]
     own = [name for name in others if name not in of_measures]
     with replacing(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*own, *COLUMNS, *of_measures])
+        writer = csv.DictWriter(file, [*own, *columns, *of_measures])
         writer.writeheader()
         for row in rows:
             numbers = {n: f"{x:.6g}" for n, x in row.items() if isinstance(x, float)}
@@ -128,13 +157,21 @@ def columns(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table for people: numbers are set to the right, all cells of a column equally wide."""
+    """The table for people."""
+    return aligned({COLUMNS[name]: texts for name, texts in columns(rows).items()}, left=TEXTS)
+
+
+def aligned(columns: Mapping[str, Sequence[str]], left: Sequence[str]) -> str:
+    """A table of {header: a text for each row}, all cells of a column equally wide.
+
+    Args:
+        left: headers of texts; other columns are numbers, which are set to the right.
+    """
     padded = []
-    for name, texts in columns(rows).items():
-        width = max(3, *map(len, (COLUMNS[name], *texts)))
-        left = name in TEXTS
-        rule = "-" * width if left else "-" * (width - 1) + ":"
-        cells = [f"{text:{'<' if left else '>'}{width}}" for text in (COLUMNS[name], *texts)]
+    for header, texts in columns.items():
+        width = max(3, *map(len, (header, *texts)))
+        rule = "-" * width if header in left else "-" * (width - 1) + ":"
+        cells = [f"{x:{'<' if header in left else '>'}{width}}" for x in (header, *texts)]
         padded.append([cells[0], rule, *cells[1:]])
     return "".join(f"| {' | '.join(line)} |\n" for line in zip(*padded, strict=True))
 
@@ -146,6 +183,7 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
     grok_step = median_time(durations)
     memorised_step = median_time(times_until(grok.memorised_R, arm.observed_until_R))
     delay = median_time(delay_times(grok, arm.observed_until_R))
+    low, high = rate_interval(int(grok.has_grokked_R.sum()), grok.grok_R.size)
     return dict.fromkeys(COLUMNS) | {
         "arm": arm.name,
         "task": task,
@@ -165,6 +203,10 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
         "diverged": int(arm.diverged_R.sum()),
         "collapses": int((grok.collapses_R > 0).sum()),
         "steps": int(arm.observed_until_R.max()),
+        "grok_seconds": number_or_none(grok_step.median * arm.seconds_per_step),
+        "grok_flops": number_or_none(grok_step.median * arm.flops_per_step),
+        "share_low": low,
+        "share_high": high,
     }
 
 

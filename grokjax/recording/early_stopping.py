@@ -78,6 +78,8 @@ def last_steps(
 ) -> np.ndarray:
     """[R]: the step that each run was trained to."""
     step_E = history["step"]
+    if not schedule.get("stop_after_grok", 0):
+        return np.full(history["val_accuracy"].shape[1], step_E[-1])
     last_R = RunTracker.replay(history, schedule, rule).last_evaluation_R
     return step_E[np.minimum(last_R, len(step_E) - 1).astype(int)]
 
@@ -90,9 +92,9 @@ def observed_until(
     That is its own last step, or of a run that has diverged, and so will never grok, the last of
     the schedule: to count it as censored earlier would flatter it.
     """
-    last_step = history["step"][-1]
+    last_R = last_steps(history, schedule, rule)
     if not schedule.get("stop_after_grok", 0):
-        return np.full(history["val_accuracy"].shape[1], last_step)
+        return last_R
     is_lost_R = np.isnan(history["train_loss"][-1])
-    end = max(schedule.get("num_steps", 0), last_step)
-    return np.where(is_lost_R, end, last_steps(history, schedule, rule))
+    end = max(schedule.get("num_steps", 0), history["step"][-1])
+    return np.where(is_lost_R, end, last_R)

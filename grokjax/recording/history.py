@@ -100,7 +100,7 @@ class GrokkingTracker:
     ):
         """Takes the section `grok` of a config."""
         self._needs_gap = rule == "s3"
-        self._threshold = S3_THRESHOLD if self._needs_gap else threshold
+        self.threshold = S3_THRESHOLD if self._needs_gap else threshold
         self.count = 1 if self._needs_gap else count
         self._memorised_R = np.full(num_runs, np.nan)
         self._grok_R = np.full(num_runs, np.nan)
@@ -115,14 +115,14 @@ class GrokkingTracker:
 
     def update(self, step: int, train_accuracy_R: np.ndarray, val_accuracy_R: np.ndarray) -> None:
         """Takes the accuracies of the next evaluation."""
-        above_R = val_accuracy_R >= self._threshold
+        above_R = val_accuracy_R >= self.threshold
         was_above_R = self._streak_R > 0
         self._collapses_R += np.isfinite(self._grok_R) & was_above_R & ~above_R
         self._since_R[above_R & ~was_above_R] = step
         self._streak_R = np.where(above_R, self._streak_R + 1, 0)
 
         self._trains_R |= np.isfinite(train_accuracy_R)
-        memorises_R = (train_accuracy_R >= self._threshold) & np.isnan(self._memorised_R)
+        memorises_R = (train_accuracy_R >= self.threshold) & np.isnan(self._memorised_R)
         self._memorised_R[memorises_R] = step
         self._val_at_memorising_R[memorises_R] = val_accuracy_R[memorises_R]
         is_delay_R = np.isfinite(self._memorised_R) & np.isnan(self._grok_R)

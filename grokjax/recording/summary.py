@@ -7,6 +7,7 @@ import numpy as np
 
 from grokjax.recording.early_stopping import last_steps
 from grokjax.recording.history import History, finite_median, grokking, measured
+from grokjax.recording.times import times
 
 FINAL = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
 TASK_COLUMNS = {  # of the table of a mixture's tasks: what stands above it, and how it is written
@@ -40,25 +41,28 @@ def summarise(
         sizes: of a mixture's tasks in each run, as `Parts.sizes_of_tasks` gives them.
     """
     arrays = history.arrays()
-    groks = {task: grokking(arrays, task, **rule) for task in ["", *history.groups]}
     steps_R = last_steps(history, schedule, rule)
-    measures = _measures(arrays, groks[""])
+    groks = {
+        task: (grokking(arrays, task, **rule), times(arrays, steps_R, rule, task))
+        for task in ["", *history.groups]
+    }
+    measures = _measures(arrays, groks[""][0])
     runs = []
     for r, label in enumerate(labels):
         of_label = (sizes or {}).get(label, {})
         outcomes = {
-            task: {**of_label.get(task, {}), **_outcome(arrays, task, grok, r)}
-            for task, grok in groks.items()
+            task: {**of_label.get(task, {}), **_outcome(arrays, task, *found, r)}
+            for task, found in groks.items()
         }
         run = {"label": label, **outcomes.pop(""), "steps": int(steps_R[r])}
         run["diverged"] = run["train_loss"] is None
         run |= {"tasks": outcomes} if outcomes else {}
         run |= {"measures": measures[r]} if measures else {}
         runs.append(run)
-    return {"runs": runs, "overall": _overall(arrays, groks[""], seconds)}
+    return {"runs": runs, "overall": _overall(arrays, groks[""][0], seconds, steps_R.sum())}
 
 
-def _outcome(arrays, task, grok, r):
+def _outcome(arrays, task, grok, crossings, r):
     of_task = f"/{task}" if task else ""
     return {
         "memorised_step": number_or_none(grok.memorised_R[r], int),
@@ -67,7 +71,17 @@ def _outcome(arrays, task, grok, r):
         "val_accuracy_at_memorising": number_or_none(grok.val_at_memorising_R[r]),
         "share_of_delay_above_90": number_or_none(grok.high_share_R[r]),
         "collapses": int(grok.collapses_R[r]),
+        "times": {f"{threshold:g}": _crossing(found, r) for threshold, found in crossings.items()},
         **{name: number_or_none(arrays[name + of_task][-1, r]) for name in FINAL},
+    }
+
+
+def _crossing(found, r):
+    """Steps, evaluations and a depth, by the names of `Crossing`."""
+    numbers = {name.removesuffix("_R"): column_R[r] for name, column_R in found._asdict().items()}
+    return {
+        name: number_or_none(value, float if name == "depth" else int)
+        for name, value in numbers.items()
     }
 
 
@@ -99,10 +113,12 @@ def number_or_none(value: float, kind: type = float) -> float | int | None:
     return kind(value) if np.isfinite(value) else None
 
 
-def _overall(arrays, grok, seconds):
+def _overall(arrays, grok, seconds, run_steps):
     steps_R = np.where(grok.has_grokked_R, grok.grok_R, np.inf)
     quartiles = np.quantile(steps_R, [0.25, 0.5, 0.75], method="inverted_cdf")
     low, median, high = (number_or_none(step, int) for step in quartiles)
+    seconds = round(seconds, 2)
+    of_a_step = seconds / run_steps  # of one run; compiling, evaluating and writing are in it
     return {
         "runs": steps_R.size,
         "grokked": int(grok.has_grokked_R.sum()),
@@ -111,7 +127,8 @@ def _overall(arrays, grok, seconds):
         "quartiles_grok_step": [low, high],
         "resolution": int(arrays["step"][0]),  # steps between evaluations
         "median_val_accuracy": number_or_none(finite_median(arrays["val_accuracy"][-1])),
-        "seconds": round(seconds, 2),
+        "seconds": seconds,
+        "median_grok_seconds": None if median is None else round(median * of_a_step, 2),
     }
 
 

@@ -118,8 +118,8 @@ def not_as_written(results: Results, experiment: Experiment, history: History) -
     given = results.read_summary()
     overall = given.get("overall")
     seconds = overall.get("seconds") if isinstance(overall, dict) else None
-    summary = _summary(experiment.config, experiment.labels, history, 0.0)
-    summary["overall"]["seconds"] = seconds
+    known = seconds if is_time(seconds) else 0.0
+    summary = _summary(experiment.config, experiment.labels, history, known)
     text = summary_text(summary) if is_time(seconds) else ""
     is_sound = {
         results.config: results.stored_config() == json.loads(json.dumps(experiment.record)),

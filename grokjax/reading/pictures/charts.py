@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from grokjax.reading.arms import Arm
 from grokjax.reading.pictures import style
 from grokjax.reading.survival import kaplan_meier
+from grokjax.reading.times import durations, own_crossing
 
 CURVES = {  # metric -> title of its panel
     "val_accuracy": "Validation accuracy",
@@ -31,6 +32,11 @@ WEIGHTS = {  # the first three are what the slingshot mechanism ties together
     "grad_norm": "Norm of the gradient",
     "sparsity": "Share of weights below .01",
 }
+TIMES = {  # other than the sustained one
+    "first": "First time at the threshold",
+    "strict": "Not below it again, as long as watched",
+}
+FEW = 6  # arms of which these are shown
 LOGARITHMIC = ("train_loss", "val_loss", "update_size", "grad_norm", "max_train_loss")
 
 
@@ -58,29 +64,42 @@ def comparison(arms: Sequence[Arm]) -> Figure:
 def survival(arms: Sequence[Arm]) -> Figure:
     """The cumulative incidence of grokking in each arm, with a 95 % band.
 
-    Kaplan-Meier estimates; a tick is a run that was followed up to there and had not grokked.
+    Kaplan-Meier estimates; a tick is a run that was followed up to there and had not grokked. Of up
+    to FEW arms, smaller panels show two other times at the threshold, see `recording/times.py`.
     """
-    figure = Figure(figsize=(10, 5), layout="constrained")
-    axes = figure.subplots()
     pairs = style.styled(arms)
-    style.dress(axes, "Runs that grokked (cumulative incidence)", _steps(arms))
-    style.percent_axis(axes)
+    panels = [("Runs that grokked (cumulative incidence)", [arm.durations for arm in arms])]
+    mosaic = "A"
+    figure = Figure(figsize=(10, 5), layout="constrained")
+    if len(arms) <= FEW:
+        for kind, title in TIMES.items():
+            panels.append((title, [durations(arm, own_crossing(arm), kind) for arm in arms]))
+        mosaic = "AA;AA;AA;BC;BC"
+        figure.set_figheight(8.5)
     keys = [style.band_key("95 % interval")]
-    for arm, line in pairs:
-        step_E, incidence_E, low_E, high_E = kaplan_meier(arm.durations)
-        seen_E = np.maximum(step_E, axes.get_xlim()[0])  # step 0 has no place on the axis
-        area = dict(color=line["color"], alpha=0.12, lw=0)
-        axes.fill_between(seen_E, low_E, high_E, step="post", **area)
-        label = f"{arm.name}: {count(arm)}"
-        axes.step(seen_E, incidence_E, where="post", lw=1.8, label=label, gid=arm.name, **line)
-        censored = np.unique(arm.durations.duration_R[~arm.durations.event_observed_R])
-        share = incidence_E[np.searchsorted(step_E, censored, side="right") - 1]
-        ticks = dict(marker="|", markersize=10, mew=1.6, color=line["color"], zorder=3)
-        _draw_marks(axes, censored, share, gid=f"{arm.name} censored", **ticks)
-        if censored.size and len(keys) == 1:
-            keys.append(style.mark_key("not grokked by the last evaluation", "|", markersize=9))
+    drawn = figure.subplot_mosaic(mosaic).values()
+    for axes, (title, of_arms) in zip(drawn, panels, strict=True):
+        style.dress(axes, title, _steps(arms))
+        style.percent_axis(axes)
+        for (arm, line), followed in zip(pairs, of_arms, strict=True):
+            _draw_incidence(axes, arm, followed, line)
+    if not all(followed.event_observed_R.all() for _, of_arms in panels for followed in of_arms):
+        keys.append(style.mark_key("not there by its last evaluation", "|", markersize=9))
     style.legend(figure, *keys)
     return figure
+
+
+def _draw_incidence(axes, arm, followed, line):
+    step_E, incidence_E, low_E, high_E = kaplan_meier(followed)
+    seen_E = np.maximum(step_E, axes.get_xlim()[0])  # step 0 has no place on the axis
+    area = dict(color=line["color"], alpha=0.12, lw=0)
+    axes.fill_between(seen_E, low_E, high_E, step="post", **area)
+    label = f"{arm.name}: {count(arm)}"
+    axes.step(seen_E, incidence_E, where="post", lw=1.8, label=label, gid=arm.name, **line)
+    censored = np.unique(followed.duration_R[~followed.event_observed_R])
+    share = incidence_E[np.searchsorted(step_E, censored, side="right") - 1]
+    ticks = dict(marker="|", markersize=10, mew=1.6, color=line["color"], zorder=3)
+    _draw_marks(axes, censored, share, gid=f"{arm.name} censored", **ticks)
 
 
 @style.ours

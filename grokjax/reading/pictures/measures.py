@@ -30,12 +30,15 @@ def names(arms: Sequence[Arm]) -> list[str]:
 def measure(arms: Sequence[Arm], name: str) -> Figure:
     """A panel for each value of a measure, after accuracy: medians and quartiles of the runs.
 
-    A value with K entries, such as a spectrum, is a map of the medians over the first arm's runs.
+    A value with K entries, such as a spectrum, is a map of the first arm's first run: the median
+    of runs with other key frequencies would show none.
     """
     histories = {arm.name: arm.history.arrays() for arm in arms}
     having = {a: h for a, h in histories.items() if any(v.startswith(f"{name}/") for v in h)}
-    values = dict.fromkeys(v for h in having.values() for v in h if v.startswith(f"{name}/"))
     titles = _declared(name, "TITLES")
+    values = dict.fromkeys(v for h in having.values() for v in h if v.startswith(f"{name}/"))
+    known = [f"{name}/{key}" for key in titles]
+    values = [v for v in known if v in values] + [v for v in values if v not in known]
     figure, panels = _panels(len(ACCURACIES) + len(values))
     for panel, value in zip(panels, [*ACCURACIES, *values], strict=True):
         key = value.partition("/")[2]
@@ -46,7 +49,7 @@ def measure(arms: Sequence[Arm], name: str) -> Figure:
             _map(figure, panel, title, entry, of_arms, len(having) > 1)
         else:
             _curves(panel, title, of_arms, having, key in _declared(name, "LOGARITHMIC"))
-        if value in ACCURACIES:
+        if value.endswith("accuracy"):
             style.percent_axis(panel)
     if any(history["val_accuracy"].shape[1] > 1 for history in having.values()):
         style.legend(figure, style.band_key("quartiles of the runs"))
@@ -93,17 +96,18 @@ def _curves(axes: Axes, title: str, of_arms: Mapping, all_arms: Mapping, logarit
 def _map(
     figure: Figure, axes: Axes, title: str, entry: str, of_arms: Mapping, several: bool
 ) -> None:
-    """Median over the runs, step by entry."""
+    """Step by entry, of one run."""
     arm, (step_E, values_ExRxK) = next(iter(of_arms.items()))
-    style.dress(axes, f"{title}, {arm}" if several else title)
+    which = ["first run"] * (values_ExRxK.shape[1] > 1) + [arm] * several
+    style.dress(axes, ", ".join([title, *which]))
     axes.grid(visible=False)
     if not len(step_E):
         return
-    middle_KxE = np.nanmedian(values_ExRxK, axis=1).T
+    value_KxE = values_ExRxK[:, 0].T
     before = step_E[0] - (step_E[1] - step_E[0] if len(step_E) > 1 else 1)
     borders = np.r_[before, step_E]
-    entries = np.arange(middle_KxE.shape[0] + 1) + 0.5
-    mesh = axes.pcolormesh(borders, entries, middle_KxE, cmap="viridis", rasterized=True)
+    entries = np.arange(value_KxE.shape[0] + 1) + 0.5
+    mesh = axes.pcolormesh(borders, entries, value_KxE, cmap="viridis", rasterized=True)
     axes.set(xlabel="step", ylabel=entry)
     axes.yaxis.get_major_locator().set_params(integer=True)
     axes.xaxis.set_major_formatter("{x:,.0f}")

@@ -21,7 +21,9 @@ def precursors(found: Sequence[Precursor]) -> Figure:
     of_arms = [[one for one in found if one.arm == arm] for arm in arms]
     rows = 1 + max(map(len, of_arms))
     figure = Figure(figsize=(8 * len(arms), 1.5 + 0.3 * rows), layout="constrained")
-    for axes, arm, members in zip(figure.subplots(1, len(arms), squeeze=False)[0], arms, of_arms):
+    for axes, arm, members in zip(
+        figure.subplots(1, len(arms), squeeze=False)[0], arms, of_arms, strict=True
+    ):
         style.dress(axes, f"Steps from alarm to grokking: {arm}")
         axes.grid(visible=False, axis="y")
         leads = [(CLOCK, members[0].leads.delay_R)]
