@@ -48,8 +48,7 @@ before the activation; this needs no list and fits any group and model.
 """
 
 import functools
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -59,6 +58,7 @@ import numpy as np
 from grokjax.core.data import Task
 from grokjax.core.losses import cross_entropy
 from grokjax.core.measure import Measure, View
+from grokjax.measures._shapes import embedding
 from grokjax.tasks._groups import FiniteGroup, find
 from grokjax.tasks._irreps import irreps
 
@@ -137,7 +137,7 @@ def make(task: Task, network: nn.Module) -> Measure:
     of_group = parts(task.group_name)
 
     def compute(view: View) -> dict[str, jax.Array]:
-        token_nxD = _embedding(network, view.params)[: task.num_classes]
+        token_nxD = embedding(network, view.params)[: task.num_classes]
         power_K = of_group.power(token_nxD)
         return (
             {"embedding": power_K / ((token_nxD - token_nxD.mean(0, keepdims=True)) ** 2).sum()}
@@ -146,15 +146,6 @@ def make(task: Task, network: nn.Module) -> Measure:
         )
 
     return Measure(compute, reads=("logits", "neurons"))
-
-
-def _embedding(network: nn.Module, params: Mapping[str, Any]):
-    """[V, D]: the token embeddings, or the weights of one-hot codes at the first position."""
-    if "token" in params:
-        return jax.tree.leaves(params["token"])[0]  # an array, or the only one of an nn.Embed
-    if getattr(network, "code", "") == "one_hot" and network.slots[:1] in ((), (0,)):
-        return params["kernel_0"][: network.num_tokens]
-    return jnp.full((network.num_tokens, 1), jnp.nan)
 
 
 def _of_logits(group: FiniteGroup, of_group: Parts, view: View):
