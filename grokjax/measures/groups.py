@@ -67,18 +67,18 @@ SAME = 0.95  # correlation of a neuron with itself, moved by an element of its s
 ROUNDING = 1e-8  # share of a neuron's squares below which what is not constant is rounding
 
 TITLES = {
-    "logits": "Logits: share of each irreducible representation",
-    "similarity": "Logits: cosine to each irreducible representation's trace",
-    "embedding": "Embedding: share of each irreducible representation",
-    "num_irreps": f"Representations that hold {KEY_SHARE:.0%} of the logits' parts",
-    "restricted_train_loss": "Training loss of one representation alone (nats)",
-    "restricted_val_loss": "Validation loss of one representation alone (nats)",
-    "excluded_train_loss": "Training loss without one representation (nats)",
-    "restricted_train_loss_keys": "Training loss of the key representations alone (nats)",
-    "restricted_val_loss_keys": "Validation loss of the key representations alone (nats)",
-    "excluded_train_loss_keys": "Training loss without the key representations (nats)",
+    "logits": "Logits: share of each representation",
+    "similarity": "Logits: cosine to each trace",
+    "embedding": "Embedding: share of each representation",
+    "num_irreps": f"Representations with {KEY_SHARE:.0%} of the parts",
+    "restricted_train_loss": "Each alone: training loss (nats)",
+    "restricted_val_loss": "Each alone: validation loss (nats)",
+    "excluded_train_loss": "Without each: training loss (nats)",
+    "restricted_train_loss_keys": "Key ones alone: training loss (nats)",
+    "restricted_val_loss_keys": "Key ones alone: validation loss (nats)",
+    "excluded_train_loss_keys": "Without key ones: training loss (nats)",
     "coset_size": "Elements that leave a neuron as it is",
-    "coset_neurons": "Share of neurons that are constant on cosets",
+    "coset_neurons": "Share of neurons constant on cosets",
 }
 ENTRIES = dict.fromkeys(
     ("logits", "similarity", "embedding", *(name for name in TITLES if name.endswith("_loss"))),
