@@ -25,6 +25,7 @@ from absl import flags
 from grokjax.reading import findings
 from grokjax.reading.arms import read_all, without_history
 from grokjax.reading.comparison import write
+from grokjax.reading.narrow import for_this_terminal
 from grokjax.recording.results import check_writable
 from grokjax.running import command_line
 
@@ -69,7 +70,7 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
         found.append(findings.signs(arms))
 
     def work():
-        print(write(arms, output, since=SINCE.value, findings=found))
+        print(for_this_terminal(write(arms, output, since=SINCE.value, findings=found)))
         print(f"the table and the figures are in {output}")
 
     return work
