@@ -98,6 +98,13 @@ def test_precursors_are_a_table_and_a_picture(tmp_path):
     assert (tmp_path / "out/precursors.png").stat().st_size > 10_000
 
 
+def test_where_nothing_moves_there_is_no_precursor(tmp_path):
+    arm = measured(tmp_path / "A", toy__rests=lambda left_ExR, _: np.ones_like(left_ExR))
+
+    with pytest.raises(ValueError, match="precursors of A: nothing moves from memorising"):
+        precursors.precursors(arm)
+
+
 def test_too_few_runs_are_refused(tmp_path):
     leave(tmp_path / "A", [400, 500, None])
     (arm,) = read(tmp_path / "A")

@@ -111,7 +111,7 @@ def precursors(arm: Arm) -> list[Precursor]:
     """Of each value of an arm's runs, the most evenly leading one first.
 
     Raises:
-        ValueError: if too few of its runs grokked after a delay.
+        ValueError: if too few of its runs grokked after a delay, or no value moves before that.
     """
     grok = arm.grokking
     count = int((grok.delay_R > 0).sum())
@@ -127,6 +127,8 @@ def precursors(arm: Arm) -> list[Precursor]:
         if rule := _fit(arm, moved_ExR, fitted_R):
             leads = _leads(arm, rule, moved_ExR, ~fitted_R)
             found.append(Precursor(arm.name, name, rule, leads, _pitman_morgan(leads)))
+    if not found:
+        raise ValueError(f"precursors of {arm.name}: nothing moves from memorising to grokking")
     return sorted(found, key=lambda one: (one.leads.misses, one.leads.spread))
 
 
