@@ -8,6 +8,15 @@ Each word is a results folder or a folder above several; without any it is resul
 differ in nothing but their seeds are one arm; p values compare with the first. Branches are
 compared with it in pairs too, and all arms with --paired. Prints the table of
 arms, and writes it with the figures as summary.md, summary.csv and *.png.
+
+    python -m grokjax.analyze results/grid --law "delay ~ learning_rate * weight_decay"
+    python -m grokjax.analyze results/curve --critical train_fraction
+
+    python -m grokjax.analyze results/measured --precursors
+
+A law gives each entry its exponent, a critical value is where half of the runs grok; both with
+95 % intervals. A precursor's rule is fixed on half of the runs and judged on the other. They are
+law.csv, law.png and so on, and parts of summary.md.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,9 +24,10 @@ from pathlib import Path
 
 from absl import flags
 
-from grokjax.reading import pairs
+from grokjax.reading import findings, pairs
 from grokjax.reading.arms import read_all, without_history
 from grokjax.reading.comparison import write
+from grokjax.reading.narrow import for_this_terminal
 from grokjax.recording.results import check_writable
 from grokjax.running import command_line
 
@@ -29,6 +39,15 @@ PAIRED = flags.DEFINE_bool(
 )
 FLOPS = flags.DEFINE_bool(
     "flops", False, "Count the arithmetic to grok too, which takes a second or two for each folder."
+)
+LAW = flags.DEFINE_string(
+    "law", None, "A time (delay, grok, memorised) as a product of powers: 'delay ~ A * B'."
+)
+CRITICAL = flags.DEFINE_string(
+    "critical", None, "Entry of config.runs whose value is wanted at which half of the runs grok."
+)
+PRECURSORS = flags.DEFINE_bool(
+    "precursors", False, "Ask of each value, measures included, how well it precedes grokking."
 )
 OUTPUT = command_line.define_path("output", "analysis", "Folder for the table and the figures.")
 
@@ -47,13 +66,19 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
         arms = arithmetic.counted(arms)
     for folder in dict.fromkeys(f for path in folders for f in without_history(Path(path))):
         command_line.warn(f"left out {folder}: it has no evaluation yet")
+    found = []
+    if LAW.value is not None:
+        found.append(findings.law(arms, LAW.value))
+    if CRITICAL.value is not None:
+        found.append(findings.critical(arms, CRITICAL.value))
+    if PRECURSORS.value:
+        found.append(findings.signs(arms))
 
     paired = pairs.table(arms, PAIRED.value)
 
     def work():
-        print(write(arms, output, note=paired, since=SINCE.value))
-        if paired:
-            print(paired)
+        summary = write(arms, output, note=paired, since=SINCE.value, findings=found)
+        print(for_this_terminal("\n\n".join(filter(None, [summary.rstrip(), paired]))))
         print(f"the table and the figures are in {output}")
 
     return work

@@ -104,6 +104,15 @@ def test_where_chunks_end_changes_no_bit(monkeypatch, lift):
     chex.assert_trees_all_equal(whole, in_steps)
 
 
+def test_a_call_that_takes_long_by_itself_makes_no_short_chunks():
+    """A call takes two seconds, as with a window of gradients for each run, and a step a tenth."""
+    length = loop.TRIAL_STEPS
+    for _ in range(loop.TIMED):
+        length = loop.length_after(length, seconds=2 + 0.1 * length)
+
+    assert 20 <= length <= 30  # 30 steps take five seconds, of which two are the call's
+
+
 def test_chunks_end_at_every_evaluation_and_only_there_have_metrics(monkeypatch, toy_config):
     monkeypatch.setattr(loop, "SECONDS_PER_CHUNK", 0.0)
     experiment = grokjax.setup(toy_config)

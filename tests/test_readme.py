@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from made_results import change, leave
 from test_images import fetch_digits
 
 import grokjax
-from grokjax.config import registry
+from grokjax.config import grid, registry
 from grokjax.config.config import flat
 from grokjax.studies.study import TOY, USUAL
 
@@ -70,11 +72,33 @@ def test_the_commands_of_the_readme_about_studies_work(tmp_path):
         done = python(words + flags)
         assert done.returncode == 0, (words, done.stderr)
     arm = results / "l1_grokfast/division/baseline"
+    folders = dict.fromkeys(("results/A", "results/B"), arm) | {
+        "results/decay": made_sweep(tmp_path / "decay"),
+        "results/moddiv64": made_seeds(tmp_path / "moddiv64"),
+    }
     for words in [*words_of("grokjax.analyze"), *words_of("grokjax.checkpoint_tool")]:
-        real = [str(arm) if re.fullmatch("results/[AB]", word) else word for word in words]
+        real = [str(folders.get(word, word)) for word in words]
         done = python([str(tmp_path / w) if w == "analysis" else w for w in real])
         assert done.returncode == 0, (words, done.stderr)
     assert (tmp_path / "analysis/summary.md").exists()
+
+
+def made_sweep(folder):
+    """Five seeds of three weight decays, of which the smallest does not grok."""
+    runs = {"weight_decay": [0.1, 0.3, 1.0], "seed": [0, 1, 2, 3, 4]}
+    labels = grid.labels(runs)
+    soonest = {"0.1": None, "0.3": 700, "1": 400}  # to grok
+    of_runs = [soonest[re.search("weight_decay=([0-9.]+)", label)[1]] for label in labels]
+    steps = [step and step + 100 * (i // 3 % 3) for i, step in enumerate(of_runs)]
+    return leave(folder, steps, runs=runs, labels=labels)
+
+
+def made_seeds(folder):
+    """Forty runs of which the norm of the weights falls all the time."""
+    leave(folder, [500, 600, 700, 800, 900] * 8)
+    falling = lambda arrays: np.linspace(10, 5, 10)[:, None] + 0 * arrays["train_loss"]  # noqa: E731
+    change(folder, weight_norm=falling)
+    return folder
 
 
 def python(words):
@@ -108,7 +132,7 @@ def test_every_command_of_the_readme_works(tmp_path):
 
 @pytest.mark.slow
 def test_the_python_of_the_readme_works(monkeypatch, capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _measure, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     small = code.replace("seed=range(8)", "seed=range(2)")
     loaded = grokjax.load(str(ROOT / "configs/moddiv.py"))
     loaded.task.p, loaded.model.width, loaded.batch_size = 7, 8, 9

@@ -227,7 +227,8 @@ def make_recipe(config: ConfigDict, task: Task) -> Recipe:
     schedule = config.schedule
     make_chain = functools.partial(registry.make_chain, freeze=config.freeze)
     network = make_network(task, config.model)
-    measures = registry.make_measures(config, task, network)
+    sections = config.measure.to_dict()
+    measures = registry.make_measures(config.measures, sections, task, network)
     return Recipe(
         network=network,
         matmul_precision=MATMUL_PRECISIONS[config.matmul_precision],

@@ -157,18 +157,19 @@ def make_chain(
     return frozen(chain(*optimizers), freeze) if freeze else chain(*optimizers)
 
 
-def make_measures(config: Mapping[str, Any], task: Task, network: nn.Module) -> dict[str, Measure]:
-    """The measures of a config, by their names.
+def make_measures(
+    names: Sequence[str], sections: Mapping[str, Any], task: Task, network: nn.Module
+) -> dict[str, Measure]:
+    """The measures of a config by their names; a section has the options of one.
 
     Raises:
         ValueError: for one that is unknown, or does not fit the task or the model.
     """
     made = {}
-    for name in config["measures"]:
+    for name in names:
         if name in made:
             raise ValueError(f"measures names {name!r} twice; choose it once")
-        section = config["measure"].get(name, {})
-        made[name] = find("measure", name).make(task, network, **section)
+        made[name] = find("measure", name).make(task, network, **sections.get(name, {}))
     return made
 
 

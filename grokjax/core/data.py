@@ -49,6 +49,8 @@ class Task(NamedTuple):
     operands: tuple[int, ...] = ()  # positions whose tokens `split.symmetric` may swap
     groups: tuple[Group, ...] = ()  # of a mixture, in the table's order
     cyclic: Cyclic | None = None  # if it is arithmetic in a cyclic group
+    # if row a * n + b is a o b in that group of tasks/_groups.py; elements are tokens and classes
+    group_name: str = ""
 
     @property
     def group_sizes(self) -> tuple[int, ...]:

@@ -18,7 +18,8 @@ from grokjax.core.run import Run, same_numbers
 from grokjax.core.trainer import Trainer
 
 SECONDS_PER_CHUNK = 5.0  # a signal is answered within about this time
-TRIAL_STEPS = 2  # of the first chunk, which tells how long a step takes
+TRIAL_STEPS = 2  # of the first chunk
+TIMED = 4  # chunks that are timed: a call takes a while too, so that the first says too little
 
 
 def over_runs(function: Callable, lift: str) -> Callable:
@@ -162,13 +163,14 @@ def chunks(
 
     advance = make_advance(trainer, lift)
     programs = {}  # by the size of the compacted batch
-    chunk_length = None
+    chunk_length = TRIAL_STEPS
+    timed = 0
     previous_metrics_R = None
     t = start
     while t < num_steps:
         first = t
         next_evaluation = first - first % trainer.eval_every + trainer.eval_every
-        t = min(first + (chunk_length or TRIAL_STEPS), next_evaluation, num_steps)
+        t = min(first + chunk_length, next_evaluation, num_steps)
         active_R = devices.pad(active and active(first), num_runs, mesh)
         compacted_A = None if resolve(lift) == "map" else devices.compacted(active_R, mesh)
         span = devices.put((np.int32(first), np.int32(t)), mesh, REPLICATED)
@@ -188,12 +190,17 @@ def chunks(
             _check_nans(state_R, t)
         jax.block_until_ready(previous_metrics_R)
         previous_metrics_R = metrics_R
-        if chunk_length is None:
+        if timed < TIMED:
             jax.block_until_ready(state_R)
-            seconds_per_step = (time.perf_counter() - began) / (t - first)
-            chunk_length = max(1, int(SECONDS_PER_CHUNK / seconds_per_step))
+            chunk_length = length_after(t - first, time.perf_counter() - began)
+            timed += 1
         is_evaluation = t % trainer.eval_every == 0
         yield t, state_R, devices.unpad(metrics_R, num_runs) if is_evaluation else None
+
+
+def length_after(steps: int, seconds: float) -> int:
+    """Steps of the next chunk, after one of so many that took so long."""
+    return max(1, int(SECONDS_PER_CHUNK * steps / seconds))
 
 
 def _check_nans(state_R, t):

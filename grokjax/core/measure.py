@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from grokjax.core.checks import of_a_part
 from grokjax.core.data import Array
 from grokjax.core.dataset import Dataset
 from grokjax.core.prefixes import Tree
-from grokjax.core.run import Run
+from grokjax.core.run import Run, streams
 from grokjax.core.split import Split, is_train
 
 # what a measure may read of the whole table, besides the weights: the logits [N, C], what enters
@@ -54,6 +55,14 @@ class View:
         (rows_B,) = jnp.nonzero(self.train_N[self.split.order_N], size=size, fill_value=0)
         count = jnp.minimum(self.split.num_train_G.sum(), size)
         return self.split.order_N[rows_B[jnp.arange(size) % count]]
+
+    def key(self, measure: str) -> jax.Array:
+        """A measure's own key, the same at every evaluation; what training draws stays as it is.
+
+        Training folds the numbers of its steps into that stream, which are below 2**31.
+        """
+        number = 2**31 + zlib.crc32(measure.encode()) % 2**31
+        return jax.random.fold_in(streams(self.run.seed).noise, number)
 
     def loss(self, params: Any, rows_B: jax.Array) -> jax.Array:
         """The mean loss of some rows, without penalties."""
@@ -107,7 +116,7 @@ def outputs(
     """
     logits_BxC, shown = network.apply({"params": params}, tree, mutable=["intermediates"])
     found = {"logits": logits_BxC}
-    layers = flatten_dict(shown.get("intermediates", {}))
+    layers: dict[tuple, Any] = flatten_dict(shown.get("intermediates", {}))
     for path in sorted(layers, key=_by_number):
         found[path[-1]] = layers[path][-1]  # of a block that is applied again, the last time
     return logits_BxC, {name: found[name] for name in names}

@@ -44,9 +44,6 @@ neuron. Those papers have one-hot codes and take it of the first layer's weights
 neuron: if it squares, a wave of w_k gives one of w_2k besides, and the ratio is .68.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -57,6 +54,7 @@ from grokjax.core.hparams import at_least, check_ranges
 from grokjax.core.losses import correct, cross_entropy
 from grokjax.core.measure import Measure, View
 from grokjax.measures._fourier import Waves, gini, participation, waves
+from grokjax.measures._shapes import embedding
 
 KEY_SHARE = 0.95  # of the power of all waves of i + j, held by the key frequencies
 EXPLAINED = 0.85  # of a neuron's variance, by one frequency; Nanda et al., section 4.3
@@ -113,7 +111,7 @@ def make(
     fixed_K = np.isin(of_group.frequencies, keys).astype(np.float32) if keys else None
 
     def compute(view: View) -> dict[str, jax.Array]:
-        token_nxD = _embedding(network, view.params)[group.token_n]
+        token_nxD = embedding(network, view.params)[group.token_n]
         return (
             _of_embedding(of_group, token_nxD)
             | _of_neurons(of_group, view.outputs["neurons"])
@@ -121,15 +119,6 @@ def make(
         )
 
     return Measure(compute, reads=("logits", "neurons"))
-
-
-def _embedding(network: nn.Module, params: Mapping[str, Any]):
-    """[V, D]: the token embeddings, or the weights of one-hot codes at the first position."""
-    if "token" in params:
-        return jax.tree.leaves(params["token"])[0]  # an array, or the only one of an nn.Embed
-    if getattr(network, "code", "") == "one_hot" and network.slots[:1] in ((), (0,)):
-        return params["kernel_0"][: network.num_tokens]
-    return jnp.full((network.num_tokens, 1), jnp.nan)
 
 
 def _of_embedding(of_group: Waves, token_nxD):

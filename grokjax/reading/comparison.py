@@ -1,5 +1,6 @@
 """The folder of a comparison: its table and its pictures."""
 
+import itertools
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 
 from grokjax.reading.arms import Arm
 from grokjax.reading.evidence import LEVEL
+from grokjax.reading.findings import Finding
 from grokjax.reading.pictures import charts, grids, measures, plots
 from grokjax.reading.rows import Row, best_of_families, markdown, rows, write_csv
 from grokjax.recording.files import replacing
@@ -42,9 +44,14 @@ exact intervals from six runs on, and the Mann-Whitney test against the same arm
 
 
 def write(
-    arms: Sequence[Arm], output: Path, title: str = "", note: str = "", since: int = 0
+    arms: Sequence[Arm],
+    output: Path,
+    title: str = "",
+    note: str = "",
+    since: int = 0,
+    findings: Sequence[Finding] = (),
 ) -> str:
-    """Writes summary.csv, summary.md and the figures; returns the table for people.
+    """Writes summary.csv, summary.md and the figures; returns what people read first.
 
     Where a family is a choice of settings, it has a second table of each at its best.
     """
@@ -62,7 +69,11 @@ def write(
         table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
     pictures = []
     write_csv(summary, output / "summary.csv")
-    for name, figure in figures(arms, since):
+    for one in findings:
+        table += f"\n{one.text}\n"
+        write_csv(one.rows, output / f"{one.name}.csv", columns=())
+    own = ((f"{one.name}.png", one.draw()) for one in findings)
+    for name, figure in itertools.chain(figures(arms, since), own):
         with replacing(output / name) as path:
             plots.save(figure, path)
         pictures.append(name)

@@ -15,6 +15,7 @@ import scipy
 
 from grokjax.reading.arms import Arm
 from grokjax.reading.evidence import holm
+from grokjax.reading.rows import aligned
 from grokjax.recording.history import measured
 from grokjax.recording.summary import number_or_none, value_at
 
@@ -110,7 +111,7 @@ def precursors(arm: Arm) -> list[Precursor]:
     """Of each value of an arm's runs, the most evenly leading one first.
 
     Raises:
-        ValueError: if too few of its runs grokked after a delay.
+        ValueError: if too few of its runs grokked after a delay, or no value moves before that.
     """
     grok = arm.grokking
     count = int((grok.delay_R > 0).sum())
@@ -126,6 +127,8 @@ def precursors(arm: Arm) -> list[Precursor]:
         if rule := _fit(arm, moved_ExR, fitted_R):
             leads = _leads(arm, rule, moved_ExR, ~fitted_R)
             found.append(Precursor(arm.name, name, rule, leads, _pitman_morgan(leads)))
+    if not found:
+        raise ValueError(f"precursors of {arm.name}: nothing moves from memorising to grokking")
     return sorted(found, key=lambda one: (one.leads.misses, one.leads.spread))
 
 
@@ -197,3 +200,34 @@ def table(found: Sequence[Precursor]) -> list[dict]:
     """A row for each precursor, p values corrected for their number."""
     p_values = holm([one.p for one in found])
     return [one.row(p) for one, p in zip(found, p_values, strict=True)]
+
+
+def summary(rows: Sequence[dict]) -> str:
+    """The table for people, and how it is to be read."""
+
+    def shown(value):
+        if isinstance(value, float):
+            return f"{value:,.3g}" if abs(value) < 1 else f"{value:,.0f}"
+        return "" if value is None else str(value)
+
+    headers = {
+        "arm": "arm",
+        "value": "value",
+        "rule": "alarm when it",
+        "runs": "runs",
+        "misses": "missed",
+        "false_alarms": "false",
+        "lead": "steps before grokking",
+        "lead_sd": "sd",
+        "delay_sd": "sd of the delay",
+        "p": "p",
+        "verdict": "verdict",
+    }
+    columns = {header: [shown(row[name]) for row in rows] for name, header in headers.items()}
+    text = (
+        "A rule is fixed on every other run and judged on the runs between. A value precedes "
+        "grokking if its alarms lead more evenly than the clock that starts at memorising, whose "
+        "leads are the delays: Pitman and Morgan's test, Holm's correction."
+    )
+    table = aligned(columns, left=["arm", "value", "alarm when it", "verdict"])
+    return f"## Precursors\n\n{table.rstrip()}\n\n{text}"

@@ -145,16 +145,16 @@ def best_of_families(arms: Sequence[Arm]) -> list[Arm]:
     return [min((a for a in arms if a.family == family), key=rank) for family in families]
 
 
-def write_csv(rows: Sequence[Row], path: Path) -> None:
+def write_csv(rows: Sequence[Row], path: Path, columns: Sequence[str] = tuple(COLUMNS)) -> None:
     """The table for programs; what is not known is empty.
 
     Columns of a caller's own come first, those of measures last.
     """
-    others = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
+    others = dict.fromkeys(name for row in rows for name in row if name not in columns)
     of_measures = [name for name in others if "/" in name]
     own = [name for name in others if name not in of_measures]
     with replacing(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*own, *COLUMNS, *of_measures])
+        writer = csv.DictWriter(file, [*own, *columns, *of_measures])
         writer.writeheader()
         for row in rows:
             numbers = {n: f"{x:.6g}" for n, x in row.items() if isinstance(x, float)}
@@ -169,18 +169,20 @@ def columns(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table for people."""
-    shown = {COLUMNS[name]: texts for name, texts in columns(rows).items()}
-    return aligned(shown, left=[COLUMNS[name] for name in TEXTS])
+    return aligned({COLUMNS[name]: texts for name, texts in columns(rows).items()}, left=TEXTS)
 
 
 def aligned(columns: Mapping[str, Sequence[str]], left: Sequence[str]) -> str:
-    """Columns as Markdown, those of numbers set to the right, all cells of one equally wide."""
+    """A table of {header: a text for each row}, all cells of a column equally wide.
+
+    Args:
+        left: headers of texts; other columns are numbers, which are set to the right.
+    """
     padded = []
-    for heading, texts in columns.items():
-        width = max(3, *map(len, (heading, *texts)))
-        is_left = heading in left
-        rule = "-" * width if is_left else "-" * (width - 1) + ":"
-        cells = [f"{text:{'<' if is_left else '>'}{width}}" for text in (heading, *texts)]
+    for header, texts in columns.items():
+        width = max(3, *map(len, (header, *texts)))
+        rule = "-" * width if header in left else "-" * (width - 1) + ":"
+        cells = [f"{x:{'<' if header in left else '>'}{width}}" for x in (header, *texts)]
         padded.append([cells[0], rule, *cells[1:]])
     return "".join(f"| {' | '.join(line)} |\n" for line in zip(*padded, strict=True))
 

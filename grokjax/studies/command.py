@@ -9,6 +9,7 @@ from pathlib import Path
 from absl import flags
 
 from grokjax.config.grid import count
+from grokjax.reading.narrow import for_this_terminal
 from grokjax.recording import writers
 from grokjax.recording.output import plain_console
 from grokjax.recording.results import check_writable
@@ -121,8 +122,10 @@ def _work(runners):
             failed += [f"{runner.study.name}/{arm}" for arm in runner.run(interrupts)]
             if interrupts.received:
                 break
-            text = runner.summarise()
-            print(f"{text}\nresults are in {runner.folder}" if text else "no arm is finished yet")
+            if text := runner.summarise():
+                print(f"{for_this_terminal(text)}\nresults are in {runner.folder}")
+            else:
+                print("no arm is finished yet")
     if len(runners) > 1 and not interrupts.received:
         print(overview.write(runners, _results()))
     if interrupts.received:

@@ -31,4 +31,4 @@ def make(
     size = len(table)
     a_N, b_N, inputs_NxL = left_sides(range(size), range(size), tokens=(size, size + 1))
     examples = Examples(inputs_NxL, table[a_N, b_N].astype(np.int32))
-    return Task(examples, num_tokens=size + 2, num_classes=size, operands=(0, 2))
+    return Task(examples, num_tokens=size + 2, num_classes=size, operands=(0, 2), group_name=group)

@@ -31,4 +31,5 @@ def make(
         num_classes=p,
         operands=(0, 2),
         cyclic=cyclic(op, p, inputs_NxL),
+        group_name=f"Z_{p}" if op == "add" else "",
     )

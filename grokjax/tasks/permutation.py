@@ -30,4 +30,10 @@ def make(
     size = len(elements)
     a_N, b_N, inputs_NxL = left_sides(range(size), range(size), tokens=(size, size + 1))
     labels_N = numbers(PERMUTING[op](elements[a_N], elements[b_N]))
-    return Task(Examples(inputs_NxL, labels_N), size + 2, num_classes=size, operands=(0, 2))
+    return Task(
+        Examples(inputs_NxL, labels_N),
+        num_tokens=size + 2,
+        num_classes=size,
+        operands=(0, 2),
+        group_name=f"S_{k}" if op == "compose" else "",
+    )
