@@ -49,15 +49,10 @@ def inherited(
         lambda keys, w_R: taken.get(path_of(keys), w_R), own_R.params
     )
     anew = {} if len(kept) == len(chain) else _anew(experiment, params_R)
-    split_R = their_R.split if is_same_R.all() else own_R.split
-    if is_same_R.any() and not is_same_R.all():
-        split_R = jax.tree.map(
-            lambda own, theirs: np.where(is_same_R[:, None], theirs, own), split_R, their_R.split
-        )
     state_R = TrainState(
         params=params_R,
         opt_state=tuple((anew | kept)[name] for name in chain),
-        split=split_R,
+        split=_split(own_R.split, their_R.split, is_same_R),
         interval=jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), own_R.interval),
     )
     return state_R, {
@@ -143,3 +138,12 @@ def _has_same_split(experiment, other, their_runs_R):
         & (runs_R.num_train_G == their_runs_R.num_train_G).all(axis=1)
         & (runs_R.hparams["label_noise"] == their_runs_R.hparams["label_noise"])
     )
+
+
+def _split(own_R, their_R, is_same_R):
+    """Theirs where it is the same one; it may have been drawn by another version."""
+    if is_same_R.all():
+        return their_R
+    if not is_same_R.any():
+        return own_R
+    return jax.tree.map(lambda a, b: np.where(is_same_R[:, None], b, a), own_R, their_R)
