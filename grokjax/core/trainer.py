@@ -105,8 +105,7 @@ def try_out(recipe: Recipe, trainer: Trainer, run: Run, dataset: Dataset) -> Any
 
 
 def _init(recipe: Recipe, run: Run, dataset: Dataset) -> TrainState:
-    logits_1xC, params = _initial(recipe, run, dataset)
-    _check_logits(recipe, logits_1xC, 1)
+    params = _initial(recipe, run, dataset)
     _, optimizer = _optimizer_of_step(recipe, run, 0)
     return TrainState(
         params=params,
@@ -117,10 +116,11 @@ def _init(recipe: Recipe, run: Run, dataset: Dataset) -> TrainState:
 
 
 def _initial(recipe, run, dataset):
-    """The logits of an example, and the weights before the first step."""
+    """The weights before the first step."""
     any_input = prefixes.plain(dataset.examples.inputs_NxL[:1])
     logits_1xC, variables = recipe.network.init_with_output(streams(run.seed).init, any_input)
-    return logits_1xC, optax.tree.scale(run.hparams["init_scale"], variables["params"])
+    _check_logits(recipe, logits_1xC, 1)
+    return optax.tree.scale(run.hparams["init_scale"], variables["params"])
 
 
 def _step(recipe: Recipe, state: TrainState, t, run: Run, dataset: Dataset) -> TrainState:
@@ -187,7 +187,7 @@ def _metrics_and_measures(recipe, params, state, run, dataset):
         run=run,
         dataset=dataset,
         split=state.split,
-        initial_params=lambda: _initial(recipe, run, dataset)[1],
+        initial_params=lambda: _initial(recipe, run, dataset),
         logits=logits,
         per_example=recipe.per_example,
         outputs=outputs,
