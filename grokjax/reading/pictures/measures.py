@@ -27,8 +27,10 @@ def names(arms: Sequence[Arm]) -> list[str]:
 
 
 @style.ours
-def measure(arms: Sequence[Arm], name: str) -> Figure:
+def measure(arms: Sequence[Arm], name: str, only: Sequence[str] = ()) -> Figure:
     """A panel for each value of a measure, after accuracy: medians and quartiles of the runs.
+
+    Shows the values of `only` if some are named.
 
     A value with K entries, such as a spectrum, is a map of the first arm's first run: the median
     of runs with other key frequencies would show none.
@@ -39,6 +41,7 @@ def measure(arms: Sequence[Arm], name: str) -> Figure:
     values = dict.fromkeys(v for h in having.values() for v in h if v.startswith(f"{name}/"))
     known = [f"{name}/{key}" for key in titles]
     values = [v for v in known if v in values] + [v for v in values if v not in known]
+    values = [f"{name}/{key}" for key in only] or values
     figure, panels = _panels(len(ACCURACIES) + len(values))
     for panel, value in zip(panels, [*ACCURACIES, *values], strict=True):
         key = value.partition("/")[2]
@@ -98,8 +101,7 @@ def _map(
 ) -> None:
     """Step by entry, of one run."""
     arm, (step_E, values_ExRxK) = next(iter(of_arms.items()))
-    which = ["first run"] * (values_ExRxK.shape[1] > 1) + [arm] * several
-    style.dress(axes, ", ".join([title, *which]))
+    style.dress(axes, f"{title}, {arm}" if several else title)
     axes.grid(visible=False)
     if not len(step_E):
         return
@@ -108,7 +110,7 @@ def _map(
     borders = np.r_[before, step_E]
     entries = np.arange(value_KxE.shape[0] + 1) + 0.5
     mesh = axes.pcolormesh(borders, entries, value_KxE, cmap="viridis", rasterized=True)
-    axes.set(xlabel="step", ylabel=entry)
+    axes.set(xlabel="step", ylabel=entry + ", first run" * (values_ExRxK.shape[1] > 1))
     axes.yaxis.get_major_locator().set_params(integer=True)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     figure.colorbar(mesh, ax=axes)
