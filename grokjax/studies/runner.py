@@ -16,7 +16,7 @@ from grokjax.recording.results import Results
 from grokjax.running import shards
 from grokjax.running.signals import Interrupts
 from grokjax.studies.process import ArmProcess
-from grokjax.studies.study import Study, differences, part
+from grokjax.studies.study import Study, differences, is_branch, part
 
 
 class Runner:
@@ -59,6 +59,8 @@ class Runner:
         if not chosen:
             raise ValueError(f"no arm is called {only!r}; choose from {', '.join(self._arms)}")
         self._processes = {}
+        for config in self._arms.values():
+            self._place_origin(config)
         for name, config in self._arms.items():
             place = folder / name
             config = check(config).config if is_open(config) else config
@@ -69,7 +71,15 @@ class Runner:
             has_runs = not shard or grid.shard(grid.count(config.runs), *shard)
             if name in chosen and has_runs:
                 file = f"{study.file}:{name},{size}"
-                self._processes[name] = ArmProcess(file, config, place, flags)
+                given = [f"--branch={config.branch.origin}", *flags]
+                own = given if is_branch(config) else flags
+                self._processes[name] = ArmProcess(file, config, place, own)
+
+    def _place_origin(self, config):
+        """A branch of another arm begins with the states in that arm's folder."""
+        arm, at, when = config.branch.origin.partition("@")
+        if arm in self._arms:
+            config.branch.origin = f"{self.folder / arm}{at}{when}"
 
     def check(self) -> None:
         """Raises a ValueError if the config of an arm that is to be trained is invalid."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from grokjax.config.config import flat, plain
+from grokjax.config.values import ENTRIES
 from grokjax.core.checks import check_choice, did_you_mean
 
 SIZES = ("smoke", "default", "paper")
@@ -42,7 +43,8 @@ class Study(NamedTuple):
     """A file of `experiments/`, one claim.
 
     Its arms are named `baseline` or, where a study has several parts, `part/baseline`; the
-    first arm of a part is the one that the others are compared with.
+    first arm of a part is the one that the others are compared with. An arm may begin with the
+    states of one before it: `branch.origin` is `trunk/adamw@grokked` then.
     """
 
     file: str
@@ -104,6 +106,15 @@ def shrink(config: ConfigDict) -> None:
             if path in TOY and value not in USUAL:
                 section, _, entry = path.rpartition(".")
                 (config[section] if section else config)[entry] = TOY[path]
+        if is_branch(config):  # nothing groks in so few steps
+            arm = config.branch.origin.partition("@")[0]
+            last = TOY["schedule.num_steps"]
+            config.branch.update(origin=f"{arm}@{last}", from_zero=True)
+
+
+def is_branch(config: ConfigDict) -> bool:
+    """Does it begin with the states of another training, or in a study of another arm?"""
+    return config.branch.origin != ENTRIES["branch.origin"].default
 
 
 def part(arm: str) -> str:

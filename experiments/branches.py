@@ -1,0 +1,74 @@
+"""What brings a network to grok, and keeps it there, shows when it is changed at that very moment.
+
+Runs that have memorised, or grokked, go on in several ways from the same state: 20 seeds of
+addition mod 113 from 30 % of the sums, by one block without norms, batches of 512. Four questions:
+
+freeze    Janati, 2026, https://arxiv.org/abs/2608.07436: under weight decay 3 accuracy dips after
+          grokking, four of five seeds fall below 95 %, and with embedding and readout frozen from
+          then on none does. 5,000 steps more, undisturbed, without both of them, without one.
+ungrok    Varma et al., 2023, https://arxiv.org/abs/2309.02390: with too little data a network that
+          has grokked forgets to generalise. 10,000 steps more from ever fewer examples.
+decay     Is weight decay needed to stay? 5,000 steps more with all of it, a tenth, and none.
+grokfast  Does Grokfast-MA, switched on when a run has memorised, help as much as from the first
+          step (Lee et al., 2024, https://arxiv.org/abs/2405.20233)? Steps count from the branch.
+
+Each run begins at the first checkpoint after its own event; run by run they are compared by
+
+    python -m grokjax.analyze results/branches/freeze/none results/branches/freeze/both --paired
+
+Expected: not measured yet.
+"""
+
+from grokjax import Study, base, grid, run_study
+
+NUM_STEPS = 15_000
+FREEZE = {"none": (), "both": ("token", "readout"), "token": ("token",), "readout": ("readout",)}
+DECAYS = {"all": 1.0, "tenth": 0.1, "none": 0.0}
+OPTIMIZERS = {"without": "adamw", "ma": "grokfast_ma+adamw"}
+DIPPING = dict(weight_decay=3.0, b2=0.999)
+
+
+def addition(origin="none", num_steps=NUM_STEPS, optimizer="adamw", stop_after_grok=0, **runs):
+    """A config; of what is branched from, each checkpoint is kept."""
+    config = base(
+        task=dict(name="modular", op="add", p=113),
+        model=dict(name="transformer", num_blocks=1, norm="none", activation="relu"),
+        optimizer=optimizer,
+    )
+    config.branch.origin = origin
+    keep = num_steps // 500 if origin == "none" else 1
+    config.schedule.update(num_steps=num_steps, checkpoint_every=500, keep=keep)
+    config.schedule.stop_after_grok = stop_after_grok
+    config.runs = grid(config.runs, **{"seed": range(20), "train_fraction": 0.3} | runs)
+    return config
+
+
+def arms(size):
+    configs = {
+        "trunk/adamw": addition(stop_after_grok=5),
+        "trunk/dipping": addition(stop_after_grok=5, **DIPPING),
+        "trunk/ma": addition(stop_after_grok=5, optimizer=OPTIMIZERS["ma"]),
+    }
+    for name, frozen in FREEZE.items():
+        config = addition("trunk/dipping@grokked", 5000, **DIPPING)
+        config.freeze = frozen
+        configs[f"freeze/{name}"] = config
+    fractions = (0.3, 0.2, 0.15, 0.1)
+    configs["ungrok/data"] = addition("trunk/adamw@grokked", 10_000, train_fraction=fractions)
+    for name, decay in DECAYS.items():
+        configs[f"decay/{name}"] = addition("trunk/adamw@grokked", 5000, weight_decay=decay)
+    for name, optimizer in OPTIMIZERS.items():
+        branch = addition("trunk/adamw@memorised", optimizer=optimizer, stop_after_grok=5)
+        configs[f"grokfast/{name}"] = branch
+    if size == "paper":
+        for config in configs.values():
+            config.runs.seed = tuple(range(100))
+            config.schedule.update(num_steps=50_000, keep=100 if config.schedule.keep > 1 else 1)
+    return configs
+
+
+STUDY = Study(__file__, __doc__, arms)
+get_config = STUDY.get_config
+
+if __name__ == "__main__":
+    run_study(STUDY)
