@@ -110,6 +110,17 @@ def test_the_first_and_the_last_arm_of_every_study_train_at_toy_size(name):
         assert np.isfinite(jax.tree.leaves(metrics_R["train_loss"])).all()
 
 
+def test_an_arm_may_begin_with_the_states_of_another(tmp_path):
+    """Smoke size has 12 steps, of which the last has a checkpoint."""
+    runner = Runner(find(ROOT / "experiments")["branches"], tmp_path, "smoke")
+    commands = {name: process._command for name, process in runner._processes.items()}
+
+    origin = f"--branch={tmp_path / 'trunk/adamw'}@12"
+    assert origin in commands["decay/none"]
+    assert not any(word.startswith("--branch") for word in commands["trunk/adamw"])
+    assert runner._processes["decay/none"].config.branch.from_zero
+
+
 def test_an_unknown_arm_is_an_error_that_names_the_arms():
     study = find(ROOT / "experiments")["l1_grokfast"]
 
