@@ -76,7 +76,7 @@ def test_key_frequencies_may_be_given_and_the_rest_is_then_excluded():
     task = modular.make("add", p=13)
     split = split_of(task, np.arange(40))
 
-    found = values(task, split, clock(task, {2: 3.0, 5: 2.0, 6: 1.0}), keys=(5, 6))
+    found = values(task, split, clock(task, {2: 3.0, 5: 2.0, 6: 1.0}), fixed=(5, 6))
 
     for name, kept in {"restricted": {5: 2.0, 6: 1.0}, "excluded": {2: 3.0}}.items():
         loss_N = cross_entropy(jnp.float32(clock(task, kept)), split.labels_N)
@@ -324,8 +324,8 @@ def test_a_gini_coefficient_is_0_of_equal_sizes_and_almost_1_of_a_single_one():
     [
         (dict(op="a^2+b"), {}, "choose task=modular with op add or sub, or mul or div"),
         (dict(op="mul", p=9), {}, "this task has none"),
-        (dict(op="add", p=13), dict(keys=(3, 7)), "keys has 7; choose frequencies 1 to 6"),
-        (dict(op="add", p=13), dict(keys=(0,)), "measure.fourier.keys = 0; choose 1 or more"),
+        (dict(op="add", p=13), dict(fixed=(3, 7)), "fixed has 7; choose frequencies 1 to 6"),
+        (dict(op="add", p=13), dict(fixed=(0,)), "measure.fourier.fixed = 0; choose 1 or more"),
         (dict(op="add", p=13), dict(num_keys=0), "measure.fourier.num_keys = 0; choose 1 or more"),
     ],
 )

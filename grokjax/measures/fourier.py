@@ -28,7 +28,7 @@ https://github.com/mechanistic-interpretability-grokking/progress-measures-paper
 
 What differs: the authors take the frequencies of the final network, from its neurons or from the
 map of neurons to logits. Here they are the `num_keys` strongest of the present network's logits;
-with theirs as `keys` the curves are theirs. Their code excludes one frequency at a time, their
+with theirs as `fixed` the curves are theirs. Their code excludes one frequency at a time, their
 figure 7 and this all of them.
 
 Gini coefficients are of the norms of the embedding's n - 1 waves, cosines and sines apart. Inverse
@@ -59,7 +59,7 @@ from grokjax.measures._shapes import embedding
 KEY_SHARE = 0.95  # of the power of all waves of i + j, held by the key frequencies
 EXPLAINED = 0.85  # of a neuron's variance, by one frequency; Nanda et al., section 4.3
 
-RANGES = {"num_keys": at_least(1), "keys": at_least(1)}
+RANGES = {"num_keys": at_least(1), "fixed": at_least(1)}
 TITLES = {
     "embedding": "Embedding: share of each frequency",
     "neurons": "Neurons: share of each frequency",
@@ -86,7 +86,7 @@ def make(
     network: nn.Module,
     *,
     num_keys: int = 5,  # how many of the logits' strongest frequencies are key frequencies
-    keys: tuple[int, ...] = (),  # key frequencies, the same at every evaluation; (): num_keys
+    fixed: tuple[int, ...] = (),  # key frequencies, the same at every evaluation; (): num_keys
 ) -> Measure:
     """Measures the waves of a task that is arithmetic in a cyclic group of n elements.
 
@@ -104,11 +104,13 @@ def make(
             "task=modular with op add or sub, or mul or div and a prime p above 2"
         )
     last = group.order // 2
-    if wrong := [k for k in keys if k > last]:
-        raise ValueError(f"measure.fourier.keys has {wrong[0]:,}; choose frequencies 1 to {last:,}")
+    if wrong := [k for k in fixed if k > last]:
+        raise ValueError(
+            f"measure.fourier.fixed has {wrong[0]:,}; choose frequencies 1 to {last:,}"
+        )
     of_group = waves(group)
     classes_C = np.isin(np.arange(task.num_classes), group.class_n)
-    fixed_K = np.isin(of_group.frequencies, keys).astype(np.float32) if keys else None
+    fixed_K = np.isin(of_group.frequencies, fixed).astype(np.float32) if fixed else None
 
     def compute(view: View) -> dict[str, jax.Array]:
         token_nxD = embedding(network, view.params)[group.token_n]
