@@ -6,6 +6,7 @@ import functools
 import jax
 import numpy as np
 import pytest
+from conftest import initial
 from made_results import change, leave
 
 import grokjax
@@ -117,11 +118,14 @@ def test_a_model_shows_its_last_layers(model):
     experiment = grokjax.setup(config)
     network = experiment.recipe.network
     tree = plain(experiment.task.examples.inputs_NxL[:7])
-    params = network.init(jax.random.key(0), tree)["params"]
+    params = initial(network, tree)
 
     assert shown(network, params, tree) >= {"logits", "features", "neurons"}
-    logits_BxC, found = outputs(network, params, tree, ("features", "neurons"))
-    np.testing.assert_array_equal(logits_BxC, network.apply({"params": params}, tree))
+    logits_BxC, found = jax.jit(outputs, static_argnums=(0, 3))(
+        network, params, tree, ("features", "neurons")
+    )
+    plain_BxC = jax.jit(network.apply)({"params": params}, tree)
+    np.testing.assert_allclose(logits_BxC, plain_BxC, rtol=1e-5, atol=1e-6)
     assert found["features"].shape[0] == found["neurons"].shape[0] == 7
     bias_C = params.get("readout", {}).get("bias", np.zeros(P))
     read_out_BxC = found["features"] @ network.last_layer(params) + bias_C[None]
@@ -138,7 +142,8 @@ def test_outputs_of_the_whole_table_are_in_its_order():
     state_R = loop.init(trainer, experiment.runs_R, experiment.dataset)
     state, run = jax.tree.map(lambda x_R: x_R[1], (state_R, experiment.runs_R))
 
-    found = trainer.evaluate(state, run, experiment.dataset)["shows/logits"].reshape(-1, P)
+    metrics = jax.jit(trainer.evaluate)(state, run, experiment.dataset)
+    found = metrics["shows/logits"].reshape(-1, P)
     inputs_NxL = experiment.task.examples.inputs_NxL
     wanted = recipe.network.apply({"params": state.params}, plain(inputs_NxL))
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
