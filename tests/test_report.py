@@ -19,7 +19,7 @@ README = (EXPERIMENTS / "README.md").read_text()
 STEP = re.compile(r"(?<![\w.,])(?:\d{1,3}(?:,\d{3})+|\d{3})(?![\w,]*\d)")
 P_VALUE = re.compile(r"p = 0?(\.\d+)")
 OF_HISTORIES = {  # what single runs did, sizes and minutes: neither in the table nor in the code
-    "l1_grokfast: division": "104",
+    "l1_grokfast: division": "100 200",
     "l1_grokfast: s5": "6,100 7,100 10,400 22,500 5,800 9,400 10,800",
     "data_fraction: sums": "121",
     "data_fraction: published": "8,640",
@@ -29,7 +29,10 @@ OF_HISTORIES = {  # what single runs did, sizes and minutes: neither in the tabl
     "task_mixtures": "512 600 2,000 2,400",
     "architectures": "128",
 }
-OF_OTHER_PAIRS = {"optimizers": ".02"}  # p values of arms that its table does not compare
+OF_OTHER_PAIRS = {
+    "optimizers": ".02",
+    "l1_grokfast: division": ".16 .04",
+}  # p values of arms that its table does not compare
 
 
 def sections():
@@ -129,7 +132,7 @@ def test_what_the_docstring_of_a_study_expects_is_in_its_tables(name):
     source = (EXPERIMENTS / f"{name}.py").read_text()
     _, _, expected = source.split('"""')[1].partition("Expected")
 
-    assert STEP.findall(expected)
+    assert STEP.findall(expected) or expected == ": not measured yet.\n"
     assert not unlike(STEP.findall(expected.partition("Takes")[0]), known)
 
 
@@ -153,12 +156,12 @@ def test_a_number_that_changes_in_the_csv_changes_in_the_table(copy):
     report.prepare(copy, None)()
     before = (copy / "README.md").read_text()
     path = copy / "tables/toy_part.csv"
-    path.write_text(path.read_text().replace("2200,1900,2400", "2300,1900,2400"))
+    path.write_text(path.read_text().replace("2100,2000,2300", "2150,2000,2300"))
     report.prepare(copy, None)()
     after = (copy / "README.md").read_text()
 
-    assert before.count("2,200 [1,900, 2,400]") == 1
-    assert after == before.replace("2,200 [1,900", "2,300 [1,900")
+    assert before.count("2,100 [2,000, 2,300]") == 1
+    assert after == before.replace("2,100 [2,000", "2,150 [2,000")
     assert after.startswith("Prose.\n")
 
 
@@ -198,14 +201,14 @@ def test_roughness_is_shown_where_it_is_asked_for(copy):
 def test_tables_and_pictures_are_copied_from_results(copy, tmp_path, capsys):
     of_part = tmp_path / "results/toy/part"
     of_part.mkdir(parents=True)
-    summary = (copy / "tables/toy_part.csv").read_text().replace("2200,1900,2400", "2300,1900,2400")
+    summary = (copy / "tables/toy_part.csv").read_text().replace("2100,2000,2300", "2150,2000,2300")
     (of_part / "summary.csv").write_text(summary)
     (of_part / "survival.png").write_bytes(b"not shown")
     (of_part / "comparison.png").write_bytes(b"new")
     (copy / "pictures").mkdir()
     report.prepare(copy, tmp_path / "results")()
 
-    assert "2,300 [1,900, 2,400]" in (copy / "README.md").read_text()
+    assert "2,150 [2,000, 2,300]" in (copy / "README.md").read_text()
     assert [path.name for path in (copy / "pictures").iterdir()] == ["toy_part_comparison.png"]
     assert (copy / "pictures/toy_part_comparison.png").read_bytes() == b"new"
     assert "left as they are" not in capsys.readouterr().out
