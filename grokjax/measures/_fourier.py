@@ -102,4 +102,4 @@ def gini(size_W: jax.Array) -> jax.Array:
     """
     count = len(size_W)
     weight_W = (count - np.arange(count) - 0.5) / count  # of the smallest first
-    return 1 - 2 * dot(jnp.sort(size_W), weight_W.astype(np.float32)) / size_W.sum()
+    return 1 - 2 * dot(jnp.sort(size_W), jnp.asarray(weight_W, jnp.float32)) / size_W.sum()
