@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from grokjax.measures._irreps import irreps, split
 from grokjax.tasks import group, permutation
 from grokjax.tasks._groups import check_axioms, classes, find, generators
-from grokjax.tasks._irreps import irreps, split
 
 NAMES = (
     *("Z_2", "Z_7", "Z_12", "D_3", "D_4", "D_15", "D_30", "S_2", "S_3", "S_4", "S_5"),

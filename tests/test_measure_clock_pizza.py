@@ -37,6 +37,29 @@ class Circle(nn.Module):
         return sum_Bx2 @ _circle(self.num_classes, 1 if self.multiplies else 0.5).T
 
 
+class Embedded(nn.Module):
+    """The product of two embeddings, whose table is that of an nn.Embed, read out."""
+
+    num_tokens: int
+    num_classes: int
+    length: int = 4
+
+    @nn.compact
+    def __call__(self, tree):
+        embed = nn.Embed(self.num_tokens, 3, name="token")
+        x_BxD = embed(tree.tokens[0]) * embed(tree.tokens[2])
+        return nn.Dense(self.num_classes, name="readout")(x_BxD)
+
+
+class TwoTables(Embedded):
+    """It has two weights by the name of `token`."""
+
+    @nn.compact
+    def __call__(self, tree):
+        x_BxD = nn.Dense(self.num_classes, name="token")(jnp.stack(tree.tokens, axis=1) * 1.0)
+        return x_BxD
+
+
 def _circle(n, turns=1.0):
     angle_n = 2 * np.pi * turns * np.arange(n) / n
     return np.stack([np.cos(angle_n), np.sin(angle_n)], axis=1).astype(np.float32)
@@ -175,6 +198,32 @@ def test_gradients_to_operands_add_up_to_those_of_the_table(model, sizes):
     np.testing.assert_allclose(other_2xD, of_table(params, 1, 3)["token"][1:3], **close)
 
 
+def test_the_gradients_to_the_table_of_a_module():
+    """Of class c they are the readout's column c times the other operand's embedding."""
+    network = Embedded(7, 5)
+    params = _params(network)
+    inputs_2xL = np.array([[1, 5, 1, 6], [1, 5, 2, 6]], np.int32)
+
+    found = clock_pizza.gradients(network, params, inputs_2xL, (0, 2), np.array([2, 3]))
+
+    token_VxD = params["token"]["embedding"]
+    column_2xD = params["readout"]["kernel"].T[jnp.array([2, 3])]
+    expected = column_2xD[:, None] * token_VxD[jnp.array([[1, 1], [2, 1]])]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_its_own_products_are_in_full_precision():
+    task = modular.make("add", P)
+    network = Embedded(P + 2, P)
+    fields = dict(params=_params(network), outputs={"logits": jnp.ones((P * P, P))})
+    compute = clock_pizza.make(task, network, samples=2).compute
+
+    with jax.default_matmul_precision("bfloat16"):
+        program = str(jax.make_jaxpr(lambda: compute(SimpleNamespace(**fields)))())
+
+    assert program.count("dot_general[") == program.count("Precision.HIGHEST,") > 0
+
+
 def test_a_transformer_that_cannot_tell_its_operands_apart_is_symmetric():
     """Queries are zero, so all positions are attended to alike, and equal positions are added."""
     task = modular.make("add", P)
@@ -199,6 +248,8 @@ def test_tasks_without_a_group_and_models_without_embeddings_are_refused():
 
     with pytest.raises(ValueError, match="sums of two numbers in a cyclic group; choose task=mod"):
         clock_pizza.make(odd, network)
+    with pytest.raises(ValueError, match="this model has 2 weights 'token'; choose one with"):
+        clock_pizza.make(add, TwoTables(7, 5))
     with pytest.raises(ValueError, match="no weights 'token'; choose one with embeddings"):
         clock_pizza.make(add, pixels)
     with pytest.raises(ValueError, match="clock_pizza.samples = 0; choose 1 to 10,000"):

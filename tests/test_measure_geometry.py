@@ -253,6 +253,27 @@ def test_one_hot_codes_are_embedded_by_the_first_layer():
     np.testing.assert_allclose(found["circularity"], 1, rtol=1e-4)
 
 
+def test_tables_of_a_module_are_embeddings_too():
+    points = rotated(circle(11))
+    of_module = {"embedding": jnp.asarray(table(points, ADD), jnp.float32)}
+
+    seen = view({"token": of_module}, [0], features=[[1.0]])
+    found = taken(geometry.make(ADD, Head), seen)
+
+    chex.assert_trees_all_equal(found, of_embeddings(table(points, ADD)))
+
+
+def test_of_a_model_without_embeddings_nothing_is_said():
+    """It has no table, and its one-hot codes are those of the second operand alone."""
+    network = mlp.Model(13, 11, 4, code="one_hot", slots=(2,), hidden=(7,))
+    seen = view({"kernel_0": jnp.ones((13, 7))}, [0], features=[[1.0]])
+
+    found = taken(geometry.make(ADD, network), seen)
+
+    of_table = ("embedding_dimension", "circularity", "parallelograms", "parallelogram_gap")
+    assert all(jnp.isnan(found[name]) for name in of_table)
+
+
 def test_a_task_without_a_group_has_features_alone():
     found = of_features(MEANS, [0, 1, 1], [True, True, False])
 

@@ -12,10 +12,10 @@ from grokjax.core.losses import cross_entropy
 from grokjax.core.measure import View
 from grokjax.core.split import Split
 from grokjax.measures import groups
+from grokjax.measures._irreps import irreps
 from grokjax.models import mlp
 from grokjax.tasks import group, modular, permutation
 from grokjax.tasks._groups import find
-from grokjax.tasks._irreps import irreps
 
 TRAINED = 13  # examples
 WIDTH = 7  # of embeddings

@@ -122,6 +122,18 @@ def test_a_kernel_that_only_grows_has_not_drifted():
     np.testing.assert_allclose(twice["alignment"], none["alignment"], rtol=1e-5)
 
 
+def test_its_own_products_are_in_full_precision():
+    network = mlp.Model(9, 7, 4, code="one_hot", hidden=(5,))
+    params = _params(network)
+    fields = dict(params=params, initial_params=lambda: params)
+    compute = lazy.make(TASK, network, examples=23, classes=3).compute
+
+    with jax.default_matmul_precision("bfloat16"):
+        program = str(jax.make_jaxpr(lambda: compute(SimpleNamespace(**fields)))())
+
+    assert program.count("dot_general[") == program.count("Precision.HIGHEST,") > 0
+
+
 def test_rows_are_as_many_of_each_class():
     labels_N = np.array([4, 1, 1, 4, 2, 1, 2, 4, 2, 2, 1, 3])
 

@@ -88,7 +88,7 @@ def test_weights_that_turn_at_a_right_angle_have_cosine_0():
 
 
 def test_the_logit_scale_takes_no_notice_of_what_is_added_to_all_logits_of_an_example():
-    np.testing.assert_allclose(of(rows=5)["logit_scale"] ** 2, (26 + 50 + 0) / 9, rtol=1e-6)
+    np.testing.assert_allclose(of(examples=5)["logit_scale"] ** 2, (26 + 50 + 0) / 9, rtol=1e-6)
 
 
 READOUT = {"readout/kernel", "readout/bias"}
@@ -134,6 +134,12 @@ def test_the_readout_is_found_whatever_its_name():
     assert norms.groups(Other, params) == ["hidden", "readout", "readout"]
 
 
+def test_the_table_of_a_module_is_an_embedding():
+    params = {"token": {"embedding": jnp.ones((5, 2))}, "readout": {"kernel": jnp.ones((2, 3))}}
+
+    assert norms.groups(Head, params) == ["readout", "embedding"]
+
+
 def test_runs_side_by_side_have_the_norms_that_they_have_one_after_the_other():
     measure = norms.make(None, Head)
     scale_R = jnp.array([0.5, 1.0, 3.0])
@@ -151,8 +157,8 @@ def test_runs_side_by_side_have_the_norms_that_they_have_one_after_the_other():
 
 
 def test_a_number_of_rows_that_there_is_not():
-    with pytest.raises(ValueError, match=r"measure\.norms\.rows = 0; choose 1 to 1,000,000"):
-        norms.make(None, Head, rows=0)
+    with pytest.raises(ValueError, match=r"measure\.norms\.examples = 0; choose 1 to 1,000,000"):
+        norms.make(None, Head, examples=0)
 
 
 @pytest.mark.slow

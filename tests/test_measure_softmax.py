@@ -104,7 +104,7 @@ def test_descent_only_scales_weights_that_point_along_a_feature(label, cosine):
 
     seen = view(params, [label], logits=logits, features=h[None])
     seen.outputs["logits"] = logits(params, jnp.zeros(1, jnp.int32))
-    found = taken(softmax.make(None, Head, rows=1), seen)
+    found = taken(softmax.make(None, Head, examples=1), seen)
 
     np.testing.assert_allclose(found["nlm"], cosine, rtol=1e-6)
     np.testing.assert_allclose(found["nlm_readout"], cosine, rtol=1e-6)
@@ -139,7 +139,7 @@ def test_the_share_along_the_weights_of_a_homogeneous_network_follows_from_its_l
     slopes = jax.jit(jax.grad(seen.loss))(seen.params, rows)
     sizes = [optax.tree.norm(slopes), optax.tree.norm(seen.params)]
 
-    found = taken(softmax.make(None, network, rows=53), seen)  # there are 16
+    found = taken(softmax.make(None, network, examples=53), seen)  # there are 16
 
     np.testing.assert_allclose(found["nlm"], 3 * along / np.prod(sizes), rtol=1e-4)
     slope = np.linalg.norm(slopes["readout"]["kernel"])
@@ -148,7 +148,7 @@ def test_the_share_along_the_weights_of_a_homogeneous_network_follows_from_its_l
 
 
 def test_runs_side_by_side_measure_what_they_do_one_after_the_other():
-    measure = softmax.make(None, Head, rows=7)
+    measure = softmax.make(None, Head, examples=7)
 
     def compute(scale):
         params = jax.tree.map(lambda w: scale * w, PARAMS)
@@ -165,5 +165,5 @@ def test_runs_side_by_side_measure_what_they_do_one_after_the_other():
 
 
 def test_a_number_of_rows_that_there_is_not():
-    with pytest.raises(ValueError, match=r"measure\.softmax\.rows = 0; choose 1 to 1,000,000"):
-        softmax.make(None, Head, rows=0)
+    with pytest.raises(ValueError, match=r"measure\.softmax\.examples = 0; choose 1 to 1,000,000"):
+        softmax.make(None, Head, examples=0)

@@ -2,8 +2,11 @@
 
 import csv
 import functools
+import re
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import initial
@@ -17,6 +20,7 @@ from grokjax.core.prefixes import plain
 from grokjax.reading.arms import read_all
 from grokjax.reading.comparison import write
 from grokjax.recording.summary import value_at
+from tests.made_views import view
 
 P = 11
 OPTIONS = {}  # of measures that take long at their defaults
@@ -147,6 +151,40 @@ def test_outputs_of_the_whole_table_are_in_its_order():
     inputs_NxL = experiment.task.examples.inputs_NxL
     wanted = recipe.network.apply({"params": state.params}, plain(inputs_NxL))
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+class Sows(nn.Module):
+    """Two classes by token; what it sows as features is given by hand."""
+
+    features: tuple
+
+    @nn.compact
+    def __call__(self, tree):
+        self.sow("intermediates", "features", jnp.zeros(self.features))
+        return nn.Embed(5, 2)(tree.tokens[0])
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (1, 7)])
+def test_an_output_without_a_row_for_each_example_is_one_line(shape):
+    tree = plain(np.zeros((7, 1), np.int32))
+    params = initial(Sows((7, 3)), tree)
+
+    assert outputs(Sows((7, 3)), params, tree, ["features"])[1]["features"].shape == (7, 3)
+    outputs(Sows(shape), params, tree, ["logits"])  # nobody reads the others
+    line = f"the model sows features {shape}; make them [B, ...] with a row for each of the B = 7 "
+    with pytest.raises(ValueError, match=re.escape(line)):
+        outputs(Sows(shape), params, tree, ["features"])
+
+
+def test_training_rows_come_again_where_there_are_too_few_and_it_is_said_which():
+    seen = view(labels=np.arange(7), train=np.isin(np.arange(7), [1, 4, 6]))
+
+    rows_B, once_B = seen.train_rows(5)
+    assert rows_B.tolist() == [1, 4, 6, 1, 4]
+    assert once_B.tolist() == [True, True, True, False, False]
+    rows_B, once_B = seen.train_rows(2)
+    assert rows_B.tolist() == [1, 4]
+    assert once_B.all()
 
 
 def test_the_value_at_a_step_is_the_last_one_taken_before_it():

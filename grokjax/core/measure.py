@@ -47,14 +47,16 @@ class View:
         """Bool: does this run train on the example?"""
         return is_train(self.split)
 
-    def train_rows(self, size: int) -> jax.Array:
+    def train_rows(self, size: int) -> tuple[jax.Array, jax.Array]:
         """[B]: the first training rows in the split's own random order, the same in every call.
 
-        There are `size` of them, repeated from the start if the training set is smaller.
+        There are `size` of them, repeated from the start if the training set is smaller. The other
+        array [B] is bool: does the row come for the first time? Means are taken over those.
         """
         (rows_B,) = jnp.nonzero(self.train_N[self.split.order_N], size=size, fill_value=0)
         count = jnp.minimum(self.split.num_train_G.sum(), size)
-        return self.split.order_N[rows_B[jnp.arange(size) % count]]
+        place_B = jnp.arange(size)
+        return self.split.order_N[rows_B[place_B % count]], place_B < count
 
     def key(self, measure: str) -> jax.Array:
         """A measure's own key, the same at every evaluation; what training draws stays as it is.
@@ -113,13 +115,24 @@ def outputs(
 
     A model shows them by `self.sow("intermediates", "features", features_BxD)`, and `neurons`,
     which costs nothing where nobody asks. Of several layers the last one counts.
+
+    Raises:
+        ValueError: for an output that is read and has not a row for each example.
     """
     logits_BxC, shown = network.apply({"params": params}, tree, mutable=["intermediates"])
     found = {"logits": logits_BxC}
     layers: dict[tuple, Any] = flatten_dict(shown.get("intermediates", {}))
-    for path in sorted(layers, key=_by_number):
+    for path in sorted(layers, key=by_number):
         found[path[-1]] = layers[path][-1]  # of a block that is applied again, the last time
-    return logits_BxC, {name: found[name] for name in names}
+    read = {name: found[name] for name in names}
+    num_rows = len(logits_BxC)
+    for name, output in read.items():
+        with of_a_part(
+            f"the model sows {name} {jnp.shape(output)}; make them [B, ...] with a row for each of "
+            f"the B = {num_rows} examples"
+        ):
+            chex.assert_axis_dimension(output, 0, num_rows)
+    return logits_BxC, read
 
 
 def shown(network: nn.Module, params: Any, tree: Tree) -> set[str]:
@@ -130,8 +143,8 @@ def shown(network: nn.Module, params: Any, tree: Tree) -> set[str]:
     return {"logits", *(path[-1] for path in flatten_dict(everything.get("intermediates", {})))}
 
 
-def _by_number(path):
-    """block_2 before block_10."""
+def by_number(path: tuple[str, ...]) -> list[list[str | int]]:
+    """A key to sort paths of names by: block_2 before block_10."""
     return [
         [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", name)]
         for name in path

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokjax.core.data import Cyclic
+from grokjax.measures._linear import dot
 
 
 class Waves(NamedTuple):
@@ -84,7 +85,7 @@ def waves(group: Cyclic) -> Waves:
     return Waves(wave_Wxn.astype(np.float32), of_KxW.astype(np.float32), rows_4xnxn)
 
 
-def participation(power_KxF: jax.Array) -> jax.Array:
+def inverse_participation(power_KxF: jax.Array) -> jax.Array:
     """[]: the inverse participation ratio of spectra, the mean over those that are not zero.
 
     It is the sum of s_k^2 of the shares s_k of power: 1 for a single frequency, 1 / m for m
@@ -101,4 +102,4 @@ def gini(size_W: jax.Array) -> jax.Array:
     """
     count = len(size_W)
     weight_W = (count - np.arange(count) - 0.5) / count  # of the smallest first
-    return 1 - 2 * jnp.dot(jnp.sort(size_W), weight_W.astype(np.float32)) / size_W.sum()
+    return 1 - 2 * dot(jnp.sort(size_W), jnp.asarray(weight_W, jnp.float32)) / size_W.sum()

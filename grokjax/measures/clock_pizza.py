@@ -61,10 +61,11 @@ def make(
             "measure clock_pizza is for sums of two numbers in a cyclic group; choose task=modular "
             "with op add or sub, or mul or div modulo a prime"
         )
-    if "token" not in _shapes.weights(task, network):
+    tables = jax.tree.leaves(_shapes.weights(task, network).get("token"))
+    if len(tables) != 1:
         raise ValueError(
-            "measure clock_pizza compares gradients to embeddings of tokens, and this model has "
-            "no weights 'token'; choose one with embeddings"
+            "measure clock_pizza compares gradients to one table of embeddings of tokens, and this "
+            f"model has {len(tables) or 'no'} weights 'token'; choose one with embeddings"
         )
     i_nxn, j_nxn = np.indices(cyclic.row_nxn.shape)
     result_nxn = cyclic.class_n[(i_nxn + j_nxn) % cyclic.order]
@@ -74,9 +75,10 @@ def make(
 
     def compute(view: View) -> dict[str, jax.Array]:
         correct_nxn = view.outputs["logits"][cyclic.row_nxn, result_nxn]
-        grads_Sx2xD = gradients(
-            network, view.params, inputs_SxL, task.operands, cyclic.class_n[k_S]
-        )
+        with jax.default_matmul_precision("highest"):  # of the network's products
+            grads_Sx2xD = gradients(
+                network, view.params, inputs_SxL, task.operands, cyclic.class_n[k_S]
+            )
         return {
             "distance_irrelevance": distance_irrelevance(correct_nxn),
             "gradient_symmetricity": symmetricity(grads_Sx2xD),
@@ -117,7 +119,7 @@ def gradients(
     tokens more, which have the embeddings of the operands and take their places.
     """
     positions = list(operands)
-    token_VxD = params["token"]
+    token_VxD = _shapes.embedding(network, params)
     num_tokens = token_VxD.shape[0]
     wider = network.clone(num_tokens=num_tokens + 2)
     pair_Sx2xD = token_VxD[inputs_SxL[:, positions]]
@@ -126,7 +128,8 @@ def gradients(
 
     def logit(pair_2xD, inputs_L, class_):
         table = jnp.concatenate([token_VxD, pair_2xD])
-        weights = {**params, "token": table}
+        token = jax.tree.map(lambda _: table, params["token"])  # of an nn.Embed it is a tree
+        weights = {**params, "token": token}
         logits_1xC: Any = wider.apply({"params": weights}, plain(inputs_L[None]))
         return logits_1xC[0, class_]
 

@@ -20,10 +20,10 @@ the split's random order, with the weights w as one vector of P numbers:
 Random vectors are those of the run's seed, the same at every evaluation. Products with H are
 forward over reverse: the linearised gradient.
 
-With the default options one evaluation of `configs/moddiv.py` takes 2.5 seconds of one core (CPU
-time, on a busy machine), as long as 100 steps of training, and half a minute more to compile:
-choose `schedule.measure_every = 500` or so. Lanczos keeps `iterations` vectors of P weights, 34 MB
-there, for each run that is computed at once.
+With the default options one evaluation of `configs/moddiv.py` takes 2.5 seconds of one core, as
+long as 100 steps of training, and half a minute more to compile: choose
+`schedule.measure_every = 500` or so. Lanczos keeps `iterations` vectors of P weights, 34 MB there,
+for each run that is computed at once.
 """
 
 from collections.abc import Callable
@@ -34,6 +34,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from grokjax.core.checks import MAX_ROWS
 from grokjax.core.data import Task
 from grokjax.core.hparams import above, check_ranges, whole
 from grokjax.core.measure import Measure, View
@@ -41,7 +42,7 @@ from grokjax.measures._linear import dot, hutchinson, lanczos
 from grokjax.measures._sharpness import sharpness, unit_rows
 
 RANGES = {
-    "examples": whole(2, 1_000_000),
+    "examples": whole(2, MAX_ROWS),
     "iterations": whole(1, 1000),
     "probes": whole(2, 1000),
     "noise_block": whole(1, 500_000),
@@ -86,14 +87,13 @@ def make(
 
     def compute(view: View) -> dict[str, jax.Array]:
         w_P, unravel = ravel_pytree(view.params)
-        rows_B = view.train_rows(examples)
-        count = jnp.minimum(view.split.num_train_G.sum(), examples)
-        counted_B = jnp.arange(examples) < count  # the rows of a smaller set come again
+        rows_B, once_B = view.train_rows(examples)
+        count = once_B.sum()
 
         def loss(w_P):
             logits_BxC = view.logits(unravel(w_P), rows_B)
             loss_B = view.per_example(logits_BxC, view.labels_N[rows_B])
-            return jnp.where(counted_B, loss_B, 0.0).sum() / count
+            return jnp.where(once_B, loss_B, 0.0).sum() / count
 
         def loss_of_block(w_P, block):
             return view.loss(

@@ -53,7 +53,7 @@ from grokjax.core.data import Task
 from grokjax.core.hparams import at_least, check_ranges
 from grokjax.core.losses import correct, cross_entropy
 from grokjax.core.measure import Measure, View
-from grokjax.measures._fourier import Waves, gini, participation, waves
+from grokjax.measures._fourier import Waves, gini, inverse_participation, waves
 from grokjax.measures._shapes import embedding
 
 KEY_SHARE = 0.95  # of the power of all waves of i + j, held by the key frequencies
@@ -128,7 +128,7 @@ def _of_embedding(of_group: Waves, token_nxD):
     return {
         "embedding": power_KxD.sum(1) / power_KxD.sum(),
         "gini": gini(jnp.linalg.norm(of_group.components(token_nxD), axis=1)),
-        "embedding_ipr": participation(power_KxD),
+        "embedding_ipr": inverse_participation(power_KxD),
     }
 
 
@@ -137,7 +137,7 @@ def _of_neurons(of_group: Waves, neurons_NxF):
     variation_F = of_group.variation(neurons_NxF)
     return {
         "neurons": power_KxF.sum(1) / variation_F.sum(),
-        "neurons_ipr": participation(power_KxF),
+        "neurons_ipr": inverse_participation(power_KxF),
         "neurons_explained": (power_KxF.max(0) / variation_F >= EXPLAINED).mean(),
     }
 

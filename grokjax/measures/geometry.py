@@ -59,6 +59,7 @@ import numpy as np
 
 from grokjax.core.data import Task
 from grokjax.core.measure import Measure, View
+from grokjax.measures._shapes import embedding
 
 TOLERANCE = 0.01  # of a parallelogram
 MAX_PARALLELOGRAMS = 100_000
@@ -79,7 +80,10 @@ LOGARITHMIC = ("nc1", "within_between", "ildr")
 
 
 def make(task: Task, network: nn.Module) -> Measure:
-    """Geometry of the features, and of the embeddings where the task is cyclic."""
+    """Geometry of the features, and of the embeddings where the task is cyclic.
+
+    What is said of embeddings is NaN for a model without any.
+    """
     quadruples_Px4 = None if task.cyclic is None else quadruples(task.cyclic.order)
 
     def compute(view: View) -> dict[str, jax.Array]:
@@ -92,22 +96,12 @@ def make(task: Task, network: nn.Module) -> Measure:
             **_collapse(*by_class, view.train_N),
             "ildr": _ildr(*by_class, ~view.train_N),
         }
-        token_VxD = embeddings(task, network, view.params)
-        if task.cyclic is None or token_VxD is None:
+        if task.cyclic is None:
             return found
-        token_nxD = token_VxD[task.cyclic.token_n]
+        token_nxD = embedding(network, view.params)[task.cyclic.token_n]
         return found | _of_embeddings(token_nxD, quadruples_Px4)
 
     return Measure(compute, reads=("features",))
-
-
-def embeddings(task: Task, network: nn.Module, params: dict) -> jax.Array | None:
-    """[V, D]: the table `token`; for an MLP of one-hot codes, the first operand's weights."""
-    if "token" in params:
-        return params["token"]
-    if getattr(network, "code", None) == "one_hot":
-        return params["kernel_0"][: task.num_tokens]
-    return None
 
 
 def quadruples(n: int) -> np.ndarray:
@@ -130,7 +124,7 @@ def _of_embeddings(token_nxD, quadruples_Px4):
     return {
         "embedding_dimension": _dimension(shares_K),
         "circularity": _circularity(shares_K, components_nxK),
-        "parallelograms": (squares_P < TOLERANCE).mean(),
+        "parallelograms": jnp.where(jnp.isnan(squares_P), jnp.nan, squares_P < TOLERANCE).mean(),
         "parallelogram_gap": squares_P.mean() / 4,
     }
 

@@ -8,7 +8,7 @@ tr(rho(ab) rho(c)^-1), largest for c = ab. Key frequencies of sums (measure `fou
     Learn Group Operations", https://arxiv.org/abs/2302.03025
 
 Vectors have an entry for each irreducible representation but the trivial one, in the order of
-`irreps(name)` of tasks/_irreps.py. They are real: two complex ones that are conjugate to each other
+`irreps(name)` of `_irreps.py`. They are real: two complex ones that are conjugate to each other
 are one entry, as exp(iwa) and exp(-iwa) of Z_n are, whose entry k is frequency k. The entries of a
 matrix rho span a part of the functions of an element, to which
 
@@ -58,9 +58,9 @@ import numpy as np
 from grokjax.core.data import Task
 from grokjax.core.losses import cross_entropy
 from grokjax.core.measure import Measure, View
+from grokjax.measures._irreps import irreps
 from grokjax.measures._shapes import embedding
 from grokjax.tasks._groups import FiniteGroup, find
-from grokjax.tasks._irreps import irreps
 
 KEY_SHARE = 0.95  # of the power of all irreducible representations, held by the key ones
 SAME = 0.95  # correlation of a neuron with itself, moved by an element of its subgroup

@@ -79,13 +79,14 @@ def make(
 
     def compute(view: View) -> dict[str, jax.Array]:
         both = jax.tree.map(lambda *x: jnp.stack(x), view.params, view.initial_params())
-        kernel_BxB, initial_BxB = jax.lax.map(  # one program for both
-            lambda params: tangent_kernel(output, params, inputs_BxL), both
-        )
-        return {
-            "alignment": cosine(centred(kernel_BxB), centred(same_BxB)),
-            "drift": 1 - cosine(kernel_BxB, initial_BxB),
-        }
+        with jax.default_matmul_precision("highest"):  # of the network's products too
+            kernel_BxB, initial_BxB = jax.lax.map(  # one program for both
+                lambda params: tangent_kernel(output, params, inputs_BxL), both
+            )
+            return {
+                "alignment": cosine(centred(kernel_BxB), centred(same_BxB)),
+                "drift": 1 - cosine(kernel_BxB, initial_BxB),
+            }
 
     return Measure(compute, initial=True)
 

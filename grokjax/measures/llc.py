@@ -32,9 +32,8 @@ compare for equal options alone. A smaller gamma sees more of them and takes lon
 
 Random numbers are those of the run's seed, the same at every evaluation.
 
-With the default options one evaluation of `configs/moddiv.py` takes 8 seconds of one core (CPU
-time, on a busy machine), as long as 300 steps of training, and 14 more to compile: choose
-`schedule.measure_every = 1000` or so.
+With the default options one evaluation of `configs/moddiv.py` takes 8 seconds of one core, as
+long as 300 steps of training, and 14 more to compile: choose `schedule.measure_every = 1000` or so.
 """
 
 from collections.abc import Callable
@@ -45,6 +44,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from grokjax.core.checks import MAX_ROWS
 from grokjax.core.data import Task
 from grokjax.core.hparams import above, at_least, check_ranges, whole
 from grokjax.core.measure import Measure, View
@@ -54,7 +54,7 @@ RANGES = {
     "chains": whole(2, 1000),
     "burn_in": at_least(0),
     "draws": at_least(2),
-    "examples": whole(1, 1_000_000),
+    "examples": whole(1, MAX_ROWS),
     "epsilon": above(0),
     "gamma": at_least(0),
     "nbeta": at_least(0),
@@ -89,7 +89,7 @@ def make(
     def compute(view: View) -> dict[str, jax.Array]:
         w_P, unravel = ravel_pytree(view.params)
         count = view.split.num_train_G.sum()
-        rows_N = view.train_rows(view.labels_N.size)  # the first `count` are all of them
+        rows_N, _ = view.train_rows(view.labels_N.size)  # the first `count` are all of them
         heat = nbeta or count / jnp.log(count)
 
         def loss(w_P, key):

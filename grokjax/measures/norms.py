@@ -10,8 +10,8 @@ Algorithmic Data", https://arxiv.org/abs/2210.01117). Without decay norms and lo
     distance   ||w - w_0||_2,   cosine  w . w_0 / (||w|| ||w_0||),   w_0 before the first step
     spectral [K]      ||W||_2, the largest singular value of each matrix
     stable_rank [K]   ||W||_F^2 / ||W||_2^2, from 1 for a matrix of rank one to its smaller side
-    logit_scale       root mean square of the logits of `rows` training examples, or of all if there
-                      are no more, after each example's mean is taken off
+    logit_scale       root mean square of the logits of `examples` training examples, or of all if
+                      there are no more, after each example's mean is taken off
 
 Stable rank: Rudelson & Vershynin, 2007, "Sampling from Large Matrices: An Approach through
 Geometric Functional Analysis", https://arxiv.org/abs/math/0503442. That logits, not the norm by
@@ -33,10 +33,11 @@ from grokjax.core.checks import MAX_ROWS
 from grokjax.core.data import Task
 from grokjax.core.hparams import check_ranges, whole
 from grokjax.core.measure import Measure, View
+from grokjax.measures._linear import dot
 
 GROUPS = ("embedding", "hidden", "readout")
 EMBEDDING = ("token", "position", "frames")
-RANGES = {"rows": whole(1, MAX_ROWS)}
+RANGES = {"examples": whole(1, MAX_ROWS)}
 TITLES = {
     "total": "Norm of all weights",
     "matrices": "Norm of the matrices",
@@ -59,7 +60,7 @@ def make(
     task: Task,
     network: nn.Module,
     *,
-    rows: int = 512,  # training examples whose logits are looked at
+    examples: int = 512,  # training examples whose logits are looked at
 ) -> Measure:
     """The norms of weights and logits.
 
@@ -82,9 +83,10 @@ def make(
         product = sum(
             (now * then).sum() for now, then in zip(leaves, jax.tree.leaves(initial), strict=True)
         )
-        logits_BxC = view.logits(params, view.train_rows(rows))
-        once_B = jnp.arange(rows) < view.train_N.sum()  # the others repeat them
+        rows_B, once_B = view.train_rows(examples)
+        logits_BxC = view.logits(params, rows_B)
         centred_BxC = logits_BxC - logits_BxC.mean(axis=1, keepdims=True)
+        square_B = jnp.square(centred_BxC).mean(axis=1)
         return {
             "total": total,
             "matrices": weight_stats.norm([w for w in leaves if w.ndim > 1]),
@@ -96,7 +98,7 @@ def make(
             "largest_spectral": spectral_K.max(),
             "stable_rank": stable_rank_K,
             "mean_stable_rank": stable_rank_K.mean(),
-            "logit_scale": jnp.sqrt(jnp.square(centred_BxC).mean(axis=1) @ once_B / once_B.sum()),
+            "logit_scale": jnp.sqrt(dot(square_B, once_B) / once_B.sum()),
         }
 
     return Measure(compute, initial=True)
@@ -118,7 +120,7 @@ def groups(network: nn.Module, params: optax.Params) -> list[str]:
     modules = [path[:-1] for path in read if len(path) > 1]
 
     def group(path):
-        if path[-1] in EMBEDDING:
+        if any(name in EMBEDDING for name in path):  # `token` itself, or the table of an nn.Embed
             return "embedding"
         return "readout" if path in read or path[:-1] in modules else "hidden"
 

@@ -21,8 +21,8 @@ otherwise by another device, which adds in another order. The cosine is the shar
 length that lies along the weights, with a sign; its square is the share of the squared length that
 their OrthoGrad takes out. In a network homogeneous in its weights, such as a ReLU MLP without
 biases, the weights are such a direction; in all of ours those of the readout are. The authors show
-the cosines of single layers. The gradient is that of `rows` training examples, always the same, or
-of all if there are no more; that of a large training set would take longer than the evaluation.
+the cosines of single layers. The gradient is that of `examples` training examples, always the same,
+or of all if there are no more; that of a large training set would take longer than the evaluation.
 
 Collapse has a second effect. The wrong classes' gradients stay above zero, so those of all classes
 no longer sum to zero: the mean of the classifier's weights drifts against the mean feature, and
@@ -47,7 +47,7 @@ from grokjax.core.data import Task
 from grokjax.core.hparams import check_ranges, whole
 from grokjax.core.measure import Measure, View
 
-RANGES = {"rows": whole(1, MAX_ROWS)}
+RANGES = {"examples": whole(1, MAX_ROWS)}
 TITLES = {
     "collapsed": "Share of training examples with collapsed softmax",
     "zero_loss": "Share of training examples with loss exactly 0",
@@ -69,7 +69,7 @@ def make(
     task: Task,
     network: nn.Module,
     *,
-    rows: int = 512,  # training examples whose gradient is taken
+    examples: int = 512,  # training examples whose gradient is taken
 ) -> Measure:
     """What softmax and loss do to the training examples."""
     del task
@@ -96,8 +96,7 @@ def make(
         def mean(x_N):
             return jnp.where(train_N, x_N, 0.0).sum() / train_N.sum()
 
-        rows_B = view.train_rows(rows)
-        once_B = jnp.arange(rows) < train_N.sum()  # the others repeat them
+        rows_B, once_B = view.train_rows(examples)
 
         def loss(params):
             loss_B = view.per_example(view.logits(params, rows_B), view.labels_N[rows_B])

@@ -24,13 +24,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from grokjax.core.checks import MAX_ROWS
 from grokjax.core.data import Task
 from grokjax.core.hparams import FRACTION, check_ranges, whole
 from grokjax.core.losses import correct
-from grokjax.core.measure import Measure, View
+from grokjax.core.measure import Measure, View, by_number
 from grokjax.measures import _shapes
 
-RANGES = {"examples": whole(1, 100_000), "keep": FRACTION}
+RANGES = {"examples": whole(1, MAX_ROWS), "keep": FRACTION}
 TITLES = {
     "neurons_needed": "Neurons needed for the training accuracy",
     "kept": "Training accuracy of parts",
@@ -63,14 +64,14 @@ def make(
 
     def compute(view: View) -> dict[str, jax.Array]:
         weights: dict[Any, Any] = flatten_dict(view.params)
-        rows_B = view.train_rows(examples)
+        rows_B, once_B = view.train_rows(examples)
         norm_F = jnp.linalg.norm(weights[into], axis=0)
         rank_F = jnp.argsort(jnp.argsort(-norm_F))
 
         def accuracy(count):
             kernel_FxO = jnp.where(rank_F[:, None] < count, weights[out], 0.0)
             logits_BxC = view.logits(unflatten_dict({**weights, out: kernel_FxO}), rows_B)
-            return correct(logits_BxC, view.labels_N[rows_B]).mean()
+            return correct(logits_BxC, view.labels_N[rows_B]).mean(where=once_B)
 
         needed, kept_K = search(accuracy, norm_F.size, keep)
         return {"neurons_needed": needed, "kept": kept_K}
@@ -85,12 +86,12 @@ def find_layers(params: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, 
         ValueError: if the model is none whose layers are known.
     """
     paths = list(flatten_dict(params))
-    hidden = sorted((name for name in params if name.startswith("hidden_")), key=_number)
+    hidden = sorted(((name,) for name in params if name.startswith("hidden_")), key=by_number)
     if "kernel_0" in params and "norm" not in params:
-        return (hidden[-1], "kernel") if hidden else ("kernel_0",), ("readout", "kernel")
-    blocks = sorted((name for name in params if name.startswith("block_")), key=_number)
+        return (*hidden[-1], "kernel") if hidden else ("kernel_0",), ("readout", "kernel")
+    blocks = sorted(((name,) for name in params if name.startswith("block_")), key=by_number)
     for into, out in LAYERS:
-        mlp = (blocks[-1], "mlp") if blocks else ()
+        mlp = (*blocks[-1], "mlp") if blocks else ()
         if {mlp + into, mlp + out} <= set(paths):
             return mlp + into, mlp + out
     raise ValueError(
@@ -119,8 +120,3 @@ def search(accuracy: Callable, size: int, keep: float) -> tuple[jax.Array, jax.A
     count_S = jnp.minimum(first * step + 1 + jnp.arange(step), size)
     kept_S = jax.vmap(accuracy)(count_S)
     return count_S[jnp.argmax(kept_S >= enough)], kept_K
-
-
-def _number(name):
-    """2 of block_2, 10 of block_10."""
-    return int(name.rpartition("_")[2])

@@ -1,4 +1,4 @@
-"""The irreducible representations of the groups of `_groups`, over the real numbers.
+"""The irreducible representations of the groups of `tasks/_groups.py`, over the real numbers.
 
 All are orthogonal, and rho(a * b) = rho(a) rho(b). Young's orthogonal form of the symmetric groups:
 James & Kerber, 1981, "The Representation Theory of the Symmetric Group", section 3.4. Splitting by
