@@ -101,15 +101,15 @@ def test_any_value_of_an_entry_that_is_of_no_part_is_an_experiment_or_one_line()
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", registry.KINDS)
 def test_any_value_of_an_option_is_an_experiment_or_one_line(kind):
-    """Of every task, model and optimizer, and of what the optimizers read of `config.runs`."""
+    """Of every part, and of what the optimizers read of `config.runs`."""
     for name in registry.names(kind):
         chain = [name] if kind == "optimizer" else ["adamw"]
         if "learning_rate" not in registry.hparams(chain[0]) or name == "update_noise":
             late = getattr(registry.find("optimizer", chain[0]), "AFTER_STEP", False)
             chain = ["sgd", *chain] if late else [*chain, "sgd"]
-        chosen = {"task": "modular", "model": "mlp", "optimizer": "+".join(chain)} | (
-            {} if kind == "optimizer" else {kind: name}
-        )
+        chosen = {"task": "modular", "model": "mlp", "optimizer": "+".join(chain)}
+        if kind != "optimizer":
+            chosen["measures" if kind == "measure" else kind] = name
         options = paths_of(base(**chosen), f"{kind}.")
         if kind == "optimizer":
             options += [f"runs.{hparam}" for hparam in registry.hparams(name)]

@@ -213,9 +213,9 @@ def test_bindings_are_not_trained_with_the_usual_decay():
 def test_bindings_are_learnt():
     config = binding_config()
     config.runs.seed = (1,)
-    config.schedule.num_steps = 2000
+    config.schedule.num_steps = 1250
 
-    assert grokjax.train(config).history["val_accuracy"][-1].item() > 0.95  # measured: .998
+    assert grokjax.train(config).history["val_accuracy"][-1].item() > 0.9  # it groks at this step
 
 
 def test_few_possible_lines_of_bindings_are_drawn_until_there_are_enough():
