@@ -130,7 +130,9 @@ def test_arms_that_are_no_branches_are_paired_when_asked_for(tmp_path):
 
     assert table(read_all([a, b])) == ""
     assert "a (A) and b (B), 2 seeds" in table(read_all([a, b]), of_all=True)
-    with pytest.raises(ValueError, match="--paired: no two arms have seeds in common; choose"):
+    with pytest.raises(
+        ValueError, match="--paired: no two arms have seeds in common and .* choose"
+    ):
         pairs.table(read_all([a, other]), of_all=True)
 
 

@@ -96,6 +96,8 @@ def test_precursors_are_a_table_and_a_picture(tmp_path):
     assert "precedes grokking" in (tmp_path / "out/summary.md").read_text()
     assert (tmp_path / "out/precursors.csv").read_text().count("\n") == 2
     assert (tmp_path / "out/precursors.png").stat().st_size > 10_000
+    write([arm], tmp_path / "out")
+    assert not list((tmp_path / "out").glob("precursors.*"))  # of an earlier call
 
 
 def test_where_nothing_moves_there_is_no_precursor(tmp_path):
@@ -103,6 +105,20 @@ def test_where_nothing_moves_there_is_no_precursor(tmp_path):
 
     with pytest.raises(ValueError, match="precursors of A: nothing moves from memorising"):
         precursors.precursors(arm)
+
+
+def test_missed_runs_do_not_make_a_wide_sign_narrow():
+    """Of 12 alarms the leads are spread more widely than their own delays; 6 long runs had none."""
+    rng = np.random.default_rng(3)
+    delay_R = np.r_[1000 + 20 * rng.normal(size=12), 5000 + 500 * rng.normal(size=6)]
+    lead_R = np.r_[500 + 160 * rng.normal(size=12), np.full(6, np.nan)]
+    leads = Leads(lead_R, delay_R, misses=6, false_alarms=0)
+    p = precursors._pitman_morgan(leads)
+
+    assert p < 0.01
+    one = precursors.Precursor("A", "x", Rule(1, 0.1), leads, p)
+    assert one.verdict(p) == "worse than the clock"
+    assert one.row(p)["delay_sd"] < 40
 
 
 def test_too_few_runs_are_refused(tmp_path):

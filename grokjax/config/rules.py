@@ -37,6 +37,9 @@ def check_entries(config: ConfigDict) -> None:
         check_value(path, values.get(path), wanted)
     known = declared(config)
     for path, value in values.items():
+        if path not in known and path.startswith("measure."):
+            name = path.split(".")[1]
+            raise ValueError(f"{path} is of a measure that is not taken; add {name!r} to measures")
         if path not in known:
             raise ValueError(f"unknown config entry {path!r}{hint(path, known) or SEE_ALL}")
         check_value(path, value, known[path].type or type(known[path].default))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from grokjax.reading.arms import Arm
 from grokjax.reading.evidence import LEVEL
-from grokjax.reading.findings import Finding
+from grokjax.reading.findings import FINDINGS, Finding
 from grokjax.reading.pictures import charts, grids, measures, plots
 from grokjax.reading.rows import Row, best_of_families, markdown, rows, write_csv
 from grokjax.recording.files import replacing
@@ -83,6 +83,8 @@ def write(
         path.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
     for name in set(before) - set(pictures):  # of fewer arms, with other pictures
         (output / name).unlink(missing_ok=True)
+        if name in FINDINGS:
+            (output / name).with_suffix(".csv").unlink(missing_ok=True)
     return table
 
 

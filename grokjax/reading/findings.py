@@ -11,6 +11,8 @@ from grokjax.reading.pictures.laws import critical_picture, law_picture
 from grokjax.reading.pictures.precursors import precursors as precursors_picture
 from grokjax.reading.rows import Row
 
+FINDINGS = ("law.png", "critical.png", "precursors.png")  # and tables of these names
+
 
 class Finding(NamedTuple):
     """name.csv, name.png and a part of summary.md."""

@@ -162,7 +162,10 @@ def table(arms: Sequence[Arm], of_all: bool = False) -> str:
                 cells = zip(*_rows(a, b, a_runs, b_runs), strict=True)
                 parts.append(aligned(dict(zip(HEAD, cells, strict=True)), HEAD[:1]).rstrip())
     if of_all and not parts:
-        raise ValueError("--paired: no two arms have seeds in common; choose arms that do")
+        raise ValueError(
+            "--paired: no two arms have seeds in common and count their steps from the same point; "
+            "choose arms that do"
+        )
     return "\n\n".join([*parts, NOTE] if parts else [])
 
 

@@ -60,10 +60,19 @@ class Leads(NamedTuple):
     false_alarms: int  # alarms in runs that did not grok while they were followed
 
     @property
+    def errors(self) -> int:
+        """Runs with a missing or a false alarm."""
+        return self.misses + self.false_alarms
+
+    @property
     def spread(self) -> float:
         """Standard deviation of the leads; infinite with fewer than three."""
-        leads = self.lead_R[np.isfinite(self.lead_R)]
-        return float(np.std(leads, ddof=1)) if leads.size > 2 else np.inf
+        return _deviation(self.lead_R[np.isfinite(self.lead_R)])
+
+    @property
+    def spread_of_clock(self) -> float:
+        """That of the delays of the same runs, which are the leads of an alarm at memorising."""
+        return _deviation(self.delay_R[np.isfinite(self.lead_R)])
 
 
 class Precursor(NamedTuple):
@@ -89,39 +98,43 @@ class Precursor(NamedTuple):
             "false_alarms": false_alarms,
             "lead": number_or_none(np.mean(lead_R[hits])) if hits.any() else None,
             "lead_sd": number_or_none(self.leads.spread),
-            "delay": number_or_none(np.nanmean(delay_R)),
-            "delay_sd": number_or_none(np.nanstd(delay_R, ddof=1)),
+            "delay": number_or_none(np.mean(delay_R[hits])) if hits.any() else None,
+            "delay_sd": number_or_none(self.leads.spread_of_clock),
             "p": number_or_none(p_holm),
             "verdict": self.verdict(p_holm),
         }
 
     def verdict(self, p_holm: float) -> str:
         """In words."""
-        wrong = self.leads.misses + self.leads.false_alarms
+        wrong = self.leads.errors
         if 2 * wrong > self.leads.delay_R.size:
             return "no sign: most alarms are missing or false"
         if not p_holm < SIGNIFICANT:
             return "no better than the clock"
-        if self.leads.spread > np.nanstd(self.leads.delay_R, ddof=1):
+        if self.leads.spread > self.leads.spread_of_clock:
             return "worse than the clock"
         return "precedes grokking" + f", wrong in {wrong} runs" * bool(wrong)
 
 
+def _deviation(steps: np.ndarray) -> float:
+    return float(np.std(steps, ddof=1)) if steps.size > 2 else np.inf
+
+
 def precursors(arm: Arm) -> list[Precursor]:
-    """Of each value of an arm's runs, the most evenly leading one first.
+    """Of each value of an arm's runs, that with the fewest errors first, then the most even one.
 
     Raises:
         ValueError: if too few of its runs grokked after a delay, or no value moves before that.
     """
     grok = arm.grokking
-    count = int((grok.delay_R > 0).sum())
-    if count < 2 * FEWEST:
-        raise ValueError(
-            f"precursors of {arm.name}: {count} of its {grok.grok_R.size} runs grokked after a "
-            f"delay; a rule is fixed on half of the runs and judged on the other, which takes "
-            f"{2 * FEWEST} or more"
-        )
     fitted_R = np.arange(grok.grok_R.size) % 2 == 0
+    counts = [int((grok.delay_R > 0)[half_R].sum()) for half_R in (fitted_R, ~fitted_R)]
+    if min(counts) < FEWEST:
+        raise ValueError(
+            f"precursors of {arm.name}: {sum(counts)} of its {grok.grok_R.size} runs grokked after "
+            "a delay; a rule is fixed on every other run and judged on those between, which takes "
+            f"{FEWEST} of each, {2 * FEWEST} or more"
+        )
     found = []
     for name, moved_ExR in _moved(arm):
         if rule := _fit(arm, moved_ExR, fitted_R):
@@ -129,7 +142,7 @@ def precursors(arm: Arm) -> list[Precursor]:
             found.append(Precursor(arm.name, name, rule, leads, _pitman_morgan(leads)))
     if not found:
         raise ValueError(f"precursors of {arm.name}: nothing moves from memorising to grokking")
-    return sorted(found, key=lambda one: (one.leads.misses, one.leads.spread))
+    return sorted(found, key=lambda one: (one.leads.errors, one.leads.spread))
 
 
 def _moved(arm: Arm) -> Iterator[tuple[str, np.ndarray]]:
@@ -160,11 +173,11 @@ def _fit(arm: Arm, moved_ExR: np.ndarray, fitted_R: np.ndarray) -> Rule | None:
         if away.size:
             rules += [Rule(direction, float(level)) for level in np.quantile(away, LEVELS)]
 
-    def errors(rule):
+    def rank(rule):
         leads = _leads(arm, rule, moved_ExR, fitted_R)
-        return leads.misses + leads.false_alarms, leads.spread
+        return leads.errors, leads.spread
 
-    return min(rules, key=errors, default=None)
+    return min(rules, key=rank, default=None)
 
 
 def _leads(arm: Arm, rule: Rule, moved_ExR: np.ndarray, chosen_R: np.ndarray) -> Leads:
@@ -227,7 +240,7 @@ def summary(rows: Sequence[dict]) -> str:
     text = (
         "A rule is fixed on every other run and judged on the runs between. A value precedes "
         "grokking if its alarms lead more evenly than the clock that starts at memorising, whose "
-        "leads are the delays: Pitman and Morgan's test, Holm's correction."
+        "leads are the delays of the same runs: Pitman and Morgan's test, Holm's correction."
     )
     table = aligned(columns, left=["arm", "value", "alarm when it", "verdict"])
     return f"## Precursors\n\n{table.rstrip()}\n\n{text}"

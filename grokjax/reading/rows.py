@@ -128,9 +128,11 @@ def reference_of(arm: Arm, before: Sequence[Arm]) -> Arm | None:
 
 def _first_step(arm):
     """What steps are counted from: the origin of a branch that counts anew, else None."""
-    goes_on = arm.config.get("branched", {}).get("goes_on", True)
+    branched = arm.config.get("branched", {})
     branch = arm.config.get("branch", {})
-    return None if goes_on or branch.get("take") else branch.get("origin")
+    if branched.get("goes_on", True) or branch.get("take"):
+        return None
+    return branched.get("folder"), branch.get("origin", "").rpartition("@")[2]
 
 
 def best_of_families(arms: Sequence[Arm]) -> list[Arm]:

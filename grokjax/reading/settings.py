@@ -9,7 +9,10 @@ from grokjax.config.config import flat
 from grokjax.config.synonyms import hint
 from grokjax.reading.arms import SEEDS, Arm
 
-SECTIONS = ("task", "model", "optimizer", "loss", "split", "batch_size")  # beside `runs`
+SECTIONS = (  # beside `runs`
+    *("task", "model", "optimizer", "loss", "split", "batch_size", "batches", "grok"),
+    *("freeze", "branch"),
+)
 
 
 def settings(arm: Arm) -> dict[str, Any]:

@@ -200,7 +200,7 @@ def _history(experiment, state_R, arrays, parents):
     for name, zero_R in loop.no_metrics(trainer, state_R, runs_R, dataset, lift=lift).items():
         before = arrays.get(name)
         if before is None or before.shape[2:] != zero_R.shape[1:]:
-            columns[name] = np.full((len(arrays["step"]), *zero_R.shape), np.nan, zero_R.dtype)
+            columns[name] = np.full((len(arrays["step"]), *zero_R.shape), np.nan, np.float32)
         else:
             columns[name] = before[:, parents]
     history = History(columns)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from grokjax.reading.pictures import style
 from grokjax.reading.precursors import Precursor
 
-CLOCK = "the clock, from memorising"
+CLOCK = "the clock, from memorising, all runs"
 
 
 @style.ours
