@@ -10,7 +10,7 @@ from made_results import change, diverge, leave
 from grokjax.reading.arms import read
 from grokjax.reading.rows import rows
 from grokjax.recording.history import History, grokking
-from grokjax.recording.summary import summarise
+from grokjax.recording.summary import first_step, summarise
 from grokjax.recording.times import THRESHOLDS, Crossing, crossing, threshold_of, times
 
 NEVER = np.nan
@@ -141,6 +141,16 @@ def test_seconds_to_grok_are_the_share_of_a_run():
 
     assert [run["steps"] for run in summary["runs"]] == [500, 700]
     assert summary["overall"]["median_grok_seconds"] == 300 * 60 / 1200
+
+
+def test_the_steps_before_a_branch_took_none_of_its_seconds():
+    """Of the runs' 500 and 700 steps 100 each were trained elsewhere."""
+    sections = (dict(stop_after_grok=1), dict(threshold=0.99, count=2))
+    first = first_step({"branched": {"goes_on": True, "steps": [100, 100]}})
+    summary = summarise(stopped_history(), ["a", "b"], 60.0, *sections, first=first)
+
+    assert summary["overall"]["median_grok_seconds"] == 300 * 60 / 1000
+    assert first_step({"branched": {"goes_on": False, "steps": [100, 300]}}) == first_step({}) == 0
 
 
 def dipping(folder):

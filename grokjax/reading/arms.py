@@ -21,6 +21,7 @@ from grokjax.reading.survival import Durations, Median, median_time, times_until
 from grokjax.recording.early_stopping import last_steps, observed_until
 from grokjax.recording.history import Grokking, History, grokking
 from grokjax.recording.results import Results
+from grokjax.recording.summary import first_step
 from grokjax.recording.times import Crossing, times
 
 SEEDS = ("seed", "split_seed")
@@ -201,8 +202,7 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
         own = {n: array if n == "step" else array[:, runs] for n, array in arrays.items()}
         own_name = f"{family} {label(values)}".strip()
         arms.append(Arm(own_name, family, values, config, History(own), labels))
-    branched = config.get("branched", {})
-    first = branched["steps"][0] if branched.get("goes_on") else 0  # those before took none
+    first = first_step(config)  # those before took none
     seconds = results.seconds() / sum((arm.last_R - first).sum() for arm in arms)
     return [dataclasses.replace(arm, seconds_per_step=seconds or np.nan) for arm in arms]
 

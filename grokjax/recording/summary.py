@@ -30,6 +30,7 @@ def summarise(
     schedule: Mapping[str, Any],
     rule: Mapping[str, Any],
     sizes: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+    first: int = 0,
 ) -> dict[str, Any]:
     """What came out, for each run and over all; JSON values only.
 
@@ -39,9 +40,11 @@ def summarise(
         seconds: wall time of the training.
         schedule, rule: the sections `schedule` and `grok` of the config.
         sizes: of a mixture's tasks in each run, as `Parts.sizes_of_tasks` gives them.
+        first: the step that it began at, see `first_step`; those before took none of the seconds.
     """
     arrays = history.arrays()
     steps_R = last_steps(history, schedule, rule)
+    run_steps = (steps_R - first).sum()
     groks = {
         task: (grokking(arrays, task, **rule), times(arrays, steps_R, rule, task))
         for task in ["", *history.groups]
@@ -59,7 +62,13 @@ def summarise(
         run |= {"tasks": outcomes} if outcomes else {}
         run |= {"measures": measures[r]} if measures else {}
         runs.append(run)
-    return {"runs": runs, "overall": _overall(arrays, groks[""][0], seconds, steps_R.sum())}
+    return {"runs": runs, "overall": _overall(arrays, groks[""][0], seconds, run_steps)}
+
+
+def first_step(record: Mapping[str, Any]) -> int:
+    """The step that a training began at, by its record: of a branch that goes on the state's."""
+    branched = record.get("branched", {})
+    return branched["steps"][0] if branched.get("goes_on") else 0
 
 
 def _outcome(arrays, task, grok, crossings, r):

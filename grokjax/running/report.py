@@ -17,7 +17,7 @@ from grokjax.reading.arms import arrays_of
 from grokjax.recording.history import History, grokking
 from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results, is_time
-from grokjax.recording.summary import summarise, summary_text
+from grokjax.recording.summary import first_step, summarise, summary_text
 from grokjax.running import branch
 from grokjax.running.resume import Start
 
@@ -59,7 +59,7 @@ def conclude(config, results: Results, labels, save_path: str | None) -> str:
     A figure that cannot be drawn is missing; the run is finished nevertheless.
     """
     history = History.load(results.history)
-    summary = _summary(config, labels, history, results.seconds())
+    summary = _summary(config, labels, history, results.seconds(), results.stored_config())
     results.write_summary(summary)
     with may_fail("there are no pictures"):
         _draw(config, results, history.arrays(), summary, save_path)
@@ -109,9 +109,11 @@ def conclude_again(
     print(f"{results.folder} is finished at step {start.step:,}; {left}")
 
 
-def _summary(config, labels, history, seconds):
+def _summary(config, labels, history, seconds, record):
     sizes = check(config).sizes_of_tasks() if history.groups else None
-    summary = summarise(history, labels, seconds, config.schedule, config.grok, sizes)
+    summary = summarise(
+        history, labels, seconds, config.schedule, config.grok, sizes, first_step(record)
+    )
     summary["overall"]["evaluated_examples"] = config.schedule.eval_examples or "all"
     return summary
 
@@ -122,7 +124,7 @@ def not_as_written(results: Results, experiment: Experiment, history: History) -
     overall = given.get("overall")
     seconds = overall.get("seconds") if isinstance(overall, dict) else None
     known = seconds if is_time(seconds) else 0.0
-    summary = _summary(experiment.config, experiment.labels, history, known)
+    summary = _summary(experiment.config, experiment.labels, history, known, experiment.record)
     text = summary_text(summary) if is_time(seconds) else ""
     is_sound = {
         results.config: results.stored_config() == json.loads(json.dumps(experiment.record)),
