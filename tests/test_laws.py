@@ -116,11 +116,11 @@ def test_known_exponents_are_in_their_intervals_though_many_runs_are_censored(
 
 @pytest.mark.slow
 def test_an_interval_covers_the_exponent_in_nineteen_of_twenty_data_sets():
-    """Two exponents from 12 runs, of which some are censored: 400 intervals, 95 % +- 2.2 %."""
+    """Two exponents from 12 runs, of which some are censored: 200 intervals, 95 % +- 3 %."""
     rng = np.random.default_rng(3)
     log_x_RxK = np.array(list(itertools.product((0.0, 1.0, 2.0), (0.0, 1.0), (0, 0))))[:, :2]
     covered = []
-    while len(covered) < 200:
+    while len(covered) < 100:
         log_time_R = 5 + log_x_RxK @ [-1, 0.5] + 0.5 * rng.normal(size=12)
         is_event_R = log_time_R < 5.5
         if is_event_R.sum() < 4:
@@ -129,7 +129,7 @@ def test_an_interval_covers_the_exponent_in_nineteen_of_twenty_data_sets():
         found = laws._fit(law_of(np.exp(log_x_RxK), time_R, is_event_R, "a", "b"), "log-normal")
         covered.append((found.low_K < [-1, 0.5]) & (found.high_K > [-1, 0.5]))
 
-    assert 0.92 < np.mean(covered) < 0.985
+    assert 0.91 < np.mean(covered) < 0.99
 
 
 def test_a_delay_of_0_is_one_shorter_than_the_time_between_evaluations(tmp_path):

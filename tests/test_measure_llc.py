@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import toy, toy_mlp
+from conftest import toy_mlp
 from scipy import stats
 
 import grokjax
@@ -187,7 +187,7 @@ def test_one_chain_that_diverges_spoils_no_other():
     assert found["distance"] == pytest.approx(5**-0.5)
 
 
-@pytest.mark.parametrize("make", [pytest.param(toy, marks=pytest.mark.slow), toy_mlp])
+@pytest.mark.parametrize("make", [toy_mlp])  # test_measures.py has a transformer
 def test_runs_together_equal_runs_one_by_one(make):
     config = make()
     config.measures = ("llc",)
