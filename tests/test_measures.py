@@ -201,6 +201,10 @@ def test_the_value_at_a_step_is_the_last_one_taken_before_it():
         ({"measures": ("nroms",)}, "unknown measure 'nroms'.*did you mean 'norms'"),
         ({"measures": ("norms", "norms")}, "measures names 'norms' twice; choose it once"),
         ({"measure": {"norms": {"examples": 9}}}, r"measure\.norms\.examples is of .* add 'norms'"),
+        (
+            {"measures": ("norms",), "measure": {"norms": {"exampels": 9}}},
+            "unknown config entry 'measure.norms.exampels'; did you mean 'measure.norms.examples'",
+        ),
         ({"schedule": {"measure_every": 3}}, "measure_every = 3 is not a multiple of .*= 2"),
     ],
 )

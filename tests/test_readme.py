@@ -78,6 +78,8 @@ def test_the_commands_of_the_readme_about_studies_work(tmp_path):
     }
     for words in [*words_of("grokjax.analyze"), *words_of("grokjax.checkpoint_tool")]:
         real = [str(folders.get(word, word)) for word in words]
+        if words[0] == "grokjax.analyze" and "analysis" not in words:
+            real += ["--output", "analysis"]
         done = python([str(tmp_path / w) if w == "analysis" else w for w in real])
         assert done.returncode == 0, (words, done.stderr)
     assert (tmp_path / "analysis/summary.md").exists()

@@ -37,8 +37,7 @@ def check_entries(config: ConfigDict) -> None:
         check_value(path, values.get(path), wanted)
     known = declared(config)
     for path, value in values.items():
-        if path not in known and path.startswith("measure."):
-            name = path.split(".")[1]
+        if path not in known and (name := _measure_not_taken(path, config)):
             raise ValueError(f"{path} is of a measure that is not taken; add {name!r} to measures")
         if path not in known:
             raise ValueError(f"unknown config entry {path!r}{hint(path, known) or SEE_ALL}")
@@ -55,6 +54,14 @@ def check_entries(config: ConfigDict) -> None:
     if config.grok.rule == "s3" and not all(usual):
         raise ValueError("grok.rule = 's3' has its own threshold and count; leave them as they are")
     _check_intervals(config)
+
+
+def _measure_not_taken(path, config):
+    """The measure that an entry is an option of, if there is one and it is not chosen."""
+    section, _, rest = path.partition(".")
+    name = rest.partition(".")[0]
+    known = section == "measure" and name in registry.names("measure")
+    return name if known and name not in config.measures else ""
 
 
 def _has_default(path):
