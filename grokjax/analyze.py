@@ -6,12 +6,11 @@
 
 Each word is a results folder or a folder above several; without any it is results/. Runs that
 differ in nothing but their seeds are one arm; p values compare with the first. Branches are
-compared with it in pairs too, and all arms with --paired. Prints the table of
-arms, and writes it with the figures as summary.md, summary.csv and *.png.
+compared with it in pairs too, and all arms with --paired. Prints the table of arms, and writes it
+with the figures as summary.md, summary.csv and *.png.
 
     python -m grokjax.analyze results/grid --law "delay ~ learning_rate * weight_decay"
     python -m grokjax.analyze results/curve --critical train_fraction
-
     python -m grokjax.analyze results/measured --precursors
 
 A law gives each entry its exponent, a critical value is where half of the runs grok; both with

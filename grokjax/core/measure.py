@@ -77,7 +77,6 @@ class Measure(NamedTuple):
 
     compute: Callable[[View], dict[str, jax.Array]]  # {name: [] or [K]}, float32
     reads: tuple[str, ...] = ()  # of OUTPUTS
-    initial: bool = False  # whether it reads the initial weights
 
 
 class Measures(NamedTuple):
@@ -95,7 +94,7 @@ class Measures(NamedTuple):
     def take(self, view: View) -> dict[str, jax.Array]:
         """{measure/name: [] or [K]} of all measures."""
         found = {}
-        for measure, (compute, *_) in self.measures.items():
+        for measure, (compute, _) in self.measures.items():
             for name, value in compute(view).items():
                 with of_a_part(
                     f"measure {measure} gives {name} {jnp.shape(value)}; make [] or [K]"

@@ -88,7 +88,7 @@ def make(
                 "drift": 1 - cosine(kernel_BxB, initial_BxB),
             }
 
-    return Measure(compute, initial=True)
+    return Measure(compute)
 
 
 def tangent_kernel(output: Callable, params: Any, inputs_BxL: np.ndarray) -> jax.Array:

@@ -101,7 +101,7 @@ def make(
             "logit_scale": jnp.sqrt(dot(square_B, once_B) / once_B.sum()),
         }
 
-    return Measure(compute, initial=True)
+    return Measure(compute)
 
 
 def matrix_names(params: optax.Params) -> list[str]:

@@ -15,7 +15,8 @@ from grokjax.reading.arms import SEEDS, Arm
 from grokjax.reading.evidence import rate_interval
 from grokjax.reading.rows import aligned, reference_of
 from grokjax.reading.survival import Durations
-from grokjax.recording.history import S3_THRESHOLD, finite_median
+from grokjax.recording.history import finite_median
+from grokjax.recording.times import threshold_of
 
 HEAD = ["", "A", "B", "A alone", "B alone", "B - A [95 % interval]", "p"]
 NOTE = """\
@@ -197,9 +198,7 @@ def _some(durations, runs):
 
 def _ends_above(arm):
     """[R]: is validation accuracy at the threshold at the last evaluation?"""
-    rule = arm.config.get("grok", {})
-    threshold = S3_THRESHOLD if rule.get("rule") == "s3" else rule.get("threshold", 0.99)
-    return arm.history["val_accuracy"][-1] >= threshold
+    return arm.history["val_accuracy"][-1] >= threshold_of(arm.config.get("grok", {}))
 
 
 def _p(p):

@@ -20,8 +20,8 @@ from grokjax.reading.survival import (
     times_until,
 )
 from grokjax.recording.files import replacing
-from grokjax.recording.history import Grokking, finite_median, measured
-from grokjax.recording.summary import number_or_none, value_at
+from grokjax.recording.history import Grokking, finite_median
+from grokjax.recording.summary import at_moments, number_or_none
 
 Row = dict[str, Any]
 
@@ -225,15 +225,10 @@ def _row(arm: Arm, task: str, grok: Grokking, durations: Durations) -> Row:
 
 def _measures(arm: Arm) -> Row:
     """Medians over the runs of each measure when they memorised, when they grokked, at the end."""
-    arrays = arm.history.arrays()
-    step_E = arrays["step"]
-    grok = arm.grokking
-    moments = {"memorised": grok.memorised_R, "grokked": grok.grok_R, "end": step_E[-1:]}
     return {
-        f"{name} {moment}": number_or_none(finite_median(value_at(step_E, arrays[name], step_R)))
-        for name in measured(arrays)
-        if arrays[name].ndim == 2
-        for moment, step_R in moments.items()
+        f"{name} {moment}": number_or_none(finite_median(value_R))
+        for name, values in at_moments(arm.history.arrays(), arm.grokking).items()
+        for moment, value_R in values.items()
     }
 
 

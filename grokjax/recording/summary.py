@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from grokjax.recording.early_stopping import last_steps
-from grokjax.recording.history import History, finite_median, grokking, measured
+from grokjax.recording.history import Grokking, History, finite_median, grokking, measured
 from grokjax.recording.times import times
 
 FINAL = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
@@ -95,18 +95,28 @@ def _crossing(found, r):
 
 
 def _measures(arrays, grok):
-    """R times {measure/name: its value when the run memorised, when it grokked, and at the end}.
-
-    That is the last one taken up to then; a measure with K values is in the history alone.
-    """
-    moments = {"memorised": grok.memorised_R, "grokked": grok.grok_R, "end": arrays["step"][-1:]}
+    """R times {measure/name: {moment: value}}."""
     found = [{} for _ in grok.grok_R]
-    for name in measured(arrays):
-        if arrays[name].ndim == 2:
-            values = {m: value_at(arrays["step"], arrays[name], x) for m, x in moments.items()}
-            for r, of_run in enumerate(found):
-                of_run[name] = {m: number_or_none(value_R[r]) for m, value_R in values.items()}
+    for name, values in at_moments(arrays, grok).items():
+        for r, of_run in enumerate(found):
+            of_run[name] = {m: number_or_none(value_R[r]) for m, value_R in values.items()}
     return found
+
+
+def at_moments(
+    arrays: Mapping[str, np.ndarray], grok: Grokking
+) -> dict[str, dict[str, np.ndarray]]:
+    """{measure/name: {moment: [R]}}: when a run memorised, when it grokked, and at the end.
+
+    That is the last value taken up to then; a measure with K values is in the history alone.
+    """
+    step_E = arrays["step"]
+    moments = {"memorised": grok.memorised_R, "grokked": grok.grok_R, "end": step_E[-1:]}
+    return {
+        name: {moment: value_at(step_E, arrays[name], x_R) for moment, x_R in moments.items()}
+        for name in measured(arrays)
+        if arrays[name].ndim == 2
+    }
 
 
 def value_at(step_E: np.ndarray, values_ExR: np.ndarray, step_R: np.ndarray) -> np.ndarray:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-import scipy
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from grokjax.reading.evidence import rate_interval
 from grokjax.reading.laws import Law
 from grokjax.reading.pictures import style
 from grokjax.reading.thresholds import Threshold
@@ -82,7 +82,7 @@ def critical_picture(entry: str, found: Sequence[Threshold]) -> Figure:
         if len(found) <= MOST_MARKED:
             share_K = one.grokked_K / one.runs_K
             intervals = [
-                scipy.stats.binomtest(grokked, runs).proportion_ci(method="wilson")
+                rate_interval(grokked, runs)
                 for grokked, runs in zip(one.grokked_K.tolist(), one.runs_K.tolist(), strict=True)
             ]
             beside_K = one.value_K * (high / low) ** (0.006 * (number - (len(found) - 1) / 2))
