@@ -3,8 +3,10 @@
     python -m experiments list      # the claims
     python -m experiments all       # runs every study, and summarises them in results/summary.md
     python -m experiments report    # writes the tables of README.md from tables/*.csv
+    python -m experiments verdicts  # writes REPRODUCTIONS.md from data/reproductions.csv
+    python -m experiments archive   # writes data/*.zip, the runs of all studies in results/
 
-`report --results results` first copies the tables and pictures of the studies in results/.
+With `--results results` the first two begin with what the studies in results/ have.
 """
 
 import functools
@@ -12,8 +14,14 @@ from pathlib import Path
 
 from grokjax import run_studies
 
-from . import report
+from . import archive, report, reproductions, verdicts
 
 if __name__ == "__main__":
     folder = Path(__file__).parent
-    run_studies(folder, report=functools.partial(report.prepare, folder))
+    published = {name: row.published for name, row in reproductions.rows().items()}
+    run_studies(
+        folder,
+        report=functools.partial(report.prepare, folder),
+        verdicts=functools.partial(verdicts.prepare, folder, published),
+        archive=functools.partial(archive.prepare, folder),
+    )

@@ -15,6 +15,7 @@ from .core.trainer import Trainer as Trainer
 from .core.trainer import make_trainer as make_trainer
 from .optimizers.grokfast_ema import grokfast_ema as grokfast_ema
 from .optimizers.grokfast_ma import grokfast_ma as grokfast_ma
+from .reading.cube import open as open
 from .recording.history import Grokking as Grokking
 from .recording.history import History as History
 from .recording.history import grokking as grokking

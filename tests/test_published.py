@@ -1,0 +1,127 @@
+"""Published numbers beside ours: the verdict, the table of runs, the page."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_results import leave
+
+from experiments import reproductions, verdicts
+from grokjax.reading import arms, published
+from grokjax.reading.published import Published
+from grokjax.reading.survival import Durations
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+
+
+def made(values, **entries):
+    given = dict(source="Somebody, 2026", link="https://example.org", setting="p = 7")
+    given |= dict(what="steps to 90 %", measured=published.first(0.9))
+    return Published(values=values, **given | entries)
+
+
+def all_reached(*values):
+    return Durations(np.array(values, float), np.ones(len(values), bool))
+
+
+@pytest.mark.parametrize(("runs", "coverage"), [(3, 0.5), (39, 0.95), (119, 0.95)])
+def test_a_further_run_falls_into_the_interval_as_often_as_it_says(runs, coverage):
+    """Whatever the distribution: here a log-normal one, 4,000 times."""
+    rng = np.random.default_rng(0)
+    inside = []
+    for *ours, further in rng.lognormal(sigma=2.0, size=(4000, runs + 1)):
+        low, high = published.further_run(all_reached(*ours))
+        inside.append(low <= further <= high)
+
+    assert abs(np.mean(inside) - coverage) < 0.02
+
+
+def test_a_run_that_has_not_come_to_it_opens_the_interval_above():
+    ours = Durations(np.array([300.0, 500, 200, 500]), np.array([True, False, True, False]))
+
+    assert published.further_run(ours) == (200, np.inf)
+    assert published.judge(ours, made((9000,))).verdict == "inside"
+    assert published.judge(ours, made((100,))).verdict == "outside"
+
+
+def test_one_number_inside_and_outside_and_with_a_setting_that_is_not_stated():
+    ours = all_reached(700, 300, 500)
+
+    assert published.judge(ours, made((300,))).verdict == "inside"
+    assert published.judge(ours, made((701,))).verdict == "outside"
+    assert published.judge(ours, made((701,), unstated="b2")).verdict == "setting not stated"
+    assert published.judge(ours, made((500,), unstated="b2")).verdict == "inside"
+
+
+def test_several_numbers_are_compared_run_by_run():
+    """The p of four early runs against four late ones is that of R's survdiff: .0067."""
+    ours = all_reached(1, 2, 3, 4)
+
+    apart = published.judge(ours, made((5, 6, 7, 8)))
+    assert apart.verdict == "outside"
+    assert apart.p == pytest.approx(0.0067, abs=5e-5)
+    assert published.judge(ours, made((2, 1, 4, 3))).verdict == "inside"
+    assert published.judge(ours, made((np.inf, np.inf, np.inf, np.inf))).verdict == "outside"
+
+
+def test_times_are_in_the_unit_of_the_source(tmp_path):
+    """Of runs that grok at 300 and 500 and never, in epochs of 50 steps."""
+    (arm,) = arms.read(leave(tmp_path / "arm", [300, None, 500], last=700))
+
+    steps = published.first(0.9, steps_per_unit=50)(arm)
+    assert steps.duration_R.tolist() == [6, 14, 10]
+    assert steps.event_observed_R.tolist() == [True, False, True]
+
+
+def test_the_table_of_runs_gives_back_what_was_written(tmp_path):
+    found = {"a/b": Durations(np.array([1.5, 20.0]), np.array([True, False])), "c": all_reached(3)}
+    verdicts.write_data(tmp_path / "runs.csv", found)
+
+    read = verdicts.read_data(tmp_path / "runs.csv")
+    assert list(read) == list(found)
+    for name, (value_R, reached_R) in found.items():
+        np.testing.assert_array_equal(read[name].duration_R, value_R)
+        np.testing.assert_array_equal(read[name].event_observed_R, reached_R)
+
+
+def test_the_page_is_written_from_results(tmp_path, capsys):
+    """One row of two is finished: its runs are in the table, its verdict on the page."""
+    folder = tmp_path / "experiments"
+    (folder / "pictures").mkdir(parents=True)
+    leave(tmp_path / "results/reproductions/some/add", [300, None, 500])
+    rows = {"some/add": made((310,), finding="It comes out."), "some/mul": made((7,))}
+
+    verdicts.prepare(folder, rows, tmp_path / "results")()
+    page = (folder / "REPRODUCTIONS.md").read_text()
+    assert "| [some/add](#someadd) | 310 | 500 [300, none] | 500 to none | 3 | inside |" in page
+    assert "1 of ours have not come to it. **Inside.** It comes out." in page
+    assert "Not run yet: some/mul." in page
+    with (folder / "data/reproductions.csv").open() as file:
+        assert [line["value"] for line in csv.DictReader(file)] == ["300", "1000", "500"]
+    assert (folder / "pictures/reproductions.png").stat().st_size > 10_000
+    assert "wrote 1 of 2 rows" in capsys.readouterr().out
+
+    verdicts.prepare(folder, rows, None)()
+    assert (folder / "REPRODUCTIONS.md").read_text() == page
+
+
+def test_without_results_and_without_a_table_there_is_nothing_to_write(tmp_path):
+    with pytest.raises(ValueError, match="no row is finished in .*reproductions.csv"):
+        verdicts.prepare(tmp_path, {"a": made((1,))}, None)
+    with pytest.raises(ValueError, match="no row is finished in .*/reproductions; run"):
+        verdicts.prepare(tmp_path, {"a": made((1,))}, tmp_path)
+    with pytest.raises(ValueError, match="is no folder"):
+        verdicts.prepare(tmp_path, {}, tmp_path / "none")
+
+
+def test_the_committed_page_is_that_of_the_committed_table():
+    rows = {name: row.published for name, row in reproductions.rows().items()}
+    found = verdicts.read_data(EXPERIMENTS / verdicts.DATA)
+
+    assert set(found) <= set(rows)
+    known = {name: found[name] for name in rows if name in found}
+    page = (EXPERIMENTS / verdicts.PAGE).read_text()
+    assert page == verdicts.page(rows, known), "run python -m experiments verdicts"
+    for name, ours in known.items():
+        assert len(ours.duration_R) == len(reproductions.rows()[name].config.runs.seed)
