@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from grokjax.studies.study import TOY, USUAL
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 CONFIGS = sorted(ROOT.glob("configs/*.py"))
 
 CACHE = f"--compilation_cache={Path('~/.cache/grokjax/tests').expanduser()}"
@@ -132,9 +134,22 @@ def test_every_command_of_the_readme_works(tmp_path):
         assert (fresh / "summary.json").exists()
 
 
+def test_the_readme_opens_results_as_a_cube(tmp_path, monkeypatch, capsys):
+    *_, code = PYTHON
+    archive = ROOT / "experiments/data/l1_grokfast.zip"
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(tmp_path / "results/l1_grokfast")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {"grokjax": grokjax})
+
+    out = capsys.readouterr().out
+    assert re.search(r"^l1 +0.5", out, re.MULTILINE)
+    assert (tmp_path / "runs.nc").exists()
+
+
 @pytest.mark.slow
 def test_the_python_of_the_readme_works(monkeypatch, capsys):
-    _measure, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _measure, code, _cube = PYTHON
     small = code.replace("seed=range(8)", "seed=range(2)")
     loaded = grokjax.load(str(ROOT / "configs/moddiv.py"))
     loaded.task.p, loaded.model.width, loaded.batch_size = 7, 8, 9
