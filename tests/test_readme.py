@@ -143,7 +143,7 @@ def test_the_readme_opens_results_as_a_cube(tmp_path, monkeypatch, capsys):
     exec(code, {"grokjax": grokjax})
 
     out = capsys.readouterr().out
-    assert re.search(r"^l1 +0.5", out, re.MULTILINE)
+    assert re.search(r"^l1 +0.75", out, re.MULTILINE)
     assert (tmp_path / "runs.nc").exists()
 
 
