@@ -33,10 +33,10 @@ def pictures(*folders):
     return set(found)
 
 
-ALWAYS = {"comparison.png", "survival.png"}
+ALWAYS = {"comparison.png", "survival.png", "times.png"}
 
 
-def test_a_table_and_two_pictures_are_always_written(tmp_path):
+def test_a_table_and_three_pictures_are_always_written(tmp_path):
     arms = read_all(
         [leave(tmp_path / "a", [300, None]), leave(tmp_path / "b", [400, 500], last=700)]
     )
