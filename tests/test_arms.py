@@ -7,7 +7,8 @@ import pytest
 from made_results import change, diverge, leave, save
 
 from grokjax.reading import arms
-from grokjax.reading.arms import find, names, read, read_all
+from grokjax.reading.arms import read, read_all
+from grokjax.reading.folders import find, names
 from grokjax.recording.files import replacing
 
 LABELS = ["seed=0 lamb=0", "seed=0 lamb=2", "seed=1 lamb=0", "seed=1 lamb=2"]
