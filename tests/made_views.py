@@ -61,7 +61,7 @@ def lifted(compute, *arrays_R):
 
 
 def check_map_and_vmap(measure, **options):
-    """Three runs of an MLP have the same measures by `map` and by `vmap`; test_measures.py has more.
+    """Three runs of an MLP have the same measures by `map` and by `vmap`; see test_measures.py too.
 
     Args:
         measure: its module.

@@ -211,7 +211,7 @@ def test_a_law_over_a_static_number_is_that_over_the_same_numbers_of_config_runs
 def test_what_static_entries_have_in_common_is_said(tmp_path):
     steps = itertools.cycle([300, 400, 600, 700, 900])
     folders = []
-    for width, course in ((7, "constant"), (19, "constant"), (41, "cosine")):
+    for width, course in ((7, "constant"), (19, "constant"), (41, "warmup_cosine")):
         folder = results(tmp_path / str(width), lambda **_: next(steps))
         folders.append(static(folder, width, 2000, course))
     arms = read_all(folders)

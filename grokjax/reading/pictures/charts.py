@@ -36,7 +36,7 @@ WEIGHTS = {  # the first three are what the slingshot mechanism ties together
 TIMES = {  # what a person reads behind the threshold
     "first": "validation accuracy, once",
     "sustained": "several times in a row",
-    "strict": "for good, as long as watched",
+    "strict": "for good, while watched",
 }
 FEW = 6  # arms of which these can be told apart
 LOGARITHMIC = ("train_loss", "val_loss", "update_size", "grad_norm", "max_train_loss")
@@ -68,11 +68,12 @@ def survival(arms: Sequence[Arm]) -> Figure:
 
     Kaplan-Meier estimates; a tick is a run that was followed up to there and had not grokked.
     """
+    pairs = style.styled(arms)
     figure = Figure(figsize=(10, 5), layout="constrained")
     axes = figure.subplots()
     style.dress(axes, "Runs that grokked (cumulative incidence)", _steps(arms))
     style.percent_axis(axes)
-    for arm, line in style.styled(arms):
+    for arm, line in pairs:
         _draw_incidence(axes, arm, arm.durations, line, f"{arm.name}: {count(arm)}")
     keys = [style.band_key("95 % interval")]
     if not all(arm.durations.event_observed_R.all() for arm in arms):
@@ -89,7 +90,7 @@ def times(arms: Sequence[Arm]) -> Figure:
     """
     pairs = style.styled(arms)
     figure = Figure(figsize=(14, 8.5), layout="constrained")
-    rows = figure.subplots(len(TIMES), len(THRESHOLDS), sharex=True, sharey=True)
+    rows = figure.subplots(len(TIMES), len(THRESHOLDS))
     for (kind, name), panels in zip(TIMES.items(), rows, strict=True):
         for threshold, axes in zip(THRESHOLDS, panels, strict=True):
             style.dress(axes, f"{threshold:.0%} {name}", _steps(arms))
@@ -97,6 +98,7 @@ def times(arms: Sequence[Arm]) -> Figure:
             for arm, line in pairs:
                 followed = durations(arm, arm.times_of("")[threshold], kind)
                 _draw_incidence(axes, arm, followed, line, arm.name)
+            axes.minorticks_off()  # they take a second
             axes.label_outer()
     ticks = style.mark_key("not there by its last evaluation", "|", markersize=9)
     style.legend(figure, style.band_key("95 % interval"), ticks)
