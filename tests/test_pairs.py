@@ -163,7 +163,7 @@ def test_a_branch_and_its_trunk_are_compared_by_the_steps_of_both(tmp_path):
 
     assert table([a, branch]) == ""
     text = table([a, branch], of_all=True)
-    assert "(B), 4 seeds; steps of a branch count with those of its trunk before it, and" in text
+    assert "(B), 4 seeds, steps of a branch with those of its trunk before it:" in text
     (row,) = (line for line in text.splitlines() if line.startswith("| grokked first"))
     assert [cell.strip() for cell in row.split("|")[2:6]] == ["", "", "2", "1"]
     (other,) = (line for line in table([branch, a], of_all=True).splitlines() if "first  " in line)

@@ -23,10 +23,9 @@ NOTE = """\
 Pairs of runs with the same seed; of a branch, with the same past. Rates: Newcombe's interval of the
 difference, and the exact p of McNemar's test. Validation accuracy, medians at the end, and who was
 first: the p of the sign test, and for steps of the log-rank test stratified by pair; pairs in which
-neither is ahead say nothing."""
-ONE_CLOCK = """\
-; steps of a branch count with those of its trunk before it, and pairs whose branch had grokked by
-its first evaluation, as its trunk may have, are open"""
+neither is ahead say nothing. Where steps of the trunk count too, a branch that had grokked by its
+first evaluation, as its trunk may have, leaves its pair open."""
+ONE_CLOCK = ", steps of a branch with those of its trunk before it"
 
 
 class Rates(NamedTuple):
