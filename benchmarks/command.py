@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from benchmarks.problem import ROOT, choose
+from grokjax.recording.machine import processor
 from grokjax.recording.output import make_steady
 from grokjax.running import command_line, cores
 
@@ -126,7 +126,7 @@ def environment() -> dict:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "device": device(),
-        "cpu": cpu(),
+        "cpu": processor(),
         "cores": cores.available(),
         "devices": jax.local_device_count(),
         "versions": {
@@ -140,14 +140,7 @@ def environment() -> dict:
 def device() -> str:
     """The accelerator, or the processor and the number of its cores."""
     kind = jax.devices()[0].device_kind
-    return f"{cores.available()} cores, {cpu()}" if kind == "cpu" else kind
-
-
-def cpu() -> str:
-    """The model of the processor."""
-    info = Path("/proc/cpuinfo").read_text("utf-8") if sys.platform == "linux" else ""
-    model = re.search(r"model name\s*: (.*)", info)
-    return model[1] if model else platform.processor() or platform.machine()
+    return f"{cores.available()} cores, {processor()}" if kind == "cpu" else kind
 
 
 def _version(package):

@@ -16,6 +16,10 @@ Each run begins at the first checkpoint after its own event; run by run they are
 
     python -m grokjax.analyze results/branches/freeze/none results/branches/freeze/both --paired
 
+and a branch with a training that begins with the first step by the steps of branch and trunk:
+
+    python -m grokjax.analyze results/branches/trunk/ma results/branches/grokfast/ma --paired
+
 Expected: not measured yet.
 """
 

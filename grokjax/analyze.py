@@ -11,6 +11,7 @@ with the figures as summary.md, summary.csv and *.png.
 
     python -m grokjax.analyze results/grid --law "delay ~ learning_rate * weight_decay"
     python -m grokjax.analyze results/curve --critical train_fraction
+    python -m grokjax.analyze results/width8 results/width32 --critical model.width
     python -m grokjax.analyze results/measured --precursors
 
 A law gives each entry its exponent, a critical value is where half of the runs grok; both with
@@ -24,8 +25,9 @@ from pathlib import Path
 from absl import flags
 
 from grokjax.reading import findings, pairs
-from grokjax.reading.arms import read_all, without_history
+from grokjax.reading.arms import read_all
 from grokjax.reading.comparison import write
+from grokjax.reading.folders import without_history
 from grokjax.reading.narrow import for_this_terminal
 from grokjax.recording.results import check_writable
 from grokjax.running import command_line
@@ -43,7 +45,7 @@ LAW = flags.DEFINE_string(
     "law", None, "A time (delay, grok, memorised) as a product of powers: 'delay ~ A * B'."
 )
 CRITICAL = flags.DEFINE_string(
-    "critical", None, "Entry of config.runs whose value is wanted at which half of the runs grok."
+    "critical", None, "Entry of a config whose value is wanted at which half of the runs grok."
 )
 PRECURSORS = flags.DEFINE_bool(
     "precursors", False, "Ask of each value, measures included, how well it precedes grokking."

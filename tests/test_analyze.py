@@ -33,10 +33,10 @@ def pictures(*folders):
     return set(found)
 
 
-ALWAYS = {"comparison.png", "survival.png"}
+ALWAYS = {"comparison.png", "survival.png", "times.png"}
 
 
-def test_a_table_and_two_pictures_are_always_written(tmp_path):
+def test_a_table_and_three_pictures_are_always_written(tmp_path):
     arms = read_all(
         [leave(tmp_path / "a", [300, None]), leave(tmp_path / "b", [400, 500], last=700)]
     )
@@ -61,7 +61,7 @@ def test_every_folder_has_a_phase_diagram_of_its_own(tmp_path):
     places = ("x/grid", "y/grid")
     folders = [grid(tmp_path / p, weight_decay=(0, 1), lamb=(0, 2)) for p in places]
 
-    assert pictures(*folders) == ALWAYS | {"phase_x_grid.png", "phase_y_grid.png"}
+    assert pictures(*folders) == ALWAYS - {"times.png"} | {"phase_x_grid.png", "phase_y_grid.png"}
 
 
 def test_three_numbers_of_one_entry_make_a_curve_and_two_do_not(tmp_path):
@@ -78,7 +78,7 @@ def test_curves_of_one_entry_share_a_picture_and_others_have_their_own(tmp_path)
     other = grid(tmp_path / "other", weight_decay=(0, 1, 3))
 
     assert pictures(fast, slow) == ALWAYS | {"curve.png", "best.png"}
-    assert pictures(fast, slow, other) == ALWAYS | {
+    assert pictures(fast, slow, other) == ALWAYS - {"times.png"} | {
         "curve_train_fraction.png",
         "curve_weight_decay.png",
         "best_train_fraction.png",

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from made_results import change, diverge, leave, save
 
-from grokjax.reading import arms
-from grokjax.reading.arms import find, names, read, read_all
+from grokjax.reading import folders
+from grokjax.reading.arms import read, read_all
+from grokjax.reading.folders import find, names
 from grokjax.recording.files import replacing
 
 LABELS = ["seed=0 lamb=0", "seed=0 lamb=2", "seed=1 lamb=0", "seed=1 lamb=2"]
@@ -163,7 +164,7 @@ def test_a_metric_that_is_missing_is_named(tmp_path):
 
 def test_a_history_without_rows_has_no_evaluation(tmp_path):
     folder = leave(tmp_path / "none", [300])
-    empty = {name: np.zeros((0, 1)) for name in arms.METRICS}
+    empty = {name: np.zeros((0, 1)) for name in folders.METRICS}
     save(folder, label=["seed=0"], step=[], **empty)
 
     assert "no evaluation yet" in error_of(folder)
@@ -212,7 +213,7 @@ def test_folders_that_have_not_come_to_an_evaluation_are_left_out(tmp_path):
     (waiting / "history.npz").unlink()
 
     assert find(tmp_path) == [done]
-    assert arms.without_history(tmp_path) == [waiting]
+    assert folders.without_history(tmp_path) == [waiting]
     with pytest.raises(ValueError, match="waiting has no evaluation yet"):
         find(waiting)
 

@@ -230,28 +230,29 @@ def test_survival_ticks_a_run_where_it_was_last_seen():
     assert "div: 2 of 4" in legend_texts(figure)
 
 
-def test_below_survival_stand_the_first_and_the_strict_time():
-    """At 99 % three in a row: run 0 dips at 700 and comes back, run 1 came once and is below."""
-    val_ExR = np.array([[1, 0.1], [1, 1], [1, 0.1], [0.5, 0.1], [1, 0.1], [1, 0.1], [1, 0.1]])
-    steps_E = (100, 300, 500, 700, 800, 900, 1000)
-    arm = make_arm("div", [100, None], steps_E, val_accuracy=val_ExR)
+def test_each_of_the_three_times_has_a_panel_at_each_threshold():
+    """Of three in a row: run 0 is at 91 %, 97 % and 92 %; run 1 is at 60 %, and once at 100 %."""
+    val_RxE = [[0.1, 0.91, 0.97, 0.97, 0.97, 0.92], [0.6, 0.6, 1, 0.6, 0.6, 0.6]]
+    steps_E = (100, 200, 300, 400, 500, 600)
+    arm = make_arm("div", [None, None], steps_E, val_accuracy=np.transpose(val_RxE))
 
-    figure = charts.survival([arm])
-    grokked, first, strict = figure.axes
+    figure = charts.times([arm, make_arm("add", [None] * 3)])
 
-    assert dict(points(grokked, "div")[1:]) == {100: 0.5, 1000: 0.5}
-    assert dict(points(first, "div")[1:]) == {100: 0.5, 300: 1}
-    assert dict(points(strict, "div")[1:]) == {800: 0.5, 1000: 0.5}
-    assert (steps(first, "div censored"), steps(strict, "div censored")) == ([], [1000])
-    assert first.get_title(loc="left") == "First time at the threshold"
-    assert len(legend_texts(figure)) == 3  # an arm, its band, the ticks
-
-
-def test_many_arms_are_shown_at_the_sustained_time_alone():
-    arms = [make_arm(f"arm{number}", [500]) for number in range(7)]
-
-    assert len(charts.survival(arms[:6]).axes) == 3
-    assert len(charts.survival(arms).axes) == 1
+    panels = np.array(figure.axes).reshape(3, 4)
+    wanted = [  # steps of the two runs at 50, 90, 95, 99 %; None: not
+        [(200, 100), (200, 300), (300, 300), (None, 300)],
+        [(200, 100), (200, None), (300, None), (None, None)],
+        [(200, 100), (200, None), (None, None), (None, None)],
+    ]
+    for of_kind, steps_of in zip(panels, wanted, strict=True):
+        for axes, steps_R in zip(of_kind, steps_of, strict=True):
+            came = [step for step in steps_R if step]
+            climbs = {x for x, y in points(axes, "div") if y > 0}
+            assert climbs - {600} == set(came)
+            assert (steps(axes, "div censored") == [600]) == (None in steps_R)
+    assert panels[0, 1].get_title(loc="left") == "90% validation accuracy, once"
+    assert panels[2, 3].get_title(loc="left") == "99% for good, while watched"
+    assert len(legend_texts(figure)) == 4  # two arms, their band, the ticks
 
 
 def test_survival_of_an_arm_that_never_grokked_stays_at_zero():
@@ -429,7 +430,10 @@ def test_tasks_are_only_for_mixtures():
         charts.tasks([make_arm("div", [500])])
 
 
-@pytest.mark.parametrize("picture", [charts.comparison, charts.survival, charts.tasks])
+PICTURES = [charts.comparison, charts.survival, charts.times, charts.tasks]
+
+
+@pytest.mark.parametrize("picture", PICTURES)
 def test_no_arms_make_no_picture(picture):
     with pytest.raises(ValueError, match="choose"):
         picture([])

@@ -2,6 +2,8 @@
 
 import csv
 import itertools
+import json
+import re
 import sys
 
 import numpy as np
@@ -172,6 +174,59 @@ def test_what_has_no_logarithm_or_no_beginning_is_left_out_and_said(tmp_path):
         "left out 1 run that had not memorised before the last evaluation",
         "left out 3 runs with an entry of 0 or less, which has no logarithm",
     ]
+
+
+def static(folder, width, num_steps, course="constant"):
+    """Writes static entries into a config, beside one that is no number."""
+    config = json.loads((folder / "config.json").read_text())
+    config["model"] = {"name": "mlp", "width": width, "tied": True}
+    config["schedule"] = {"num_steps": num_steps, "learning_rate": course}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_a_law_over_a_static_number_is_that_over_the_same_numbers_of_config_runs(tmp_path):
+    """Three widths, two decays; how long training was to last is no setting."""
+    rng = np.random.default_rng(5)
+    widths = (7, 19, 41)
+    decays = dict(weight_decay=(0.3, 2), last=3000)
+    steps = {w: rng.integers(300, 2900, 8).tolist() for w in widths}
+
+    def folder(kind, width, **runs):
+        left = iter(steps[width])
+        return results(tmp_path / f"{kind}{width}", lambda **_: next(left), **decays, **runs)
+
+    traced = read_all([folder("traced", w, lamb=[w]) for w in widths])
+    arms = read_all([static(folder("static", w), w, 2900 + w) for w in widths])
+    law = laws.fit(arms, "grok ~ model.width * weight_decay")
+
+    same = laws.fit(traced, "grok ~ lamb * weight_decay")
+    assert (law.names, law.notes, same.notes) == (["model.width", "weight_decay"], [], [])
+    np.testing.assert_array_equal(law.values_RxK, same.values_RxK)
+    np.testing.assert_array_equal(law.fits[0].exponent_K, same.fits[0].exponent_K)
+    drawn = {line.get_gid() for axes in law_picture(law).axes for line in axes.lines}
+    assert "model.width" in drawn
+
+
+def test_what_static_entries_have_in_common_is_said(tmp_path):
+    steps = itertools.cycle([300, 400, 600, 700, 900])
+    folders = []
+    for width, course in ((7, "constant"), (19, "constant"), (41, "warmup_cosine")):
+        folder = results(tmp_path / str(width), lambda **_: next(steps))
+        folders.append(static(folder, width, 2000, course))
+    arms = read_all(folders)
+
+    (note,) = laws.fit(arms, "grok ~ model.width").notes
+    assert note == "the runs differ in schedule.learning_rate too, which the law leaves out"
+    for given, said in {
+        "d_model": "no entry 'd_model' in all folders; did you mean 'model.width'?",
+        "model.widht": "no entry 'model.widht' in all folders; did you mean 'model.width'?",
+        "model.tied": "model.tied is True, not a number; what varies: model.width",
+        "model.name": "model.name is 'mlp', not a number",
+        "schedule.num_steps": "schedule.num_steps is 2000 in all runs; what varies: model.width",
+    }.items():
+        with pytest.raises(ValueError, match=re.escape(said)):
+            laws.fit(arms, f"grok ~ {given}")
 
 
 def test_what_else_differs_is_said(tmp_path):

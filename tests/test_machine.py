@@ -7,6 +7,7 @@ import pytest
 from conftest import toy_mlp
 
 import grokjax
+from grokjax.recording import machine as machine_
 from grokjax.recording import results as results_
 from grokjax.recording.results import Results
 from grokjax.running import cache, resume
@@ -31,6 +32,38 @@ def test_every_session_keeps_its_machine_and_another_one_is_noticed(tmp_path, mo
         f"threads was {first['threads']}, is 77",
         f"xla_flags was {first['xla_flags']}, is --x",
     ]
+
+
+CPU_INFO = """\
+processor	: {}
+vendor_id	: AuthenticAMD
+cpu family	: {}
+model		: {}
+model name	: {}
+stepping	: 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("AMD EPYC", "AMD EPYC, family 26 model 2"),
+        ("Intel(R) Xeon(R) CPU @ 2.20GHz", "Intel(R) Xeon(R) CPU @ 2.20GHz, family 26 model 2"),
+        ("AMD EPYC 7763 64-Core Processor", "AMD EPYC 7763 64-Core Processor"),
+    ],
+)
+def test_a_processor_is_told_by_family_and_model_where_its_name_has_no_number(
+    tmp_path, monkeypatch, name, said
+):
+    info = tmp_path / "cpuinfo"
+    monkeypatch.setattr(machine_, "CPU_INFO", info)
+    info.write_text("\n".join(CPU_INFO.format(core, 26, 2, name) for core in range(3)))
+
+    assert machine_.processor.__wrapped__() == said
+    info.write_text(f"model name : {name}\n")
+    assert machine_.processor.__wrapped__() == name
+    info.unlink()
+    assert machine_.processor.__wrapped__()
 
 
 def test_a_resume_under_other_random_numbers_is_refused():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import toy_mlp
 from jax.flatten_util import ravel_pytree
+from made_views import check_map_and_vmap
 
 import grokjax
 from grokjax import grid
@@ -214,24 +215,8 @@ def test_of_a_model_it_is_the_dense_hessian_of_its_training_loss():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [toy_mlp])  # test_measures.py has a transformer
-def test_runs_together_equal_runs_one_by_one(make):
-    config = make()
-    config.measures = ("curvature",)
-    with config.unlocked():
-        config.measure.curvature = dict(examples=17, noise_block=5, probes=3, iterations=7)
-    config.runs = grid(config.runs, seed=(0, 1, 2))
-    experiment = setup(config)
-    state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.dataset)
-    evaluate = functools.partial(experiment.trainer.evaluate, dataset=experiment.dataset)
-    found = []
-    for lift in ("map", "vmap"):
-        metrics_R = jax.jit(loop.over_runs(evaluate, lift))(state_R, experiment.runs_R)
-        found.append({n: x for n, x in metrics_R.items() if n.startswith("curvature/")})
-
-    assert set(found[0]) == {f"curvature/{n}" for n in curvature.TITLES}
-    assert all(np.isfinite(x).all() for x in found[0].values())
-    chex.assert_trees_all_close(*found, rtol=1e-4, atol=1e-5)
+def test_runs_together_equal_runs_one_by_one():
+    check_map_and_vmap(curvature, examples=17, noise_block=5, probes=3, iterations=7)
 
 
 @pytest.mark.slow

@@ -131,7 +131,7 @@ def test_arms_that_are_no_branches_are_paired_when_asked_for(tmp_path):
     assert table(read_all([a, b])) == ""
     assert "a (A) and b (B), 2 seeds" in table(read_all([a, b]), of_all=True)
     with pytest.raises(
-        ValueError, match="--paired: no two arms have seeds in common and .* choose"
+        ValueError, match="--paired: no two arms of one task have seeds in common; choose"
     ):
         pairs.table(read_all([a, other]), of_all=True)
 
@@ -147,3 +147,40 @@ def test_steps_that_are_counted_from_other_points_are_not_compared(tmp_path):
     assert reference_of(two, [one]) is None
     assert reference_of(three, [one, two]) is two
     assert "b (A) and c (B), 2 seeds" in table([one, two, three])
+
+
+def test_a_branch_and_its_trunk_are_compared_by_the_steps_of_both(tmp_path):
+    """Four runs branch at 200, 200, 300, 400; of the trunk they grok at 500, 900, 800, 400.
+
+    Own steps 200, 800, none of 900, and 100, the first evaluation: 400 against 500 is ahead, 1,000
+    against 900 behind, none of 1,200 against 800 behind. The last one grokked before it branched.
+    """
+    facts = {"folder": "/x/trunk", "steps": [200, 200, 300, 400], "goes_on": False}
+    trunk = leave(tmp_path / "trunk", [500, 900, 800, 400])
+    begun = dict(branched=facts, branch={"origin": "trunk@memorised"}, last=900)
+    (branch,) = read(leave(tmp_path / "branch", [200, 800, None, 100], **begun))
+    (a,) = read(trunk)
+
+    assert table([a, branch]) == ""
+    text = table([a, branch], of_all=True)
+    assert "(B), 4 seeds, steps of a branch with those of its trunk before it:" in text
+    (row,) = (line for line in text.splitlines() if line.startswith("| grokked first"))
+    assert [cell.strip() for cell in row.split("|")[2:6]] == ["", "", "2", "1"]
+    (other,) = (line for line in table([branch, a], of_all=True).splitlines() if "first  " in line)
+    assert [cell.strip() for cell in other.split("|")[2:6]] == ["", "", "1", "2"]
+    followed = pairs.since_trunk(branch)
+    assert followed.duration_R.tolist() == [400, 1000, 1200, 0]
+    assert followed.event_observed_R.tolist() == [True, True, False, False]
+
+
+def test_a_shard_of_a_branch_has_the_steps_of_its_own_runs(tmp_path):
+    """The facts are of all runs of the grid; and weights taken into a new network are no branch."""
+    facts = {"folder": "/x/trunk", "steps": [100, 700, 300], "goes_on": False}
+    runs = {"seed": [0, 1, 2]}
+    labels = ["seed=1", "seed=2"]
+    begun = dict(branched=facts, shard="2/2", runs=runs, labels=labels)
+    (shard,) = read(leave(tmp_path / "shard", [400, 500], **begun))
+    (taken,) = read(leave(tmp_path / "new", [400, 500], **begun, branch={"take": ["token"]}))
+
+    assert pairs.since_trunk(shard).duration_R.tolist() == [1100, 800]
+    assert pairs.since_trunk(taken).duration_R.tolist() == [400, 500]

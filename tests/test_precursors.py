@@ -121,9 +121,18 @@ def test_missed_runs_do_not_make_a_wide_sign_narrow():
     assert one.row(p)["delay_sd"] < 40
 
 
-def test_too_few_runs_are_refused(tmp_path):
-    leave(tmp_path / "A", [400, 500, None])
+@pytest.mark.parametrize(
+    ("never", "said"),
+    [
+        ((0, 2, 4), "9 of 12 .* judged on those between, of which 12 of 12 did: too few to fix a"),
+        ((1, 3, 5), "12 of 12 .* judged on those between, of which 9 of 12 did: too few to judge"),
+        (range(6), "9 of 12 .* 9 of 12 did: too few to fix a rule and to judge it, which takes 10"),
+    ],
+)
+def test_it_is_said_of_which_half_too_few_runs_grokked(tmp_path, never, said):
+    """Of 24 runs; those with even numbers fix the rules."""
+    leave(tmp_path / "A", [None if r in never else 500 for r in range(24)])
     (arm,) = read(tmp_path / "A")
 
-    with pytest.raises(ValueError, match="precursors of A: 2 of its 3 runs grokked .* 20 or more"):
+    with pytest.raises(ValueError, match=f"precursors of A: .* of which {said}"):
         precursors.precursors(arm)

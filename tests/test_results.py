@@ -7,7 +7,7 @@ import pytest
 from conftest import toy
 from made_results import leave
 
-from grokjax.recording import results as results_lib
+from grokjax.recording import machine
 from grokjax.recording.files import Lock
 from grokjax.recording.results import STOPPED, Results
 from grokjax.running import report
@@ -112,13 +112,13 @@ def test_the_commit_of_an_installed_package_is_not_that_of_the_project_around_it
 
     git("init")
     git("commit", "--allow-empty", "-m", "theirs")
-    (tmp_path / "results.py").touch()
-    monkeypatch.setattr(results_lib, "__file__", str(tmp_path / "results.py"))
-    assert results_lib._git_commit.__wrapped__() is None
+    (tmp_path / "machine.py").touch()
+    monkeypatch.setattr(machine, "__file__", str(tmp_path / "machine.py"))
+    assert machine._git_commit.__wrapped__() is None
 
-    git("add", "results.py")
+    git("add", "machine.py")
     git("commit", "-m", "ours")
-    assert len(results_lib._git_commit.__wrapped__()) == 40
+    assert len(machine._git_commit.__wrapped__()) == 40
 
 
 def test_a_training_that_ends_early_says_which_entry_ended_it(tmp_path):

@@ -1,5 +1,7 @@
 """Critical values at which half of the runs grok, against closed forms and a textbook."""
 
+import json
+
 import numpy as np
 import pytest
 from made_results import leave
@@ -125,6 +127,25 @@ def test_a_group_for_each_of_the_other_entries_and_tasks(tmp_path):
     assert [one.group for one in found] == ["add", "div"]
     assert found[0].value_K.tolist() == [0.1, 1]
     assert notes[0] == "left out add weight_decay=0: weight_decay 0 has no logarithm"
+
+
+def test_a_static_number_is_an_axis_with_a_group_for_each_of_the_other_settings(tmp_path):
+    """Folders of width 5, 20 and 80 with and without norms, of which 0, 2, 5 and 0, 0, 5 grok."""
+    folders = []
+    for norm, shares in (("none", (0, 2, 5)), ("layer", (0, 0, 5))):
+        for width, share in zip((5, 20, 80), shares, strict=True):
+            folder = results(tmp_path / f"{norm}{width}", {0.3: share}, 5)
+            config = json.loads((folder / "config.json").read_text())
+            config["model"] = {"norm": norm, "width": width}
+            (folder / "config.json").write_text(json.dumps(config))
+            folders.append(folder)
+    found, notes = thresholds.fit(read_all(folders), "model.width")
+
+    assert [one.group for one in found] == ["model.norm=none", "model.norm=layer"]
+    assert [one.value_K.tolist() for one in found] == [[5, 20, 80]] * 2
+    assert [one.grokked_K.tolist() for one in found] == [[0, 2, 5], [0, 0, 5]]
+    assert found[1].critical == pytest.approx(np.sqrt(20 * 80))
+    assert notes == []
 
 
 def test_a_run_counts_by_the_step_up_to_which_all_were_followed(tmp_path):

@@ -1,22 +1,16 @@
 """Arms of a comparison: the runs of a results folder that differ in nothing but their seeds."""
 
 import collections
-import contextlib
 import dataclasses
 import functools
-import itertools
-import json
-import os
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from grokjax.config.grid import label, varying_points
-from grokjax.reading.soundness import check_history, check_record
+from grokjax.reading.folders import arrays_of, find, names, no_history, record_of
 from grokjax.reading.survival import Durations, Median, median_time, times_until
 from grokjax.recording.early_stopping import last_steps, observed_until
 from grokjax.recording.history import Grokking, History, grokking
@@ -25,9 +19,6 @@ from grokjax.recording.summary import first_step
 from grokjax.recording.times import Crossing, times
 
 SEEDS = ("seed", "split_seed")
-METRICS = ("train_accuracy", "val_accuracy", "train_loss", "val_loss")
-DAMAGED = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
-REMEDY = "train again or choose another folder"
 SAME = "both files have to be of the same training"
 
 
@@ -125,62 +116,6 @@ def read_all(paths: Sequence[str | Path], warn: Callable[[str], None] | None = N
     return arms
 
 
-def find(path: Path) -> list[Path]:
-    """The folder itself if it holds a history, else all results folders beneath it, sorted."""
-    if not path.is_dir():
-        what = "is not a folder" if path.exists() else "does not exist"
-        raise ValueError(f"{path} {what}; choose a folder that grokjax.train has written")
-    found = [results.folder for results in _walk(path) if results.history.is_file()]
-    if not found:
-        raise ValueError(_no_history(path))
-    return sorted(found)
-
-
-def without_history(path: Path) -> list[Path]:
-    """The folders that `find` leaves out because their training has not been evaluated yet."""
-    waiting = [results for results in _walk(path) if not results.history.is_file()]
-    return sorted(results.folder for results in waiting if results.metadata.is_file())
-
-
-def _walk(path):
-    """Every folder but those beneath a folder with a history."""
-    for folder, below in walk(path):
-        results = Results(folder)
-        yield results
-        if results.history.is_file():
-            below.clear()
-
-
-def walk(path: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Each folder at or beneath a path once, and the names of those in it, to clear or change.
-
-    Links are followed; a folder that is there by itself too is called by its own name.
-    """
-    seen = set()
-    linked = [path]
-    while linked:
-        for folder, below, _ in os.walk(linked.pop(0)):
-            here = Path(folder)
-            place = here.resolve()
-            if place in seen:
-                below.clear()
-                continue
-            seen.add(place)
-            below.sort()
-            yield here, below
-            linked += [here / name for name in below if (here / name).is_symlink()]
-
-
-def names(folders: Sequence[Path]) -> dict[Path, str]:
-    """The last name of each folder; where several share it, as much of the path as tells them."""
-    ends = {
-        folder: [str(Path(*folder.parts[-length:])) for length in range(1, len(folder.parts) + 1)]
-        for folder in folders
-    }
-    count = collections.Counter(itertools.chain(*ends.values()))
-    return {f: next(end for end in ends_of if count[end] == 1) for f, ends_of in ends.items()}
-
-
 def read(folder: Path, name: str | None = None) -> list[Arm]:
     """The arms of one results folder, in the order of its grid, as far as it has come.
 
@@ -194,7 +129,7 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
     results = Results(Path(folder))
     family = name or Path(folder).resolve().name
     if not results.history.is_file():
-        raise ValueError(_no_history(results.folder))
+        raise ValueError(no_history(results.folder))
     arrays = arrays_of(results.history)
     config = record_of(results.config)
     arms = []
@@ -220,61 +155,3 @@ def _columns(folder, config, labels):
         key = tuple((n, value) for n, value in points[text].items() if n not in SEEDS)
         columns[key].append(r)
     return [(dict(key), runs, [labels[r] for r in runs]) for key, runs in columns.items()]
-
-
-def arrays_of(path: Path) -> dict[str, np.ndarray]:
-    """What history.npz holds: [E, R] throughout, of measures also [E, R, K]."""
-    try:
-        with path.open("rb") as file, np.load(file) as stored:  # NumPy leaves damaged files open
-            arrays = dict(stored)
-    except Exception as error:  # whatever damage makes zip and NumPy raise
-        raise ValueError(f"{path} is damaged ({error!r}); {REMEDY}") from error
-    if lacking := [name for name in ("step", "label", *METRICS) if name not in arrays]:
-        raise ValueError(f"{path} lacks {', '.join(lacking)}; {REMEDY}")
-    shape = (arrays["step"].size, arrays["label"].size)
-    if not all(shape):
-        raise ValueError(f"{path} has no evaluation yet; wait or choose another folder")
-    for name in sorted(arrays.keys() - {"step", "label"}):
-        if arrays[name].shape[:2] != shape or arrays[name].ndim > 2 + ("/" in name):
-            raise ValueError(f"{path}: {name} is {arrays[name].shape}, not {shape}; {REMEDY}")
-    with _about(path):
-        check_history(arrays)
-    return arrays
-
-
-def record_of(path: Path) -> dict[str, Any]:
-    """What config.json holds, as far as arms need it."""
-    config = object_of(path)
-    with _about(path):
-        check_record(config)
-    return config
-
-
-@contextlib.contextmanager
-def _about(path):
-    """Says of which file a ValueError is."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); {REMEDY}") from error
-
-
-def object_of(path: Path) -> dict:
-    """What a file of JSON holds."""
-    if not path.is_file():
-        raise ValueError(f"{path.parent} has no {path.name}; {REMEDY}")
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}); {REMEDY}") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} is damaged (it holds no object); {REMEDY}")
-    return value
-
-
-def _no_history(folder):
-    if status := Results(folder).status():
-        if status == "finished":
-            return f"{folder} is finished and has no history.npz; {REMEDY}"
-        return f"{folder} has no evaluation yet (status {status}); wait or choose another folder"
-    return f"{folder} holds no results; choose a folder that grokjax.train has written"

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from grokjax.config import grid
-from grokjax.reading.arms import Arm, arrays_of, record_of, walk
+from grokjax.reading.arms import Arm
+from grokjax.reading.folders import arrays_of, record_of, walk
 from grokjax.recording import checkpoints
 from grokjax.recording.checkpoints import Damaged
 from grokjax.recording.history import History, finite_median

@@ -1,4 +1,4 @@
-"""Laws of grokking: a time as a product of powers of entries of `config.runs`.
+"""Laws of grokking: a time as a product of powers of entries of the config.
 
     T = c x_1^b_1 ... x_K^b_K e^noise
 
@@ -33,7 +33,7 @@ FITTERS = {  # distribution of T -> lifelines' class, and its parameter of locat
     "Weibull": ("WeibullAFTFitter", "lambda_"),
 }
 NEVER_SHORTER = 1e-3  # steps; of bounds of 0 the gradient of the fit is not a number
-FORM = re.compile(r"\s*(\w+)\s*~\s*(\w+(?:\s*[*+]\s*\w+)*)\s*", re.ASCII)
+FORM = re.compile(r"\s*(\w+)\s*~\s*([\w.]+(?:\s*[*+]\s*[\w.]+)*)\s*", re.ASCII)
 
 
 class Fit(NamedTuple):
@@ -79,7 +79,7 @@ def parse(text: str) -> tuple[str, list[str]]:
         example = "delay ~ learning_rate * weight_decay"
         raise ValueError(f"cannot understand the law {text!r}; write it as {example!r}")
     check_choice("left side of a law", found[1], TIMES)
-    names = re.findall(r"\w+", found[2])
+    names = re.findall(r"[\w.]+", found[2])
     if len(set(names)) < len(names):
         raise ValueError(f"the law {text!r} has an entry twice; write each once")
     return found[1], names
@@ -92,7 +92,8 @@ def fit(arms: Sequence[Arm], text: str) -> Law:
     less the K + 1 coefficients as degrees of freedom: for exact times that of least squares.
 
     Args:
-        text: `TIME ~ ENTRY * ENTRY`, with a time of `TIMES`; + is as good as *.
+        text: `TIME ~ ENTRY * ENTRY`, with a time of `TIMES`; + is as good as *. An entry is one of
+            `config.runs`, or the path of another, such as `model.width`.
 
     Raises:
         ValueError: if it is no law, or the runs cannot tell its exponents.

@@ -23,7 +23,9 @@ NOTE = """\
 Pairs of runs with the same seed; of a branch, with the same past. Rates: Newcombe's interval of the
 difference, and the exact p of McNemar's test. Validation accuracy, medians at the end, and who was
 first: the p of the sign test, and for steps of the log-rank test stratified by pair; pairs in which
-neither is ahead say nothing."""
+neither is ahead say nothing. Where steps of the trunk count too, a branch that had grokked by its
+first evaluation, as its trunk may have, leaves its pair open."""
+ONE_CLOCK = ", steps of a branch with those of its trunk before it"
 
 
 class Rates(NamedTuple):
@@ -156,21 +158,41 @@ def table(arms: Sequence[Arm], of_all: bool = False) -> str:
     parts = []
     for n, b in enumerate(arms):
         a = reference_of(b, arms[:n])
+        one_clock = a is None and of_all
+        if one_clock:
+            a = reference_of(b, arms[:n], any_clock=True)
         if a is not None and (of_all or "branched" in a.config or "branched" in b.config):
             a_runs, b_runs = matched(a, b)
             if a_runs:
-                parts.append(f"In pairs, {a.name} (A) and {b.name} (B), {len(a_runs)} seeds:")
-                cells = zip(*_rows(a, b, a_runs, b_runs), strict=True)
+                said = f"In pairs, {a.name} (A) and {b.name} (B), {len(a_runs)} seeds"
+                parts.append(f"{said}{ONE_CLOCK * one_clock}:")
+                cells = zip(*_rows(a, b, a_runs, b_runs, one_clock), strict=True)
                 parts.append(aligned(dict(zip(HEAD, cells, strict=True)), HEAD[:1]).rstrip())
     if of_all and not parts:
         raise ValueError(
-            "--paired: no two arms have seeds in common and count their steps from the same point; "
-            "choose arms that do"
+            "--paired: no two arms of one task have seeds in common; choose arms that do"
         )
     return "\n\n".join([*parts, NOTE] if parts else [])
 
 
-def _rows(a, b, a_runs, b_runs):
+def since_trunk(arm: Arm) -> Durations:
+    """When each run grokked, counted from the start of the trunk that it branched from.
+
+    An arm that is no branch, that goes on with the trunk's steps or that takes single weights of it
+    has only its own steps. A branch that was there at its first evaluation, as its trunk may have
+    been, is censored at 0: of its time nothing is known.
+    """
+    facts = arm.config.get("branched", {})
+    if facts.get("goes_on", True) or arm.config.get("branch", {}).get("take"):
+        return arm.durations
+    steps = dict(zip(grid.labels(arm.config["runs"]), facts["steps"], strict=True))
+    before_R = np.array([steps[label] for label in arm.labels])
+    came_R, event_observed_R = arm.durations
+    is_known_R = ~event_observed_R | (came_R > arm.history["step"][0])
+    return Durations((before_R + came_R) * is_known_R, event_observed_R & is_known_R)
+
+
+def _rows(a, b, a_runs, b_runs, one_clock):
     outcomes = {
         "grokked": [arm.grokking.has_grokked_R for arm in (a, b)],
         "collapsed after": [arm.grokking.collapses_R > 0 for arm in (a, b)],
@@ -187,7 +209,8 @@ def _rows(a, b, a_runs, b_runs):
     higher = (int((a_P > b_P).sum()), int((b_P > a_P).sum()))
     medians = [f"{finite_median(accuracy_P):.2%}" for accuracy_P in (a_P, b_P)]
     yield ["higher validation accuracy", *medians, *map(str, higher), "", _p(_half(*higher))]
-    order = times(*(_some(arm.durations, runs) for arm, runs in ((a, a_runs), (b, b_runs))))
+    a_R, b_R = (since_trunk(arm) if one_clock else arm.durations for arm in (a, b))
+    order = times(_some(a_R, a_runs), _some(b_R, b_runs))
     p = f"{_p(order.sign_p)} (log-rank {_p(order.log_rank_p)})"
     yield ["grokked first", "", "", str(order.a_first), str(order.b_first), "", p]
 

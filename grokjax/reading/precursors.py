@@ -128,12 +128,14 @@ def precursors(arm: Arm) -> list[Precursor]:
     """
     grok = arm.grokking
     fitted_R = np.arange(grok.grok_R.size) % 2 == 0
-    counts = [int((grok.delay_R > 0)[half_R].sum()) for half_R in (fitted_R, ~fitted_R)]
-    if min(counts) < FEWEST:
+    halves = {"fix a rule": fitted_R, "judge it": ~fitted_R}
+    counts = {purpose: int((grok.delay_R > 0)[half_R].sum()) for purpose, half_R in halves.items()}
+    if lacking := [purpose for purpose, count in counts.items() if count < FEWEST]:
+        fixing, judging = (f"{counts[p]} of {half_R.sum()}" for p, half_R in halves.items())
         raise ValueError(
-            f"precursors of {arm.name}: {sum(counts)} of its {grok.grok_R.size} runs grokked after "
-            "a delay; a rule is fixed on every other run and judged on those between, which takes "
-            f"{FEWEST} of each, {2 * FEWEST} or more"
+            f"precursors of {arm.name}: a rule is fixed on every other run, of which {fixing} "
+            f"grokked after a delay, and judged on those between, of which {judging} did: too few "
+            f"to {' and to '.join(lacking)}, which takes {FEWEST}; train more seeds"
         )
     found = []
     for name, moved_ExR in _moved(arm):

@@ -114,14 +114,15 @@ def _look_at_all(of_task):
         row["log_rank_p_holm"] = number_or_none(p)
 
 
-def reference_of(arm: Arm, before: Sequence[Arm]) -> Arm | None:
+def reference_of(arm: Arm, before: Sequence[Arm], any_clock: bool = False) -> Arm | None:
     """The arm of the first family with the same values, else the first arm that has the task.
 
-    Its steps are counted from the same point: the start of training, or the states of a branch.
+    Its steps are counted from the same point, the start of training or the states of a branch,
+    unless any clock will do.
     """
     task = arm.config.get("task")
     arms = [other for other in before if other.config.get("task") == task or other.history.groups]
-    arms = [other for other in arms if _first_step(other) == _first_step(arm)]
+    arms = [other for other in arms if any_clock or _first_step(other) == _first_step(arm)]
     alike = [a for a in arms if a.family == arms[0].family != arm.family and a.values == arm.values]
     return next(iter([*alike, *arms]), None)
 

@@ -1,4 +1,4 @@
-"""Thresholds of grokking: the value of an entry of `config.runs` at which half of the runs grok.
+"""Thresholds of grokking: the value of an entry of the config at which half of the runs grok.
 
     P(grok) = 1 / (1 + exp(-(a + b log x))),    critical value: log x = -a / b
 
@@ -56,17 +56,15 @@ def fit(arms: Sequence[Arm], entry: str, seed: int = 0) -> tuple[list[Threshold]
             notes.append(f"left out {arm.name}: {entry} {value:g} has no logarithm")
             continue
         own = {name: settings(arm).get(name) for name in others}
-        entries = label({name: x for name, x in own.items() if "." not in name})
-        is_static = any("." in name for name in others)  # then folders are what people know
-        text = f"{arm.family} {entries}" if is_static else entries
-        groups.setdefault(str(own), (text.strip(), []))[1].append((value, arm))
-    kept = [(text, pairs) for text, pairs in groups.values() if len({x for x, _ in pairs}) > 1]
+        groups.setdefault(str(own), (own, []))[1].append((value, arm))
+    named = [(_name(own, pairs), pairs) for own, pairs in groups.values()]
+    kept = [(text, pairs) for text, pairs in named if len({x for x, _ in pairs}) > 1]
     if not kept:
         raise ValueError(
             f"{entry} takes no two values above 0 in arms that are alike in all else "
             f"({', '.join(others) or 'nothing else varies'}); choose results of a grid"
         )
-    if left_out := [text for text, pairs in groups.values() if (text, pairs) not in kept]:
+    if left_out := [text for text, pairs in named if (text, pairs) not in kept]:
         notes.append(f"left out {', '.join(left_out)}: {entry} has one value there")
     return [_fit(text, pairs, seed) for text, pairs in kept], notes
 
@@ -143,6 +141,15 @@ def logistic(value_K: np.ndarray, runs_BxK: np.ndarray, grokked_BxK: np.ndarray)
             break
     slope_B = coefficient_BxP[:, 1] / spread
     return np.stack([coefficient_BxP[:, 0] - slope_B * middle, slope_B], axis=1)
+
+
+def _name(own, pairs):
+    """What tells a group from others: its folder if it is one, else the values of its settings."""
+    families = {arm.family for _, arm in pairs}
+    if len(families) > 1 or not any("." in name for name in own):
+        return label({n: x if isinstance(x, int | float) else str(x) for n, x in own.items()})
+    entries = label({name: x for name, x in own.items() if "." not in name})
+    return f"{families.pop()} {entries}".strip()
 
 
 def _fit(text, pairs, seed):

@@ -15,11 +15,6 @@ MEDIANS = tuple(f"{kind}_{threshold:g}" for threshold in THRESHOLDS for kind in 
 COLUMNS = ("strict_runs", "collapse_depth", "collapse_steps", *MEDIANS)  # of `columns`
 
 
-def own_crossing(arm: Arm, task: str = "") -> Crossing:
-    """That of the threshold of the arm's config."""
-    return arm.times_of(task)[threshold_of(arm.config.get("grok", {}))]
-
-
 def durations(arm: Arm, found: Crossing, kind: str) -> Durations:
     """When each run came to one of the `KINDS` of times, or how long it was followed without."""
     return times_until(getattr(found, f"{kind}_R"), arm.observed_until_R)
@@ -33,7 +28,7 @@ def columns(arm: Arm, task: str) -> dict[str, Any]:
         if threshold in THRESHOLDS
         for kind in KINDS
     }
-    own = own_crossing(arm, task)
+    own = arm.times_of(task)[threshold_of(arm.config.get("grok", {}))]
     collapsed_R = own.below_R > 0
     return {
         "strict_runs": int(np.isfinite(own.strict_R).sum()),

@@ -2,31 +2,25 @@
 
 import contextlib
 import datetime
-import functools
-import importlib.metadata
 import json
 import math
 import os
-import platform
 import shutil
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from grokjax.core.run import PRNG
 from grokjax.recording.files import Lock, remove_scratch, replacing
 from grokjax.recording.history import History
+from grokjax.recording.machine import machine
 from grokjax.recording.summary import summary_text
 
 STOPPED = "stopped without notice"  # the process is gone: killed, or the power was cut
 STATUSES = ("running", "finished", "interrupted", "failed")
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 LATEST = ("device", "versions", "git_commit")  # of the metadata: of the session that wrote last
 BITS = ("versions jax", "versions jaxlib", "device", "processor", "threads", "xla_flags")
 
@@ -239,40 +233,5 @@ def _write_json(path, value):
         scratch.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
 
 
-def machine() -> dict[str, Any]:
-    """What trains, for JSON: device, software and what else may change bits."""
-    device = jax.local_devices()[0]
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {
-        "device": f"{jax.local_device_count()} x {device.device_kind} ({device.platform})",
-        "versions": {"python": platform.python_version(), **versions},
-        "git_commit": _git_commit(),
-        "processor": _processor(),
-        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "prng": PRNG,
-    }
-
-
 def _now():
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-@functools.cache
-def _processor():
-    """The name of its kind."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
-
-
-@functools.cache
-def _git_commit():
-    here = Path(__file__)
-    command = ["git", "-C", here.parent, "rev-parse", "HEAD", f"HEAD:./{here.name}"]
-    try:
-        return subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True).split()[0]
-    except (OSError, subprocess.CalledProcessError):  # there is no git, or no repository of ours
-        return None

@@ -19,7 +19,7 @@ import numpy as np
 from grokjax.config import grid
 from grokjax.config.experiment import Experiment
 from grokjax.core import loop
-from grokjax.reading.arms import arrays_of
+from grokjax.reading.folders import arrays_of
 from grokjax.reading.rebuild import rebuild
 from grokjax.recording import checkpoints
 from grokjax.recording.early_stopping import RunTracker, last_steps

@@ -1,25 +1,22 @@
-"""The common part of all commands: flags, and errors of one line."""
+"""The common part of all commands: how they begin, and the flags that they share."""
 
-import contextlib
 import functools
 import gc
 import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from grokjax.config.config import base, flat, load
+from grokjax.config.config import load
 from grokjax.config.grid import MAX_RUNS
-from grokjax.config.synonyms import SEE_ALL, hint
 from grokjax.reading import rebuild
 from grokjax.recording.output import in_one_line, make_steady, warn
-from grokjax.running import xla
+from grokjax.running.mistakes import fail, not_understood, one_line_errors, unknown
 
 OF_THE_SYSTEM = re.compile("RESOURCE_EXHAUSTED|os_error_code")  # as C++ libraries say it
 
@@ -54,7 +51,6 @@ class ConfigParser(flags.ArgumentParser):
 USUAL = "configs/moddiv.py"
 CONFIG = config_flags.DEFINE_config_file("config", None, f"Config file; to train, {USUAL} if none.")
 flags.FLAGS["config"].parser = ConfigParser()
-LONGEST = 2000  # characters of an error
 
 SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
 SHARD = flags.DEFINE_string("shard", None, "I/N: only the I-th of N shards of the runs, from 1.")
@@ -100,24 +96,6 @@ def run(
     gc.freeze()  # what is imported stays: collections that visit it cost a tenth of the start
     gc.set_threshold(50_000)
     app.run(main, flags_parser=functools.partial(_parse, takes=takes, arguments=arguments))
-
-
-@contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """A user's mistake within the block, in a value or a file: one line and exit code 2.
-
-    A platform that JAX cannot use is one too. Wrong sums are the compiler's: exit code 1.
-    """
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        fail(error)
-    except xla.WrongSums as error:
-        fail(error, code=1)
-    except RuntimeError as error:
-        if "initialize backend" not in str(error):
-            raise
-        fail(f"{error}; choose another JAX_PLATFORMS, such as cpu")
 
 
 def config() -> ConfigDict:
@@ -214,15 +192,13 @@ def _parse(argv, takes, arguments):
     try:
         left = flags.FLAGS(argv)
     except Exception as error:  # of the flags library, or whatever a config file can raise
-        fail(_unknown(argv, error, takes) or error)
+        fail(unknown(argv, error, takes) or error)
     if given := [name for name in unread if flags.FLAGS[name].present]:
         fail(f"--{given[0]} has no effect here; leave it out, see --help")
     if flags.FLAGS["verbosity"].using_default_value:
         logging.set_verbosity(logging.FATAL)  # orbax reports every file, and errors it raises too
     if len(left) > 1 and not arguments:
-        name = left[1].partition("=")[0]
-        close = hint(name, _names(_entries(argv, takes)), "--config.") if name != left[1] else ""
-        fail(f"cannot understand {left[1]!r}; flags start with --{close or ', see --help'}")
+        fail(not_understood(left[1], argv, takes))
     return left
 
 
@@ -244,37 +220,3 @@ def _help(unread):
     if not unread:
         print("\nEvery entry of a config is a flag too, as --config.batch_size=256; see --show.")
     sys.exit(0)
-
-
-def _unknown(argv, error, takes):
-    """A better message than the library's for an entry or a flag that there is not."""
-    try:
-        entries = _entries(argv, takes)
-    except ValueError as unusable:
-        return unusable
-    for path in re.findall(r"--config\.([\w.-]+)", " ".join(argv)):
-        if entries and path not in entries:
-            return f"unknown config entry {path!r}{hint(path, entries) or SEE_ALL}"
-    if isinstance(error, flags.UnrecognizedFlagError):
-        close = hint(error.flagname, _names(entries), "--config.") or "; see --help"
-        return f"unknown flag --{error.flagname}{close}"
-    return None
-
-
-def _entries(argv, takes):
-    """The entries of the config that a command takes; none of one that takes none."""
-    if takes is not None and "config" not in takes:
-        return {}
-    file = re.search(r"--config[= ](\S+)", " ".join(argv))
-    return dict(flat(ConfigParser().parse(file[1]) if file else base()))
-
-
-def _names(entries):
-    """All that a word may have meant: entries, and flags with their dashes."""
-    return [*entries, *(f"--{flag}" for flag in flags.FLAGS if "." not in flag)]
-
-
-def fail(error: Exception | str, code: int = 2) -> NoReturn:
-    """Says in one line what went wrong, and exits; with 2 where the user did."""
-    warn(f"error: {in_one_line(error, LONGEST)}")
-    sys.exit(code)

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from grokjax.config import grid, registry
 from grokjax.config.experiment import Experiment, check
-from grokjax.reading.arms import arrays_of
+from grokjax.reading.folders import arrays_of
 from grokjax.recording.history import History, grokking
 from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results, is_time

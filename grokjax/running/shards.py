@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from grokjax.config import grid
 from grokjax.config.experiment import Experiment
-from grokjax.reading.arms import arrays_of
+from grokjax.reading.folders import arrays_of
 from grokjax.reading.rebuild import config_of, newest_record
 from grokjax.recording.history import History
 from grokjax.recording.results import Busy, Results

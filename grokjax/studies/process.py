@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from grokjax.reading.arms import DAMAGED
+from grokjax.reading.folders import arrays_of
 from grokjax.recording import checkpoints
 from grokjax.recording.files import Lock
-from grokjax.recording.history import History, grokking
+from grokjax.recording.history import grokking
 from grokjax.recording.results import Results
 from grokjax.running.signals import Interrupts
 
@@ -75,11 +75,11 @@ class ArmProcess:
             finished = sum(Results(folder).is_complete() for folder in shards)
             status = f"{finished} of {shards[0].name.rpartition('-')[2]} shards"
         try:
-            history = History.load(results.history)
-            has_grokked_R = grokking(history, **self.config.grok).has_grokked_R
-        except (*DAMAGED, KeyError):  # there is none yet
+            arrays = arrays_of(results.history)
+        except ValueError:  # there is none yet
             return Progress(status, 0, 0, 0, results.seconds())
-        step = int(history["step"][-1])
+        has_grokked_R = grokking(arrays, **self.config.grok).has_grokked_R
+        step = int(arrays["step"][-1])
         grokked = int(has_grokked_R.sum())
         return Progress(status, step, has_grokked_R.size, grokked, results.seconds())
 

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from grokjax.reading.arms import Arm
 from grokjax.reading.pictures import style
 from grokjax.reading.survival import kaplan_meier
-from grokjax.reading.times import durations, own_crossing
+from grokjax.reading.times import durations
+from grokjax.recording.times import THRESHOLDS
 
 CURVES = {  # metric -> title of its panel
     "val_accuracy": "Validation accuracy",
@@ -32,11 +33,12 @@ WEIGHTS = {  # the first three are what the slingshot mechanism ties together
     "grad_norm": "Norm of the gradient",
     "sparsity": "Share of weights below .01",
 }
-TIMES = {  # other than the sustained one
-    "first": "First time at the threshold",
-    "strict": "Not below it again, as long as watched",
+TIMES = {  # what a person reads behind the threshold
+    "first": "validation accuracy, once",
+    "sustained": "several times in a row",
+    "strict": "for good, while watched",
 }
-FEW = 6  # arms of which these are shown
+FEW = 6  # arms of which these can be told apart
 LOGARITHMIC = ("train_loss", "val_loss", "update_size", "grad_norm", "max_train_loss")
 
 
@@ -64,37 +66,50 @@ def comparison(arms: Sequence[Arm]) -> Figure:
 def survival(arms: Sequence[Arm]) -> Figure:
     """The cumulative incidence of grokking in each arm, with a 95 % band.
 
-    Kaplan-Meier estimates; a tick is a run that was followed up to there and had not grokked. Of up
-    to FEW arms, smaller panels show two other times at the threshold, see `recording/times.py`.
+    Kaplan-Meier estimates; a tick is a run that was followed up to there and had not grokked.
     """
     pairs = style.styled(arms)
-    panels = [("Runs that grokked (cumulative incidence)", [arm.durations for arm in arms])]
-    mosaic = "A"
     figure = Figure(figsize=(10, 5), layout="constrained")
-    if len(arms) <= FEW:
-        for kind, title in TIMES.items():
-            panels.append((title, [durations(arm, own_crossing(arm), kind) for arm in arms]))
-        mosaic = "AA;AA;AA;BC;BC"
-        figure.set_figheight(8.5)
+    axes = figure.subplots()
+    style.dress(axes, "Runs that grokked (cumulative incidence)", _steps(arms))
+    style.percent_axis(axes)
+    for arm, line in pairs:
+        _draw_incidence(axes, arm, arm.durations, line, f"{arm.name}: {count(arm)}")
     keys = [style.band_key("95 % interval")]
-    drawn = figure.subplot_mosaic(mosaic).values()
-    for axes, (title, of_arms) in zip(drawn, panels, strict=True):
-        style.dress(axes, title, _steps(arms))
-        style.percent_axis(axes)
-        for (arm, line), followed in zip(pairs, of_arms, strict=True):
-            _draw_incidence(axes, arm, followed, line)
-    if not all(followed.event_observed_R.all() for _, of_arms in panels for followed in of_arms):
-        keys.append(style.mark_key("not there by its last evaluation", "|", markersize=9))
+    if not all(arm.durations.event_observed_R.all() for arm in arms):
+        keys.append(style.mark_key("last seen without grokking", "|", markersize=9))
     style.legend(figure, *keys)
     return figure
 
 
-def _draw_incidence(axes, arm, followed, line):
+@style.ours
+def times(arms: Sequence[Arm]) -> Figure:
+    """The cumulative incidence of each of the three times at each of the `THRESHOLDS`.
+
+    A row for each time, a column for each threshold.
+    """
+    pairs = style.styled(arms)
+    figure = Figure(figsize=(14, 8.5), layout="constrained")
+    rows = figure.subplots(len(TIMES), len(THRESHOLDS))
+    for (kind, name), panels in zip(TIMES.items(), rows, strict=True):
+        for threshold, axes in zip(THRESHOLDS, panels, strict=True):
+            style.dress(axes, f"{threshold:.0%} {name}", _steps(arms))
+            style.percent_axis(axes)
+            for arm, line in pairs:
+                followed = durations(arm, arm.times_of("")[threshold], kind)
+                _draw_incidence(axes, arm, followed, line, arm.name)
+            axes.minorticks_off()  # they take a second
+            axes.label_outer()
+    ticks = style.mark_key("not there by its last evaluation", "|", markersize=9)
+    style.legend(figure, style.band_key("95 % interval"), ticks)
+    return figure
+
+
+def _draw_incidence(axes, arm, followed, line, label):
     step_E, incidence_E, low_E, high_E = kaplan_meier(followed)
     seen_E = np.maximum(step_E, axes.get_xlim()[0])  # step 0 has no place on the axis
     area = dict(color=line["color"], alpha=0.12, lw=0)
     axes.fill_between(seen_E, low_E, high_E, step="post", **area)
-    label = f"{arm.name}: {count(arm)}"
     axes.step(seen_E, incidence_E, where="post", lw=1.8, label=label, gid=arm.name, **line)
     censored = np.unique(followed.duration_R[~followed.event_observed_R])
     share = incidence_E[np.searchsorted(step_E, censored, side="right") - 1]

@@ -18,13 +18,13 @@ MOST_MARKED = 3  # groups whose rates are marked; of more they would be a muddle
 def law_picture(found: Law) -> Figure:
     """The times against those of the law, and against each entry at the others' middle values.
 
-    An open triangle is a censored run: its time is longer. The band around a line is what the
-    95 % interval of its exponent allows.
+    It is the log-normal fit. An open triangle is a censored run: its time is longer. The band
+    around a line is what the 95 % interval of its exponent allows.
     """
-    best = found.fits[0]
+    log_normal = found.fits[0]
     log_x_RxK = np.log(found.values_RxK)
-    part_RxK = (log_x_RxK - log_x_RxK.mean(axis=0)) * best.exponent_K
-    middle = np.log(best.constant) + log_x_RxK.mean(axis=0) @ best.exponent_K
+    part_RxK = (log_x_RxK - log_x_RxK.mean(axis=0)) * log_normal.exponent_K
+    middle = np.log(log_normal.constant) + log_x_RxK.mean(axis=0) @ log_normal.exponent_K
     log_time_R = np.log(np.where(found.is_event_R, found.upper_R, found.lower_R))
     count = 1 + len(found.names)
     width = 2 if count == 4 else min(3, count)
@@ -44,7 +44,7 @@ def law_picture(found: Law) -> Figure:
     for k, (name, axes) in enumerate(zip(found.names, panels[1:], strict=False)):
         values_R = found.values_RxK[:, k]
         others_R = part_RxK.sum(axis=1) - part_RxK[:, k]
-        bounds = (best.exponent_K[k], best.low_K[k], best.high_K[k])
+        bounds = (log_normal.exponent_K[k], log_normal.low_K[k], log_normal.high_K[k])
         style.dress(axes, "{}: exponent {:.2f} [{:.2f}, {:.2f}]".format(_words(name), *bounds))
         _draw_times(axes, values_R, np.exp(log_time_R - others_R), found)
         x_P = np.geomspace(*style.log_limits(values_R, 0.05), 100)
@@ -60,7 +60,7 @@ def law_picture(found: Law) -> Figure:
         for mark, (text, here_R) in _marks(found).items()
         if here_R.any()
     ]
-    keys.append(style.mark_key("law", "", color=style.VERMILION, ls="-"))
+    keys.append(style.mark_key("law, log-normal", "", color=style.VERMILION, ls="-"))
     style.legend(figure, *keys, style.band_key("95 % interval of the exponent"))
     return figure
 
