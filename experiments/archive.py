@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from grokjax.reading import arms
+from grokjax.reading import folders
 from grokjax.recording.files import replacing
 from grokjax.recording.results import Results
 
@@ -47,10 +47,10 @@ def _folders(results):
 def _members(study):
     """{name in the archive: file} of the finished arms of a study."""
     try:
-        folders = arms.find(study)
+        found = folders.find(study)
     except ValueError:  # none has been evaluated
         return {}
-    finished = [folder for folder in folders if Results(folder).status() == "finished"]
+    finished = [folder for folder in found if Results(folder).status() == "finished"]
     files = [folder / name for folder in finished for name in KEPT]
     return {str(file.relative_to(study)): file for file in files if file.is_file()}
 

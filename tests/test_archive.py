@@ -7,7 +7,7 @@ import pytest
 from made_results import leave
 
 from experiments import archive
-from grokjax.reading import arms
+from grokjax.reading import arms, folders
 from grokjax.reading.rows import rows
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -62,7 +62,7 @@ def test_without_a_finished_arm_there_is_nothing_to_archive(tmp_path):
 def test_the_published_tables_are_found_in_the_data(path, tmp_path):
     """Of every part of the study that has one."""
     archive.unpack(path, tmp_path)
-    parts = sorted({folder.parent for folder in arms.find(tmp_path)})
+    parts = sorted({folder.parent for folder in folders.find(tmp_path)})
     for part in parts:
         name = "_".join([path.stem, *part.relative_to(tmp_path).parts])
         found = {row["arm"]: row for row in rows(arms.read_all([part]))}

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from grokjax.config.grid import grid_points, label, varying_points
-from grokjax.reading import arms
-from grokjax.reading.arms import Arm
+from grokjax.reading import folders
+from grokjax.reading.arms import SEEDS, Arm
 from grokjax.recording.history import History
 from grokjax.recording.results import LATEST, Results
 from grokjax.recording.times import THRESHOLDS
@@ -102,15 +102,15 @@ def open(*paths: str | Path) -> "xarray.Dataset":
 
 
 def _read(paths):
-    folders = {folder.resolve(): folder for path in paths for folder in arms.find(Path(path))}
-    names = arms.names(list(folders))
-    return [_part(folder, names[place]) for place, folder in folders.items()]
+    places = {folder.resolve(): folder for path in paths for folder in folders.find(Path(path))}
+    names = folders.names(list(places))
+    return [_part(folder, names[place]) for place, folder in places.items()]
 
 
 def _part(folder, name):
     results = Results(folder)
-    arrays = arms.arrays_of(results.history)
-    config = arms.record_of(results.config)
+    arrays = folders.arrays_of(results.history)
+    config = folders.record_of(results.config)
     labels = arrays.pop("label").tolist()
     of_label = {
         label(varied): point
@@ -131,7 +131,7 @@ def _arms(parts) -> dict[Path, str]:
     found = {}
     for part in parts:
         config = part.arm.config
-        runs = {name: values for name, values in config["runs"].items() if name not in arms.SEEDS}
+        runs = {name: values for name, values in config["runs"].items() if name not in SEEDS}
         others = {name: value for name, value in config.items() if name not in ("shard", "runs")}
         key = json.dumps([others, runs], sort_keys=True)
         names[part.folder] = found.setdefault(key, part.arm.name)
@@ -139,9 +139,9 @@ def _arms(parts) -> dict[Path, str]:
 
 
 def _check_once(parts, points):
-    folders = [part.folder for part in parts for _ in part.points]
+    folder_R = [part.folder for part in parts for _ in part.points]
     seen = {}
-    for folder, point in zip(folders, points, strict=True):
+    for folder, point in zip(folder_R, points, strict=True):
         key = json.dumps(point, sort_keys=True)
         if key in seen:
             shown = label({name: point[name] for name in point if name == "seed"})
