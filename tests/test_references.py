@@ -291,19 +291,19 @@ PYTORCH = {
     ),
     "adam of matrices": (
         lambda torch, ws: torch.optim.Adam(matrices_decay(ws), 0.1, **BETAS),
-        None,
+        [0.544497, -1.4945, -0.124824, 0.0941887, -1.11348],
     ),
     "adamw of matrices": (
         lambda torch, ws: torch.optim.AdamW(matrices_decay(ws), 0.1, **BETAS),
-        None,
+        [0.519307, -1.54653, -0.125094, 0.0941887, -1.11348],
     ),
     "sgd of all": (
         lambda torch, ws: torch.optim.SGD(ws, 0.1, weight_decay=0.5),
-        None,
+        [0.590137, -1.54705, 0.215999, 0.201493, -0.832328],
     ),
     "sgd_momentum of all": (
         lambda torch, ws: torch.optim.SGD(ws, 0.1, weight_decay=0.5, momentum=0.9),
-        None,
+        [-0.14032, -0.730106, -0.315069, -0.472968, -0.413074],
     ),
     "nadamw": (  # whose first moment PyTorch warms up; at 1e9 it does not
         lambda torch, ws: torch.optim.NAdam(

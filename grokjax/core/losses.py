@@ -46,7 +46,7 @@ def hinge(logits_BxC: jax.Array, labels_B: jax.Array) -> jax.Array:
     & Singer, 2001, "On the Algorithmic Implementation of Multiclass Kernel-based Vector
     Machines", https://www.jmlr.org/papers/v2/crammer01a.html
     """
-    return optax.multiclass_hinge_loss(logits_BxC, labels_B)
+    return optax.losses.multiclass_hinge_loss(logits_BxC, labels_B)
 
 
 PRECISIONS = ("float16", "float32", "float64")

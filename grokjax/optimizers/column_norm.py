@@ -19,4 +19,4 @@ def make() -> optax.GradientTransformation:
 
     As in `egd`, which also says what comes before it, all other gradients stay as they are.
     """
-    return on_hidden(lambda g: g / jnp.maximum(jnp.linalg.norm(g, axis=0), FLOOR))
+    return on_hidden(lambda g: g / jnp.maximum(jnp.linalg.norm(g, axis=0, keepdims=True), FLOOR))

@@ -28,4 +28,5 @@ def make() -> optax.GradientTransformation:
 def _polar_factor(g):
     wide = g.astype(jnp.promote_types(g.dtype, jnp.float32))  # LAPACK has no half precision
     u, s, vt = jnp.linalg.svd(wide, full_matrices=False)
-    return jnp.matmul(u * (s / jnp.maximum(s, FLOOR)), vt, precision="highest").astype(g.dtype)
+    s = s / jnp.maximum(s, FLOOR)
+    return jnp.matmul(u * s[None], vt, precision="highest").astype(g.dtype)
