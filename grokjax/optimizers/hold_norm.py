@@ -6,6 +6,8 @@ Truong et al., 2026, "The Weight Norm Sets the Grokking Timescale: A Causal Dela
 https://arxiv.org/abs/2606.13753: matrices alone, a given norm, from a given step on.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -52,14 +54,17 @@ def make(
     check_ranges("hold_norm.", {"reference": reference}, {"reference": RANGES["reference"]})
     mask = selection.mask("hold_norm.weights", weights)
 
-    def update(updates, initial_norm, params, *, t=0, **_):
+    def init(params):
+        return optax.tree.norm(params)
+
+    def update(updates, state, params=None, *, t: Any = 0, **_):
         moved = optax.tree.add(params, updates)
-        wanted = norm_factor * (initial_norm if reference is None else reference)
+        wanted = norm_factor * (state if reference is None else reference)
         scale = wanted / optax.tree.norm(moved)
         held = jax.tree.map(lambda new, w: scale * new - w, moved, params)
         if start:
             held = jax.tree.map(lambda h, u: jnp.where(t < start, u, h), held, updates)
-        return held, initial_norm
+        return held, state
 
-    hold = optax.GradientTransformationExtraArgs(optax.tree.norm, update)
+    hold = optax.GradientTransformationExtraArgs(init, update)
     return hold if mask is None else optax.masked(hold, mask)

@@ -32,14 +32,14 @@ def make(ceiling: Scalar) -> optax.GradientTransformation:
     def init(params):
         return jax.tree.map(jnp.linalg.norm, params)
 
-    def update(updates, initial_norms, params, **_):
+    def update(updates, state, params=None, **_):
         def cap(u, norm_0, w):
             moved = w + u
             norm = jnp.linalg.norm(moved)
             highest = ceiling * norm_0
             return jnp.where(norm > highest, highest / norm * moved - w, u)
 
-        return jax.tree.map(cap, updates, initial_norms, params), initial_norms
+        return jax.tree.map(cap, updates, state, params), state
 
     capped = optax.GradientTransformationExtraArgs(init, update)
     return optax.masked(capped, selection.mask("norm_ceiling", "hidden"))
