@@ -151,6 +151,17 @@ def test_the_state_of_optimizers_is_kept_where_it_fits(trained):
     chex.assert_trees_all_equal(begun.state_R.params, state_of(trained, 10).params)
 
 
+def test_another_mask_of_decay_keeps_the_moments(trained):
+    """Which optax wraps without an array of its own."""
+    config = config_of()
+    config.optimizer.adamw.decayed = "matrices"
+    begun = resume.begin(setup(branch(trained, config)))
+    theirs = state_of(trained, 10).opt_state
+
+    assert begun.facts["branched"]["optimizer"] == {"adamw": "kept"}
+    chex.assert_trees_all_equal(jax.tree.leaves(begun.state_R.opt_state), jax.tree.leaves(theirs))
+
+
 def test_of_an_optimizer_that_is_left_the_evaluated_weights_are_taken(trained, tmp_path):
     """Schedule-Free evaluates an average."""
     averaged = train(tmp_path / "A", config_of("schedule_free"))

@@ -171,7 +171,8 @@ CHAINS = {
     for name in registry.names("optimizer")
     for reads_rate in ["learning_rate" in registry.hparams(name)]
 } | {
-    name: f"adamw+{name}" for name in ("hold_norm", "update_noise", "grokfast_rate", "raise_layer")
+    name: f"adamw+{name}"
+    for name in ("hold_norm", "norm_ceiling", "update_noise", "grokfast_rate", "raise_layer")
 }
 
 

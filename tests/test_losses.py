@@ -11,6 +11,7 @@ from grokjax.core.losses import (
     PRECISIONS,
     correct,
     cross_entropy,
+    hinge,
     in_precision,
     l1_normalized,
     l1_plain,
@@ -48,6 +49,13 @@ def test_stablemax_learns_where_softmax_has_rounded_to_zero():
 
 def test_squared_error_is_a_mean_over_classes():
     assert squared_error(jnp.array([[0.5, 2.0]]), jnp.array([1])).tolist() == [(0.25 + 1) / 2]
+
+
+def test_hinge_is_what_a_logit_lacks_to_lead_by_one():
+    """2 leads by 1.5; .5 lacks 1.5 + 1, and -1 lacks 3 + 1."""
+    logits_BxC = jnp.array([[2.0, 0.5, -1.0]] * 3)
+
+    assert hinge(logits_BxC, jnp.array([0, 1, 2])).tolist() == [0.0, 2.5, 4.0]
 
 
 @pytest.mark.parametrize("name", LOSSES)

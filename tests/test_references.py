@@ -21,7 +21,7 @@ from scipy.signal import lfilter
 import grokjax
 from grokjax.config import registry
 from grokjax.core import losses, weight_stats
-from grokjax.core.optimizer import as_optimizer
+from grokjax.core.optimizer import as_optimizer, chain
 from grokjax.core.prefixes import plain
 from grokjax.core.schedules import SCHEDULES
 from grokjax.reading import evidence, roughness, survival
@@ -38,6 +38,11 @@ REFERENCES = {
         "adam": ("torch.optim.Adam", HERE_TABLE),
         "adamw": ("torch.optim.AdamW", HERE_TABLE),
         "clip": ("torch clip_grad_norm_, optax", "test_clipping_is_that_of_optax_and_pytorch"),
+        "column_norm": (
+            BY_HAND,
+            "test_matrices.py::test_column_norm_divides_the_weights_into_each_neuron",
+        ),
+        "egd": ("scipy.linalg.polar", "test_matrices.py::test_egd_makes_all_singular_values_one"),
         "from_optax": ("torch.optim.NAdam, RAdam, Adamax", HERE_TABLE),
         "grokfast_ema": ("scipy.signal.lfilter", "test_grokfast_filters_like_scipy"),
         "grokfast_ma": ("scipy.signal.lfilter", "test_grokfast_filters_like_scipy"),
@@ -49,10 +54,16 @@ REFERENCES = {
             BY_HAND,
             "test_optimizers.py::test_hold_norm_keeps_all_weights_on_one_sphere",
         ),
+        "l2": ("torch.optim.SGD", "test_an_l2_term_is_what_pytorch_calls_weight_decay"),
         "lion": (BY_HAND, "test_lion_takes_the_steps_of_a_table"),
         "muon": (
             "a singular value decomposition; torch.optim.Muon",
             "test_muon_maps_singular_values",
+        ),
+        "norm_ceiling": (
+            BY_HAND,
+            "test_matrices.py::"
+            "test_a_norm_above_the_ceiling_is_scaled_back_and_no_other_is_touched",
         ),
         "orthograd": (BY_HAND, "test_optimizers.py::test_orthograd_turns_and_does_not_scale"),
         "raise_layer": (BY_HAND, "test_optimizers.py::test_raise_layer_multiplies_one_layer_once"),
@@ -71,6 +82,7 @@ REFERENCES = {
     },
     "loss": {
         "cross_entropy": ("scipy.special.log_softmax, torch", "test_losses_are_those_of_others"),
+        "hinge": ("torch multi_margin_loss, optax", "test_losses_are_those_of_others"),
         "squared_error": ("torch mse_loss", "test_losses_are_those_of_others"),
         "stablemax": (BY_HAND, "test_losses.py::test_stablemax_of_three_logits"),
     },
@@ -251,7 +263,15 @@ def matrices_decay(parameters):
     return [dict(params=[w], weight_decay=0.5 if w.ndim > 1 else 0.0) for w in parameters]
 
 
-# name, options: the optimizer of PyTorch, and where it takes the weights in six steps
+# the part and its options where they are not the defaults
+CHOSEN = {
+    "adam of matrices": ("adam", dict(decayed="matrices")),
+    "adamw of matrices": ("adamw", dict(decayed="matrices")),
+    "sgd of all": ("sgd", dict(decayed="all")),
+    "sgd_momentum of all": ("sgd_momentum", dict(decayed="all")),
+    **{name: ("from_optax", dict(name=name)) for name in ("nadamw", "radam", "adamax")},
+}
+# the optimizer of PyTorch, and where it takes the weights in six steps
 PYTORCH = {
     "adam": (
         lambda torch, ws: torch.optim.Adam(ws, 0.1, weight_decay=0.5, **BETAS),
@@ -268,6 +288,22 @@ PYTORCH = {
     "sgd_momentum": (
         lambda torch, ws: torch.optim.SGD(matrices_decay(ws), 0.1, momentum=0.9),
         [-0.14032, -0.730106, -0.315069, -0.262979, -1.1539],
+    ),
+    "adam of matrices": (
+        lambda torch, ws: torch.optim.Adam(matrices_decay(ws), 0.1, **BETAS),
+        [0.544497, -1.4945, -0.124824, 0.0941887, -1.11348],
+    ),
+    "adamw of matrices": (
+        lambda torch, ws: torch.optim.AdamW(matrices_decay(ws), 0.1, **BETAS),
+        [0.519307, -1.54653, -0.125094, 0.0941887, -1.11348],
+    ),
+    "sgd of all": (
+        lambda torch, ws: torch.optim.SGD(ws, 0.1, weight_decay=0.5),
+        [0.590137, -1.54705, 0.215999, 0.201493, -0.832328],
+    ),
+    "sgd_momentum of all": (
+        lambda torch, ws: torch.optim.SGD(ws, 0.1, weight_decay=0.5, momentum=0.9),
+        [-0.14032, -0.730106, -0.315069, -0.472968, -0.413074],
     ),
     "nadamw": (  # whose first moment PyTorch warms up; at 1e9 it does not
         lambda torch, ws: torch.optim.NAdam(
@@ -289,18 +325,29 @@ PYTORCH = {
 @pytest.mark.parametrize("name", PYTORCH)
 def test_an_optimizer_takes_the_steps_of_pytorch(name):
     """Within 1e-5."""
-    part, options = (
-        (name, {}) if name in REFERENCES["optimizer"] else ("from_optax", {"name": name})
-    )
-    optimizer = make(part, hparams_of(part, **options), **options)
+    part, options = CHOSEN.get(name, (name, {}))
+    w = taken(make(part, hparams_of(part, **options), **options))
+
+    np.testing.assert_allclose(w, PYTORCH[name][1], rtol=1e-5, atol=2e-6)
+
+
+def test_an_l2_term_is_what_pytorch_calls_weight_decay():
+    """Behind it SGD has none of its own."""
+    sgd = make("sgd", dict(learning_rate=0.1, weight_decay=0.0))
+    w = taken(chain(make("l2", dict(l2=0.5)), sgd))
+
+    np.testing.assert_allclose(w, PYTORCH["sgd of all"][1], rtol=1e-5, atol=2e-6)
+
+
+def taken(optimizer):
+    """Where an optimizer takes the weights in six steps."""
     w = {k: jnp.array(x) for k, x in START.items()}
     state = optimizer.init(w)
     for t, gradients in enumerate(GRADIENTS_T):
         g = {k: jnp.array(x) for k, x in gradients.items()}
         updates, state = optimizer.update(g, state, w, t=t, key=None)
         w = optax.apply_updates(w, updates)
-
-    np.testing.assert_allclose(flat(w), PYTORCH[name][1], rtol=1e-5, atol=2e-6)
+    return flat(w)
 
 
 @pytest.mark.parametrize("name", PYTORCH)
@@ -356,15 +403,19 @@ def test_adamw_pulled_to_its_start_follows_a_geometric_series():
     assert float(w - start) == pytest.approx(-0.1 * (1 - 0.95**7) / 0.05, rel=1e-5)
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.75])
-def test_muon_maps_singular_values(momentum):
+@pytest.mark.parametrize(
+    ("momentum", "ns_steps", "scaled"),
+    [(0.0, 5, True), (0.75, 5, True), (0.75, 5, False), (0.75, 1, True), (0.75, 1, False)],
+)
+def test_muon_maps_singular_values(momentum, ns_steps, scaled):
     """Newton-Schulz leaves singular vectors as they are, and maps values by its polynomial.
 
     In float64 by numpy's decomposition, within 1e-4; PyTorch rounds to bfloat16: within 3 %.
     """
     rng = np.random.default_rng(0)
     w, *grads_T = rng.normal(size=(41, 3, 5)).astype(np.float32)  # 3 inputs, 5 outputs
-    muon = make("muon", hparams_of("muon") | dict(momentum=momentum))
+    options = dict(ns_steps=ns_steps, scaled=scaled)
+    muon = make("muon", hparams_of("muon") | dict(momentum=momentum), **options)
     params = {"up": jnp.array(w)}
     state, update = muon.init(params), jax.jit(muon.update)
     for t, g in enumerate(grads_T):
@@ -373,22 +424,51 @@ def test_muon_maps_singular_values(momentum):
     mean_T = lfilter([1 - momentum], [1, -momentum], np.array(grads_T, float), axis=0)
     ahead = momentum * mean_T[-1] + (1 - momentum) * grads_T[-1]
     u, s, vt = np.linalg.svd(ahead / np.linalg.norm(ahead), full_matrices=False)
-    for _ in range(5):
+    for _ in range(ns_steps):
         s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
-    expected = -0.1 * (np.sqrt(5 / 3) * (u * s) @ vt + 0.5 * w)
+    expected = -0.1 * ((np.sqrt(5 / 3) if scaled else 1) * (u * s) @ vt + 0.5 * w)
     np.testing.assert_allclose(updates["up"], expected, rtol=1e-4, atol=1e-5)
 
     torch = pytest.importorskip("torch")
     if not hasattr(torch.optim, "Muon"):
         pytest.skip("PyTorch has Muon from 2.9 on")
+    if not scaled:
+        return  # theirs always is
     theirs = torch.nn.Parameter(torch.zeros(5, 3))  # theirs is [outputs, inputs]
-    optimizer = torch.optim.Muon([theirs], 0.1, weight_decay=0.5, momentum=momentum)
+    optimizer = torch.optim.Muon(
+        [theirs], 0.1, weight_decay=0.5, momentum=momentum, ns_steps=ns_steps
+    )
     for g in grads_T:
         theirs.data.copy_(torch.tensor(w.T))
         theirs.grad = torch.tensor(g.T)
         optimizer.step()
     step = theirs.detach().numpy().T - w
     assert np.linalg.norm(step - expected) < 0.03 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize(("scaled", "factor"), [(True, (5 / 3) ** 0.5), (False, 1.0)])
+def test_muon_without_newton_schulz_is_momentum_as_pytorch_has_it(scaled, factor):
+    """By the factor of its shape, which here is 3 inputs and 5 outputs; without decay."""
+    w, *grads_T = np.random.default_rng(0).normal(size=(7, 3, 5)).astype(np.float32)
+    hparams = hparams_of("muon") | dict(momentum=0.75, weight_decay=0.0)
+    muon = make("muon", hparams, ns_steps=0, scaled=scaled)
+    params = {"up": jnp.array(w)}
+    state, update = muon.init(params), jax.jit(muon.update)
+    for t, g in enumerate(grads_T):
+        updates, state = update({"up": g}, state, params, t=t, key=None)
+
+    sum_T = lfilter([1], [1, -0.75], np.array(grads_T, float), axis=0)
+    ahead = grads_T[-1] + 0.75 * sum_T[-1]
+    np.testing.assert_allclose(updates["up"], -0.1 * factor * ahead, rtol=1e-5)
+
+    torch = pytest.importorskip("torch")
+    theirs = torch.nn.Parameter(torch.zeros(3, 5))
+    sgd = torch.optim.SGD([theirs], 0.1, momentum=0.75, nesterov=True)
+    for g in grads_T:
+        theirs.data.zero_()
+        theirs.grad = torch.tensor(g)
+        sgd.step()
+    np.testing.assert_allclose(updates["up"], factor * theirs.detach().numpy(), rtol=1e-5)
 
 
 def test_clipping_is_that_of_optax_and_pytorch():
@@ -455,6 +535,13 @@ def test_losses_are_those_of_others():
     logits, labels = torch.tensor(logits_BxC), torch.tensor(labels_B)
     theirs_B = functional.cross_entropy(logits, labels, reduction="none")
     np.testing.assert_allclose(losses.cross_entropy(logits_BxC, labels_B), theirs_B, rtol=1e-5)
+    for y in (0, 1):  # whose margin loss is a mean over classes, of which two make half of it
+        two_BxC, y_B = logits[:, :2], torch.full((5,), y)
+        theirs_B = 2 * functional.multi_margin_loss(two_BxC, y_B, reduction="none")
+        ours_B = losses.hinge(logits_BxC[:, :2], np.full(5, y))
+        np.testing.assert_allclose(ours_B, theirs_B, rtol=1e-5)
+        difference_B = logits_BxC[:, 1] - logits_BxC[:, 0]
+        np.testing.assert_allclose(ours_B, optax.hinge_loss(difference_B, 2 * y - 1), rtol=1e-5)
     target = functional.one_hot(labels, 7).float()
     theirs_B = functional.mse_loss(logits, target, reduction="none").mean(1)
     np.testing.assert_allclose(losses.squared_error(logits_BxC, labels_B), theirs_B, rtol=1e-5)

@@ -75,6 +75,9 @@ def test_losses_of_long_tables_are_numpys(name, precision, num_rows):
     expected_N = np.log(s_NxC.sum(axis=1)) - np.log(s_NxC[np.arange(num_rows), labels_N])
     if name == "squared_error":
         expected_N = ((x_NxC - np.eye(11)[labels_N]) ** 2).mean(axis=1)
+    if name == "hinge":
+        label_N = x_NxC[np.arange(num_rows), labels_N]
+        expected_N = (x_NxC + 1 - np.eye(11)[labels_N]).max(axis=1) - label_N
 
     loss_N = jax.jit(losses.in_precision(losses.LOSSES[name], precision))(logits_NxC, labels_N)
 

@@ -37,6 +37,18 @@ def squared_error(logits_BxC: jax.Array, labels_B: jax.Array) -> jax.Array:
     return ((logits_BxC - target_BxC) ** 2).mean(-1)
 
 
+def hinge(logits_BxC: jax.Array, labels_B: jax.Array) -> jax.Array:
+    """[B]: what the label's logit lacks to be larger than all others by one.
+
+        max(0, 1 + max of the other logits - the label's logit)
+
+    Of two classes it is the hinge of their difference f, max(0, 1 - f) or max(0, 1 + f). Crammer
+    & Singer, 2001, "On the Algorithmic Implementation of Multiclass Kernel-based Vector
+    Machines", https://www.jmlr.org/papers/v2/crammer01a.html
+    """
+    return optax.losses.multiclass_hinge_loss(logits_BxC, labels_B)
+
+
 PRECISIONS = ("float16", "float32", "float64")
 
 
@@ -73,6 +85,7 @@ LOSSES = {
     "cross_entropy": cross_entropy,
     "stablemax": stablemax_cross_entropy,
     "squared_error": squared_error,
+    "hinge": hinge,
 }
 
 

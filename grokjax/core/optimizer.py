@@ -7,7 +7,6 @@ import jax
 import optax
 
 from grokjax.core.checks import check_alike
-from grokjax.core.hparams import Scalar
 
 
 class Optimizer(NamedTuple):
@@ -40,13 +39,6 @@ def as_optimizer(made: Optimizer | optax.GradientTransformation, name: str = "")
         return optax.tree.cast_like(new_updates, updates), new_state
 
     return made._replace(update=update)
-
-
-def decay_matrices(weight_decay: Scalar) -> optax.GradientTransformation:
-    """Adds weight_decay w to the gradients of all but biases and norms, which have one axis."""
-    return optax.add_decayed_weights(
-        weight_decay, mask=lambda params: jax.tree.map(lambda w: w.ndim > 1, params)
-    )
 
 
 def chain(*made: Optimizer | optax.GradientTransformation) -> Optimizer:

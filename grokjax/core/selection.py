@@ -1,13 +1,16 @@
-"""Parameters chosen by their names, and an optimizer that leaves them as they are."""
+"""Parameters chosen by names or kinds, and an optimizer that leaves them as they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from grokjax.core.checks import did_you_mean
+from grokjax.core.checks import check_choice, did_you_mean
 from grokjax.core.optimizer import Optimizer
+
+KINDS = ("all", "matrices", "hidden")
+ENDS = {"token", "position", "frames", "readout"}  # rows are looked up, or are answers
 
 
 def path_of(keys: tuple) -> str:
@@ -40,6 +43,30 @@ def chosen(what: str, params: Any, names: Sequence[str]) -> Any:
         return any(f"{path_of(keys)}/".startswith(f"{name}/") for name in names)
 
     return jax.tree_util.tree_map_with_path(is_chosen, params)
+
+
+def is_hidden(keys: tuple, w: jax.Array) -> bool:
+    """Is it a matrix between the two ends of a network: no embedding, no readout, no vector?"""
+    return w.ndim > 1 and not ENDS & set(path_of(keys).split("/"))
+
+
+def mask(what: str, kind: str) -> Callable[[Any], Any] | None:
+    """A mask of optax for the parameters of a kind of KINDS; None, which masks nothing, for all.
+
+    `matrices` have two axes or more, as neither biases nor norms have; `hidden` ones are those
+    of them that are neither embeddings nor the readout.
+
+    Raises:
+        ValueError: for an unknown kind, which `what` asks for.
+    """
+    check_choice(what, kind, KINDS)
+    if kind == "all":
+        return None
+
+    def is_of_kind(keys, w):
+        return is_hidden(keys, w) if kind == "hidden" else w.ndim > 1
+
+    return lambda params: jax.tree_util.tree_map_with_path(is_of_kind, params)
 
 
 def frozen(optimizer: Optimizer, names: Sequence[str]) -> Optimizer:

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from grokjax.core import selection
 from grokjax.core.checks import check_choice
 from grokjax.core.hparams import Scalar
 
-RANGES = {"decay": ("zero", "initial", "jiggle")}
+RANGES = {"decay": ("zero", "initial", "jiggle"), "decayed": selection.KINDS}
 
 
 def make(
@@ -26,6 +27,7 @@ def make(
     eps: Scalar,
     *,
     decay: str = "zero",  # towards zero, the initial weights, or (jiggle) nowhere
+    decayed: str = "all",  # which weights: all, matrices (no biases or norms), or hidden ones
 ) -> optax.GradientTransformation:
     """Moves against the debiased mean gradient over its root mean square; decays the weights.
 
@@ -35,17 +37,22 @@ def make(
     where m' = m / (1 - b1^t) and v' = v / (1 - b2^t). With r = learning_rate weight_decay the
     decay d is -r w towards `zero`, r (w_0 - w) towards the `initial` weights, and for `jiggle`
     (exp(r z) - 1) w, which has no direction: z is drawn from N(0, 1) once a step and tensor.
-    As in PyTorch and the papers, all parameters decay, biases and norms too.
+    As in PyTorch and most papers all parameters decay, biases and norms too, unless `decayed`
+    says otherwise.
 
     Raises:
-        ValueError: for an unknown decay.
+        ValueError: for an unknown decay, or unknown weights.
     """
     check_choice("adamw.decay", decay, RANGES["decay"])
+    mask = selection.mask("adamw.decayed", decayed)
     if decay == "zero":
-        return optax.adamw(learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay)
+        return optax.adamw(
+            learning_rate, b1=b1, b2=b2, eps=eps, weight_decay=weight_decay, mask=mask
+        )
     adam = optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)
     pull = _to_initial if decay == "initial" else _jiggle
-    return optax.chain(adam, pull(learning_rate * weight_decay))
+    pulled = pull(learning_rate * weight_decay)
+    return optax.chain(adam, pulled if mask is None else optax.masked(pulled, mask))
 
 
 def _to_initial(rate):

@@ -6,11 +6,19 @@ https://arxiv.org/abs/2302.06675
 
 import optax
 
+from grokjax.core import selection
 from grokjax.core.hparams import Scalar
+
+RANGES = {"decayed": selection.KINDS}
 
 
 def make(
-    learning_rate: Scalar, weight_decay: Scalar, b1: Scalar, b2: Scalar
+    learning_rate: Scalar,
+    weight_decay: Scalar,
+    b1: Scalar,
+    b2: Scalar,
+    *,
+    decayed: str = "all",  # which weights: all, matrices (no biases or norms), or hidden ones
 ) -> optax.GradientTransformation:
     """Moves every weight by the learning rate, against the sign of a mean gradient.
 
@@ -19,4 +27,5 @@ def make(
 
     The paper takes a learning rate 3 to 10 times smaller than for AdamW.
     """
-    return optax.lion(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay)
+    mask = selection.mask("lion.decayed", decayed)
+    return optax.lion(learning_rate, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask)

@@ -9,10 +9,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from grokjax.core import selection
 from grokjax.core.hparams import Scalar
 from grokjax.core.optimizer import Optimizer
 
 LAST = True  # z and x would not follow a step changed after it
+
+RANGES = {"decayed": selection.KINDS}
 
 
 class ScheduleFreeState(NamedTuple):
@@ -26,7 +29,13 @@ class ScheduleFreeState(NamedTuple):
 
 
 def make(
-    learning_rate: Scalar, weight_decay: Scalar, b1: Scalar, b2: Scalar, eps: Scalar
+    learning_rate: Scalar,
+    weight_decay: Scalar,
+    b1: Scalar,
+    b2: Scalar,
+    eps: Scalar,
+    *,
+    decayed: str = "all",  # which weights: all, matrices (no biases or norms), or hidden ones
 ) -> Optimizer:
     """Takes gradients at y, between plain steps z and their average x, which is evaluated.
 
@@ -42,7 +51,7 @@ def make(
     """
     inner = optax.chain(
         optax.scale_by_rms(decay=b2, eps=eps, eps_in_sqrt=False, bias_correction=True),
-        optax.add_decayed_weights(weight_decay),
+        optax.add_decayed_weights(weight_decay, selection.mask("schedule_free.decayed", decayed)),
         optax.scale(-learning_rate),
     )
 

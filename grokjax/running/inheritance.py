@@ -68,11 +68,17 @@ def _kept(config, own_states, other_config, their_states, from_zero):
     own = dict(zip(config.optimizer.chain, own_states, strict=True))
     by_step = {n for n in own if getattr(registry.find("optimizer", n), "BY_STEP", False)}
     names = own.keys() & theirs.keys() - (by_step if from_zero else set())
-    return {name: theirs[name] for name in names if _shapes(theirs[name]) == _shapes(own[name])}
+    fit = [name for name in names if _shapes(theirs[name]) == _shapes(own[name])]
+    return {
+        name: jax.tree.unflatten(jax.tree.structure(own[name]), jax.tree.leaves(theirs[name]))
+        for name in fit
+    }
 
 
 def _shapes(tree):
-    return jax.tree.structure(tree), [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]
+    """Of each array by its path; where there is none, as in a mask of decay, trees may differ."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(path_of(keys), x.shape, x.dtype) for keys, x in leaves]
 
 
 def _evaluated(config, state_R, runs_R, kept):
