@@ -77,12 +77,13 @@ def test_pixels_are_multiplied_as_numbers_from_0_to_1(slots):
         (dict(slots=(0, 4)), "choose from positions 0 to 3"),
         (
             dict(code="onehot"),
-            "unknown model.code 'onehot'; choose from embedding, one_hot, pixels",
+            "unknown model.code 'onehot'; choose from embedding, own_embedding, one_hot, pixels",
         ),
         (dict(embedding_width=0), "model.embedding_width = 0; choose 1 to 65,536"),
         (dict(hidden=()), "number of model.hidden layers = 0"),
         (dict(hidden=(3, 0)), "model.hidden = 0; choose 1 to 65,536"),
         (dict(dropout=-0.1), "model.dropout = -0.1"),
+        (dict(code="pixels", summed=True), "model.summed adds codes of tokens, and pixels have"),
     ],
 )
 def test_an_mlp_that_cannot_be_is_refused(options, message):
@@ -197,7 +198,7 @@ def test_tokenformer_has_as_many_parameter_tokens_as_asked_for():
     [
         (
             dict(norm="before"),
-            "unknown model.norm 'before'; choose from pre, post, overwrite, none",
+            "unknown model.norm 'before'; choose from pre, post, overwrite, sphere",
         ),
         (dict(norm_kind="mean"), "unknown model.norm_kind 'mean'; choose from layer, rms, bare"),
         (dict(linear="bits"), "unknown model.linear 'bits'; choose from dense, bit"),
@@ -223,6 +224,7 @@ def test_tokenformer_has_as_many_parameter_tokens_as_asked_for():
         (dict(name="tokenformer", ff_width=0), "model.ff_width = 0; choose 1 to 65,536"),
         (dict(name="lstm", dropout=1.0), "model.dropout = 1.0; choose 0 to below 1"),
         (dict(name="tokenformer", linear="bit"), "model.linear = 'bit' has no layer"),
+        (dict(name="tokenformer", use_bias=True), "a tokenformer has no biases; choose False"),
     ],
 )
 def test_a_decoder_that_cannot_be_is_refused_in_one_line(model, message):
