@@ -192,13 +192,16 @@ def tokens_reached(model):
     return reached_LxL.tolist()
 
 
-def test_without_a_mask_no_row_is_shared_and_runs_side_by_side_are_as_one_by_one():
+def test_without_a_mask_no_row_is_shared():
     """p = 7 is below the batch of 11, so that something would be shared."""
+    assert len(grokjax.setup(toy()).dataset.prefixes.tokens) == 2
+    assert not grokjax.setup(toy(causal=False)).dataset.prefixes.tokens
+
+
+@pytest.mark.slow
+def test_without_a_mask_runs_side_by_side_are_as_one_by_one():
     config = toy(causal=False)
     config.runs = grokjax.grid(config.runs, seed=(0, 1, 2))
-    assert len(grokjax.setup(toy()).dataset.prefixes.tokens) == 2
-    assert not grokjax.setup(config).dataset.prefixes.tokens
-
     losses = []
     for config.lift in ("map", "vmap"):
         losses.append(grokjax.train(config).history["train_loss"])

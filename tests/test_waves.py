@@ -54,7 +54,9 @@ def test_a_wide_network_adds_without_a_mistake_and_every_neuron_has_one_frequenc
     # 211 neurons have frequencies 1 to 5, the first once more than the others
     shares_3x5 = np.tile([43 / 211, 42 / 211, 42 / 211, 42 / 211, 42 / 211], (3, 1))
     np.testing.assert_allclose(found["fourier/embedding"], shares_3x5, rtol=1e-5)
-    assert len({*found["weight_norm"].tolist()}) == 3  # seeds differ
+    norm = (3 * 211 * P / 2) ** 0.5 * (2 / 211) ** (1 / 3)  # of 3 x 211 cosines
+    np.testing.assert_allclose(found["weight_norm"], norm, rtol=1e-5)
+    assert len({*found["val_loss"].tolist()}) == 3  # seeds differ
 
 
 def test_a_narrow_network_does_not():
