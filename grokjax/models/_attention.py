@@ -166,10 +166,13 @@ def attend(
     position_S = np.arange(len(k_S)) // group
     position_U = np.arange(len(q_U)) + position_S[-1] + 1 - len(q_U)
     distance_UxS = position_U[:, None] - position_S
-    attended_UxS = (distance_UxS >= 0) | (not causal)
+    attended_UxS = distance_UxS >= 0
+    if not causal:
+        attended_UxS = np.ones_like(attended_UxS)
+        distance_UxS = np.abs(distance_UxS)
     bias_HxUxS = None
     if slope_H is not None:
-        bias_HxUxS = -slope_H[:, None, None] * np.abs(distance_UxS).astype(np.float32)
+        bias_HxUxS = -slope_H[:, None, None] * distance_UxS.astype(np.float32)
     if len(k_S) > FEW_KEYS:
         return _by_matmul(q_U, k_S, v_S, weigh, ~attended_UxS, bias_HxUxS)
     out = []
