@@ -294,6 +294,21 @@ def test_attention_with_a_mask_and_without_is_that_of_flax(length, causal):
     np.testing.assert_allclose(out_NxLxD, expected_NxLxD, rtol=1e-5, atol=2e-5)
 
 
+def test_of_one_block_a_mask_makes_no_difference_and_of_two_it_does():
+    """The last position, which is read out, attends to all others in any case."""
+    tree = plain(np.array([[3, 0, 4, 1], [2, 2, 0, 4], [1, 4, 3, 3]]))
+    logits = {}
+    for num_blocks in (1, 2):
+        for causal in (True, False):
+            options = dict(width=6, num_heads=2, num_blocks=num_blocks, causal=causal)
+            network = transformer.Model(5, 7, 4, **options)
+            apply = jax.jit(network.apply)
+            logits[num_blocks, causal] = apply({"params": initial(network, tree)}, tree)
+
+    np.testing.assert_array_equal(logits[1, True], logits[1, False])
+    assert np.abs(logits[2, True] - logits[2, False]).max(axis=1).min() > 1e-4
+
+
 def test_an_lstm_is_that_of_flax():
     """Its cell, stepped over the sequence, with weights of the same names."""
     cells = [nn.OptimizedLSTMCell(12) for _ in range(2)]

@@ -18,9 +18,10 @@ keys (0):
 Zhong, Liu, Tegmark & Andreas, 2023, "The Clock and the Pizza: Two Stories in Mechanistic
 Explanation of Neural Networks", https://arxiv.org/abs/2306.17844. As in the authors' code every key
 gets 1 - c, so that the weights of n keys sum to c + (1 - c) n, and c = 0 sums the values: n times
-their mean. Their attention has no mask. Here a position attends to itself and those before it, and
-later ones get no 1 - c either. The last position, which is read out, has all keys as theirs has: of
-one block, their seven published networks have the same logits here (to 1e-6 of the largest).
+their mean. Their attention has no mask, as here if `causal` is false; else a position attends to
+itself and those before it, and later ones get no 1 - c either. The last position, which is read
+out, has all keys as theirs has: of one block, their seven published networks have the same logits
+here (to 1e-6 of the largest).
 """
 
 import functools

@@ -16,7 +16,7 @@ ACTIVATIONS = {
     "square": jnp.square,
 }
 
-COSINE_SCALE = 10.0  # of logits; Yildirim, 2026, https://arxiv.org/abs/2603.05228
+COSINE_SCALE = 10.0  # of logits
 
 NORMS = {  # each takes epsilon and, in a module, a name
     "layer": nn.LayerNorm,
