@@ -111,6 +111,19 @@ def test_gpt2_reads_out_with_the_embeddings_of_the_classes():
     np.testing.assert_allclose(turned_BxC[rows, :3], logits_BxC[rows, :3], atol=1e-6)
 
 
+@pytest.mark.parametrize("tied_readout", [True, False])
+def test_on_the_sphere_the_length_of_embeddings_and_readout_does_not_matter(tied_readout):
+    options = dict(norm="sphere", positions="rotary", tied_readout=tied_readout)
+    logits_BxC, params = logits_and_params("gpt2", **options)
+    longer = params | {"token": 7 * params["token"]}
+    if not tied_readout:
+        longer["readout"] = {"kernel": 5 * params["readout"]["kernel"]}
+    longer_BxC, _ = logits_and_params("gpt2", longer, **options)
+
+    np.testing.assert_allclose(longer_BxC, logits_BxC, atol=1e-4)
+    assert 1 < jnp.abs(logits_BxC).max() <= 10
+
+
 def test_gpt2_begins_with_smaller_weights_where_branches_end():
     network = make_network(modular.make(p=7), dict(name="gpt2", width=100, num_blocks=8))
     params = initial(network, plain(jnp.zeros((1, 1), jnp.int32)))
