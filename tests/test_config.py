@@ -160,7 +160,7 @@ def test_a_task_without_enough_examples_for_its_share_is_one_clear_error():
 def test_a_choice_replaces_plug_ins_and_gives_their_options():
     config = base("task=permutation,optimizer=grokfast_ma+adamw", task=dict(name="modular", p=7))
 
-    own = dict(name="permutation", op="compose", k=5)
+    own = dict(name="permutation", op="compose", k=5, form="a o b =")
     assert config.task.to_dict() == own | dict(source="computed", data_dir="~/tensorflow_datasets")
     assert config.optimizer.chain == ("grokfast_ma", "adamw")
     assert config.optimizer.grokfast_ma.window == 100

@@ -64,7 +64,7 @@ def section(task, data_dir, **options):
         ("permutation", dict(k=3), "s3"),
         ("sums", dict(length=2, p=11), "k2_p11"),
         ("parity", dict(bits=30, secret=2), "n30_k2"),
-        ("mixture", dict(ops=("div", "add"), p=7), "ops=_div_add_-p=7"),
+        ("mixture", dict(p=7), "form=a_o_b_=-heads=False-ops=_div_add_-p=7"),
         ("binding", dict(lines=40), "assignments=18-lines=40-path=None-seed=0-variables=5"),
     ],
 )
@@ -104,7 +104,7 @@ def test_training_from_a_data_set_changes_no_bit(tmp_path):
         chex.assert_trees_all_equal(read.history.arrays(), computed.history.arrays())
         chex.assert_trees_all_equal(read.state_R, computed.state_R)
     assert file.stat().st_mtime_ns == written
-    assert computed.experiment.record["task"] == dict(name="modular", op="div", p=7)
+    assert computed.experiment.record["task"] == dict(name="modular", op="div", p=7, form="a o b =")
     check_same(computed.experiment.record, second.experiment)  # one may resume the other
 
 
@@ -120,7 +120,7 @@ def test_a_data_set_that_cannot_be_used_is_one_line(tmp_path):
     file.write_bytes(whole)
     other = modular.make("mul", p=7)
     with pytest.raises(ValueError, match="cannot be used .*differ in leaves.*delete") as changed:
-        _published.read("modular", dict(op="div", p=7), other, tmp_path)
+        _published.read("modular", dict(op="div", p=7, form="a o b ="), other, tmp_path)
     with pytest.raises(OSError, match="Not a directory"):
         make_task(options | {"data_dir": str(file)})
     with pytest.raises(ValueError, match="'tdfs'; choose from computed, tfds; did you mean 'tfds'"):

@@ -34,6 +34,7 @@ def draw(name, shape=SHAPE):
         ("kaiming_uniform", (2 / 300) ** 0.5, (6 / 300) ** 0.5),
         ("xavier_normal", (2 / 500) ** 0.5, None),
         ("xavier_uniform", (2 / 500) ** 0.5, (6 / 500) ** 0.5),
+        ("fan_in_normal", 300**-0.5, None),
         ("lecun", 300**-0.5, 2 * 300**-0.5 / 0.8796),  # truncated at two standard deviations
         ("gpt2", 0.02, None),
         ("normal(0.5)", 0.5, None),
@@ -57,6 +58,7 @@ def test_a_kernel_has_its_spread(name, std, bound):
         ("kaiming_normal", 0.0, 1.0),
         ("xavier_uniform", 0.0, 1.0),
         ("lecun", 0.0, 200**-0.5),
+        ("fan_in_normal", 0.0, 200**-0.5),
         ("gpt2", 0.0, 0.02),
         ("normal(0.5)", 0.0, 0.5),
     ],

@@ -103,6 +103,19 @@ def attended(few_keys, coefficient, monkeypatch):
 
 
 @pytest.mark.parametrize("few_keys", [0, 8], ids=["matmul", "sum"])
+def test_alibi_without_a_mask_costs_the_distance_either_way(few_keys, monkeypatch):
+    """Queries at 0, 1 and 2: the last value's weight is 1 in 7, 1 in 4 and 4 in 7, and so on."""
+    monkeypatch.setattr("grokjax.models._attention.FEW_KEYS", few_keys)
+    q_U = [jnp.zeros((1, 2, 1))] * 3
+    v_S = [jnp.full((1, 2, 1), value) for value in (0.0, 0.0, 1.0)]
+    options = dict(slope_H=np.log(np.float32([2, 3])), causal=False)
+    out_UxH = attend(q_U, v_S, v_S, lambda x: x, **options)[:, :, 0]
+
+    expected = [[1 / 7, 1 / 13], [1 / 4, 1 / 5], [4 / 7, 9 / 13]]
+    np.testing.assert_allclose(out_UxH, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("few_keys", [0, 8], ids=["matmul", "sum"])
 def test_without_learned_attention_the_values_up_to_a_position_are_summed(few_keys, monkeypatch):
     """Whatever queries, keys and slopes are; that is the mean of n values, times n."""
     attend_all, qkv = attended(few_keys, 0.0, monkeypatch)
@@ -202,10 +215,13 @@ def none(x, p):
     return x + mlp(x, p["mlp"])
 
 
-@pytest.mark.parametrize("block", [pre, post, overwrite, none])
-def test_a_decoder_is_its_formula(block):
+@pytest.mark.parametrize(
+    ("block", "use_bias"),
+    [(pre, True), (post, True), (overwrite, True), (none, True), (none, False)],
+)
+def test_a_decoder_is_its_formula(block, use_bias):
     tokens_L = jnp.array([3, 0, 4])
-    options = dict(width=6, num_heads=2, norm=block.__name__, activation="relu")
+    options = dict(width=6, num_heads=2, norm=block.__name__, activation="relu", use_bias=use_bias)
     network = transformer.Model(5, 7, 3, initializer="torch", **options)
     params = initial(network, plain(tokens_L[None]))
     # scales and biases of norms that would show if one were taken for another
@@ -222,34 +238,75 @@ def test_a_decoder_is_its_formula(block):
         return network.apply({"params": params}, plain(tokens_L[None]))[0], expected_C
 
     assert ("norm" in params) == (block in (pre, overwrite))
+    assert ("bias" in str(jax.tree.map(jnp.shape, params))) == use_bias
     chex.assert_trees_all_close(*both(params), atol=1e-5)
 
 
-def test_the_norm_of_queries_and_keys_is_that_of_flax():
-    """Flax's keys have a bias, which is zero here as in Dehghani et al."""
-    qk_norm = functools.partial(QK_NORMS["layer"], 1e-6)
-    ours = Attention(2, 5, functools.partial(Linear, initializer="torch"), qk_norm=qk_norm)
-    theirs = nn.MultiHeadDotProductAttention(2, qkv_features=10, normalize_qk=True)
-    x_NxLxD = 7 * normal(0, 3, 4, 12)
-    tree = plain(np.zeros((3, 4), int))
-    x_MxD = jnp.swapaxes(x_NxLxD, 0, 1).reshape(-1, 12)  # a tree goes position by position
+def attended_by(layer, x_NxLxD):
+    """The weights of an attention, moved off their start, and what it gives [N, L, D]."""
+    num_examples, length, width = x_NxLxD.shape
+    tree = plain(np.zeros((num_examples, length), int))
+    x_MxD = jnp.swapaxes(x_NxLxD, 0, 1).reshape(-1, width)  # a tree goes position by position
     args = (x_MxD, None, tree, False, lambda weights: weights)
-    params = ours.init(jax.random.key(1), *args)["params"]
+    params = layer.init(jax.random.key(1), *args)["params"]
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda w: w + 0.3 * jnp.float32(rng.normal(size=w.shape)), params)
-    of_flax = {
+    out_MxD, _ = layer.apply({"params": params}, *args)
+    return params, jnp.swapaxes(out_MxD.reshape(length, num_examples, width), 0, 1)
+
+
+def attended_by_flax(params, x_NxLxD, mask, **options):
+    """Flax's attention of two heads of 5. Its keys have a bias, which is zero here."""
+    weights = {
         name: {"kernel": params[name]["kernel"].reshape(12, 2, 5)}
         | {"bias": params[name].get("bias", jnp.zeros(10)).reshape(2, 5)}
         for name in ("query", "key", "value")
     }
-    of_flax["out"] = params["out"] | {"kernel": params["out"]["kernel"].reshape(2, 5, 12)}
-    of_flax |= {f"{name}_ln": params[f"norm_{name}"] for name in ("query", "key")}
-    mask = np.tri(4, dtype=bool)[None, None]
-    theirs_NxLxD = theirs.apply({"params": of_flax}, x_NxLxD, mask=mask)
+    weights["out"] = params["out"] | {"kernel": params["out"]["kernel"].reshape(2, 5, 12)}
+    norms = {f"{name}_ln": params.get(f"norm_{name}") for name in ("query", "key")}
+    weights |= {name: norm for name, norm in norms.items() if norm}
+    layer = nn.MultiHeadDotProductAttention(2, qkv_features=10, **options)
+    return layer.apply({"params": weights}, x_NxLxD, mask=mask)
 
-    out_MxD, _ = ours.apply({"params": params}, *args)
-    out_NxLxD = jnp.swapaxes(out_MxD.reshape(4, 3, 12), 0, 1)
-    np.testing.assert_allclose(out_NxLxD, theirs_NxLxD, rtol=1e-5, atol=2e-5)
+
+def test_the_norm_of_queries_and_keys_is_that_of_flax():
+    """Without a bias, as in Dehghani et al."""
+    qk_norm = functools.partial(QK_NORMS["layer"], 1e-6)
+    layer = Attention(2, 5, functools.partial(Linear, initializer="torch"), qk_norm=qk_norm)
+    x_NxLxD = 7 * normal(0, 3, 4, 12)
+    params, out_NxLxD = attended_by(layer, x_NxLxD)
+    mask = np.tri(4, dtype=bool)[None, None]
+
+    expected_NxLxD = attended_by_flax(params, x_NxLxD, mask, normalize_qk=True)
+    np.testing.assert_allclose(out_NxLxD, expected_NxLxD, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("length", [3, 4, 11])
+def test_attention_with_a_mask_and_without_is_that_of_flax(length, causal):
+    """Of three examples; eleven keys take the matmul."""
+    layer = Attention(2, 5, functools.partial(Linear, initializer="torch"), causal=causal)
+    x_NxLxD = 2 * normal(0, 3, length, 12)
+    params, out_NxLxD = attended_by(layer, x_NxLxD)
+    mask = np.tri(length, dtype=bool)[None, None] if causal else None
+
+    expected_NxLxD = attended_by_flax(params, x_NxLxD, mask)
+    np.testing.assert_allclose(out_NxLxD, expected_NxLxD, rtol=1e-5, atol=2e-5)
+
+
+def test_of_one_block_a_mask_makes_no_difference_and_of_two_it_does():
+    """The last position, which is read out, attends to all others in any case."""
+    tree = plain(np.array([[3, 0, 4, 1], [2, 2, 0, 4], [1, 4, 3, 3]]))
+    logits = {}
+    for num_blocks in (1, 2):
+        for causal in (True, False):
+            options = dict(width=6, num_heads=2, num_blocks=num_blocks, causal=causal)
+            network = transformer.Model(5, 7, 4, **options)
+            apply = jax.jit(network.apply)
+            logits[num_blocks, causal] = apply({"params": initial(network, tree)}, tree)
+
+    np.testing.assert_array_equal(logits[1, True], logits[1, False])
+    assert np.abs(logits[2, True] - logits[2, False]).max(axis=1).min() > 1e-4
 
 
 def test_an_lstm_is_that_of_flax():

@@ -254,3 +254,18 @@ def test_tasks_without_a_group_and_models_without_embeddings_are_refused():
         clock_pizza.make(add, pixels)
     with pytest.raises(ValueError, match="clock_pizza.samples = 0; choose 1 to 10,000"):
         clock_pizza.make(add, mlp.Model(7, 5, 4), samples=0)
+
+
+@pytest.mark.parametrize("form", ["a b =", "a b"])
+def test_values_are_the_same_however_an_equation_is_written(form):
+    """Of a network that reads the operands alone, without the embeddings of signs."""
+    task, usual = modular.make("add", P, form=form), modular.make("add", P)
+    sizes = dict(embedding_width=3, hidden=(5,))
+    network = mlp.Model(usual.num_tokens, P, 4, slots=(0, 2), **sizes)
+    shorter = mlp.Model(task.num_tokens, P, len(form.split()), slots=task.operands, **sizes)
+    params = _params(network)
+    numbers = params | {"token": params["token"][: task.num_tokens]}
+
+    found, expected = _measured(shorter, task, numbers), _measured(network, usual, params)
+    for name, value in found.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, err_msg=name)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from grokjax.core import losses
 from grokjax.core.prefixes import plain
 from grokjax.measures import subnetwork
 from grokjax.models import lstm, mlp, tokenformer, transformer
@@ -50,7 +51,7 @@ def _measured(network, params, labels_N, examples=49, keep=1.0):
             ),
         )
         measure = subnetwork.make(TASK, network, examples=examples, keep=keep)
-        return measure.compute(SimpleNamespace(**fields))
+        return measure.compute(SimpleNamespace(correct=losses.correct, **fields))
 
     return {name: np.asarray(value) for name, value in measured(params).items()}
 

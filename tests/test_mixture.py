@@ -1,5 +1,6 @@
 """Mixtures: several operations in one table, trained side by side, reported one by one."""
 
+import jax
 import numpy as np
 import pytest
 from conftest import toy_mlp
@@ -7,7 +8,7 @@ from conftest import toy_mlp
 import grokjax
 from grokjax import datasets, grid
 from grokjax.config.experiment import check
-from grokjax.core import loop
+from grokjax.core import loop, losses
 from grokjax.recording.summary import summarise, summary_text
 from grokjax.tasks import mixture, modular
 
@@ -158,3 +159,78 @@ def test_each_task_has_its_sizes_in_each_run():
             "add": {"examples": 49, "training_examples": 0, "proportion": 0.0},
         },
     }
+
+
+@pytest.mark.parametrize("form", ["a b", "a b =", "a o b ="])
+def test_with_heads_each_operation_has_classes_of_its_own(form):
+    """3 * 5 = 1 and 3 + 5 = 1 mod 7: classes 1 and 8; which it is, a form need not say."""
+    task = mixture.make(ops=("mul", "add"), p=7, form=form, heads=True)
+    mul, add = (modular.make(op=op, p=7, form=form).examples for op in ("mul", "add"))
+    inputs = np.split(task.examples.inputs_NxL, 2)
+    pairs = [inputs_NxL[:, task.operands] for inputs_NxL in inputs]
+    labels = np.split(task.examples.labels_N, 2)
+
+    assert (task.num_tokens, task.num_classes) == ({"a b": 7, "a b =": 8, "a o b =": 10}[form], 14)
+    assert (inputs[0] == inputs[1]).all() == ("o" not in form)
+    np.testing.assert_array_equal(*pairs)
+    np.testing.assert_array_equal(labels[0], mul.labels_N)
+    np.testing.assert_array_equal(labels[1], add.labels_N + 7)
+    assert [label[3 * 7 + 5] for label in labels] == [1, 8]
+
+
+def test_without_heads_an_equation_has_to_name_its_operation():
+    with pytest.raises(ValueError, match="task.form = 'a b' does not say which operation is meant"):
+        mixture.make(form="a b")
+
+
+def test_loss_and_accuracy_are_those_of_the_labels_own_head():
+    """PyTorch's loss of the slice; gradients of the other heads are zero."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    logits_BxC = rng.normal(size=(11, 15)).astype(np.float32)
+    labels_B = np.array([0, 4, 5, 9, 10, 14, 7, 2, 12, 6, 11])
+    own = [slice(label // 5 * 5, label // 5 * 5 + 5) for label in labels_B]
+    slices_Bx5 = np.stack([logits[of] for logits, of in zip(logits_BxC, own, strict=True)])
+    expected_B = torch.nn.functional.cross_entropy(
+        torch.tensor(slices_Bx5), torch.tensor(labels_B % 5), reduction="none"
+    )
+    loss, correct = (losses.of_own_head(f, 3) for f in (losses.cross_entropy, losses.correct))
+    slope_BxC = np.asarray(jax.grad(lambda x_BxC: loss(x_BxC, labels_B).sum())(logits_BxC))
+
+    np.testing.assert_allclose(loss(logits_BxC, labels_B), expected_B, rtol=1e-5)
+    assert (correct(logits_BxC, labels_B) == (slices_Bx5.argmax(1) == labels_B % 5)).all()
+    for slope_C, of in zip(slope_BxC, own, strict=True):
+        assert slope_C[of].all()
+        assert np.count_nonzero(slope_C) == 5
+
+
+@pytest.mark.parametrize("lift", ["map", "vmap"])
+def test_heads_are_trained_side_by_side(lift):
+    """With all weights near zero, a guess costs log 11, not log 22 as among all classes."""
+    config = toy_mlp()
+    config.task = grokjax.base(
+        task=dict(name="mixture", ops=("add", "mul"), p=11, form="a b", heads=True)
+    ).task
+    config.lift = lift
+    config.runs = grid(config.runs, seed=(0, 1, 2), init_scale=1e-6, learning_rate=1e-30)
+    config.schedule.update(num_steps=2, eval_every=2, checkpoint_every=2)
+    history = grokjax.train(config).history
+
+    for name in ("val_loss", "train_loss/add", "val_loss/mul"):
+        np.testing.assert_allclose(history[name], np.full((1, 3), np.log(11)), rtol=1e-4)
+
+
+def test_what_is_of_one_softmax_is_not_measured_with_heads():
+    task = dict(name="mixture", ops=("add", "mul"), p=11, heads=True)
+    config = grokjax.base(task=task, model="mlp", measures="softmax")
+    config.batch_size = 11
+    with pytest.raises(ValueError, match="measure softmax is for one softmax over all classes"):
+        grokjax.setup(config)
+
+
+def test_noise_would_move_a_label_to_another_head():
+    config = toy_mlp()
+    config.task = grokjax.base(task=dict(name="mixture", heads=True)).task
+    config.runs = grid(config.runs, label_noise=5)
+    with pytest.raises(ValueError, match=r"label_noise = \(5,\) draws labels of all tasks"):
+        check(config)

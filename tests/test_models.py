@@ -77,12 +77,13 @@ def test_pixels_are_multiplied_as_numbers_from_0_to_1(slots):
         (dict(slots=(0, 4)), "choose from positions 0 to 3"),
         (
             dict(code="onehot"),
-            "unknown model.code 'onehot'; choose from embedding, one_hot, pixels",
+            "unknown model.code 'onehot'; choose from embedding, own_embedding, one_hot, pixels",
         ),
         (dict(embedding_width=0), "model.embedding_width = 0; choose 1 to 65,536"),
         (dict(hidden=()), "number of model.hidden layers = 0"),
         (dict(hidden=(3, 0)), "model.hidden = 0; choose 1 to 65,536"),
         (dict(dropout=-0.1), "model.dropout = -0.1"),
+        (dict(code="pixels", summed=True), "model.summed adds codes of tokens, and pixels have"),
     ],
 )
 def test_an_mlp_that_cannot_be_is_refused(options, message):
@@ -108,6 +109,19 @@ def test_gpt2_reads_out_with_the_embeddings_of_the_classes():
     assert "readout" not in params
     np.testing.assert_allclose(turned_BxC[rows, 3], -logits_BxC[rows, 3], atol=1e-6)
     np.testing.assert_allclose(turned_BxC[rows, :3], logits_BxC[rows, :3], atol=1e-6)
+
+
+@pytest.mark.parametrize("tied_readout", [True, False])
+def test_on_the_sphere_the_length_of_embeddings_and_readout_does_not_matter(tied_readout):
+    options = dict(norm="sphere", positions="rotary", tied_readout=tied_readout)
+    logits_BxC, params = logits_and_params("gpt2", **options)
+    longer = params | {"token": 7 * params["token"]}
+    if not tied_readout:
+        longer["readout"] = {"kernel": 5 * params["readout"]["kernel"]}
+    longer_BxC, _ = logits_and_params("gpt2", longer, **options)
+
+    np.testing.assert_allclose(longer_BxC, logits_BxC, atol=1e-4)
+    assert 1 < jnp.abs(logits_BxC).max() <= 10
 
 
 def test_gpt2_begins_with_smaller_weights_where_branches_end():
@@ -197,7 +211,7 @@ def test_tokenformer_has_as_many_parameter_tokens_as_asked_for():
     [
         (
             dict(norm="before"),
-            "unknown model.norm 'before'; choose from pre, post, overwrite, none",
+            "unknown model.norm 'before'; choose from pre, post, overwrite, sphere",
         ),
         (dict(norm_kind="mean"), "unknown model.norm_kind 'mean'; choose from layer, rms, bare"),
         (dict(linear="bits"), "unknown model.linear 'bits'; choose from dense, bit"),
@@ -223,6 +237,7 @@ def test_tokenformer_has_as_many_parameter_tokens_as_asked_for():
         (dict(name="tokenformer", ff_width=0), "model.ff_width = 0; choose 1 to 65,536"),
         (dict(name="lstm", dropout=1.0), "model.dropout = 1.0; choose 0 to below 1"),
         (dict(name="tokenformer", linear="bit"), "model.linear = 'bit' has no layer"),
+        (dict(name="tokenformer", use_bias=True), "a tokenformer has no biases; choose False"),
     ],
 )
 def test_a_decoder_that_cannot_be_is_refused_in_one_line(model, message):

@@ -162,6 +162,16 @@ def test_nothing_flows_from_later_tokens_to_earlier_rows(model):
 
     The same holds for what blocks carry besides them: meta tokens, the first block's values.
     """
+    assert tokens_reached(model) == np.tri(4, dtype=bool).tolist()
+
+
+@pytest.mark.parametrize("model", [dict(name="transformer"), *SLOW], ids=named)
+def test_without_a_mask_every_row_is_reached_by_every_token(model):
+    assert tokens_reached(model | dict(causal=False)) == np.ones((4, 4), bool).tolist()
+
+
+def tokens_reached(model):
+    """[L, L]: does a row of some block depend on a token?"""
     options = model | dict(width=12, num_heads=2, num_blocks=3)
     network = registry.find("model", options.pop("name", "transformer")).Model(11, 5, 4, **options)
     tree = plain(jnp.array([[7, 3, 10, 8]]))
@@ -179,7 +189,24 @@ def test_nothing_flows_from_later_tokens_to_earlier_rows(model):
 
     grad_LxVxD = jax.jit(jax.jacrev(rows))(params)["token"]
     reached_LxL = np.asarray(jnp.abs(grad_LxVxD).max(axis=2) > 0)[:, tree.tokens_M]
-    assert reached_LxL.tolist() == np.tri(4, dtype=bool).tolist()
+    return reached_LxL.tolist()
+
+
+def test_without_a_mask_no_row_is_shared():
+    """p = 7 is below the batch of 11, so that something would be shared."""
+    assert len(grokjax.setup(toy()).dataset.prefixes.tokens) == 2
+    assert not grokjax.setup(toy(causal=False)).dataset.prefixes.tokens
+
+
+@pytest.mark.slow
+def test_without_a_mask_runs_side_by_side_are_as_one_by_one():
+    config = toy(causal=False)
+    config.runs = grokjax.grid(config.runs, seed=(0, 1, 2))
+    losses = []
+    for config.lift in ("map", "vmap"):
+        losses.append(grokjax.train(config).history["train_loss"])
+    assert losses[0].shape == (4, 3)
+    np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 @pytest.mark.parametrize("positions", POSITIONS)

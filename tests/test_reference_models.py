@@ -92,23 +92,25 @@ def encoder_layer(w, activation, norm_first):
     return layer
 
 
-def encoded(params, activation, norm_first=True):
+def encoded(params, activation, norm_first=True, causal=True):
     """The last position [N, D] behind all blocks."""
     x_NxLxD = embedded(params)
-    mask = nn.Transformer.generate_square_subsequent_mask(x_NxLxD.shape[1])
+    mask = nn.Transformer.generate_square_subsequent_mask(x_NxLxD.shape[1]) if causal else None
     for i in range(BLOCKS):
         layer = encoder_layer(params[f"block_{i}"], activation, norm_first)
-        x_NxLxD = layer(x_NxLxD, src_mask=mask, is_causal=True)
+        x_NxLxD = layer(x_NxLxD, src_mask=mask, is_causal=causal)
     return x_NxLxD[:, -1]
 
 
 @pytest.mark.parametrize(
-    ("place", "name", "activation"), [("pre", "gelu", F.gelu), ("post", "relu", F.relu)]
+    ("place", "name", "activation", "causal"),
+    [("pre", "gelu", F.gelu, True), ("post", "relu", F.relu, True), ("pre", "gelu", F.gelu, False)],
 )
-def test_transformer(place, name, activation):
-    """PyTorch's own layer, with the norm before each branch or behind it."""
-    logits_NxC, params = model("transformer", norm=place, activation=name, **DECODER)
-    x_NxD = encoded(params, activation, norm_first=place == "pre")
+def test_transformer(place, name, activation, causal):
+    """PyTorch's own layer, with the norm before each branch or behind it, masked or not."""
+    options = dict(norm=place, activation=name, causal=causal)
+    logits_NxC, params = model("transformer", **options, **DECODER)
+    x_NxD = encoded(params, activation, norm_first=place == "pre", causal=causal)
     if place == "pre":
         x_NxD = norm(x_NxD, params["norm"])
 
@@ -172,6 +174,20 @@ def test_rms_norm_of_queries_and_keys_before_they_are_rotated():
         x = x + mlp(x, block, F.gelu)
 
     check(logits_NxC, apply(norm(x[:, -1], params["norm"]), params["readout"]))
+
+
+def test_a_stream_on_the_sphere():
+    """Rows at length 1 by PyTorch's `normalize`; logits are ten times its cosines."""
+    logits_NxC, params = model("transformer", norm="sphere", activation="relu", **DECODER)
+    x = F.normalize(embedded(params), dim=-1)
+    for i in range(BLOCKS):
+        w = params[f"block_{i}"]
+        q, k, v = (heads(apply(x, w["attention"][part])) for part in ("query", "key", "value"))
+        x = F.normalize(x + attended(q, k, v, w["attention"]), dim=-1)
+        x = F.normalize(x + apply(F.relu(apply(x, w["mlp"]["up"])), w["mlp"]["down"]), dim=-1)
+    columns_CxD = params["readout"]["kernel"].T
+
+    check(logits_NxC, 10 * F.cosine_similarity(x[:, -1, None], columns_CxD[None], dim=-1))
 
 
 @pytest.mark.parametrize("variant", ["resformer", "svformer"])
@@ -274,6 +290,22 @@ def test_mlp():
     tokens_NxL = torch.tensor(np.asarray(INPUTS_NxL)).long()
 
     check(logits_NxC, network(params["token"][tokens_NxL].flatten(1)))
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("summed", [False, True])
+def test_mlp_of_two_operands(own, summed):
+    """The forward pass of Chughtai et al. has embeddings of its own for each, side by side."""
+    code = "own_embedding" if own else "embedding"
+    options = dict(embedding_width=5, hidden=(13,), slots=(0, 2), use_bias=False)
+    logits_NxC, params = model("mlp", code=code, summed=summed, **options)
+    tables = [params[f"token_{slot}" if own else "token"] for slot in (0, 2)]
+    tokens_NxL = torch.tensor(np.asarray(INPUTS_NxL)).long()
+    left, right = (F.embedding(tokens_NxL[:, s], t) for s, t in zip((0, 2), tables, strict=True))
+    x = left + right if summed else torch.hstack([left, right])
+
+    assert params["kernel_0"].shape == (5 if summed else 10, 13)
+    check(logits_NxC, torch.relu(x @ params["kernel_0"]) @ params["readout"]["kernel"])
 
 
 def test_lstm():

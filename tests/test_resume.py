@@ -228,3 +228,14 @@ def test_hyperparameters_that_nothing_reads_do_not_hinder_a_resume(experiment):
     stored = copy.deepcopy(experiment.record)
     stored["runs"]["momentum"] = [0.9]  # recorded by an earlier version
     resume.check_same(stored, experiment)
+
+
+def test_an_option_that_an_earlier_version_had_not_is_at_its_default(experiment):
+    stored = copy.deepcopy(experiment.record)
+    del stored["model"]["summed"]
+    resume.check_same(stored, experiment)
+
+    config = ConfigDict(experiment.config.to_dict())
+    config.model.summed = True
+    with pytest.raises(ValueError, match="another config: model.summed was None, is True"):
+        resume.check_same(stored, setup(config))

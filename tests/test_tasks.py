@@ -1,5 +1,6 @@
 """Tables that a reader can check by hand, and properties of the groups behind them."""
 
+import functools
 import itertools
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 import grokjax
-from grokjax.tasks import binding, modular, parity, permutation, sums
+from grokjax.core.split import find_strata
+from grokjax.tasks import binding, group, modular, parity, permutation, sums
 from grokjax.tasks._arithmetic import MODULAR, is_prime, permutations
 
 
@@ -301,3 +303,51 @@ def test_arithmetic_is_addition_in_a_cyclic_group(op):
 @pytest.mark.parametrize(("op", "p"), [("mul", 12), ("a^2+b", 11), ("div_if_odd_else_sub", 11)])
 def test_other_arithmetic_is_not(op, p):
     assert modular.make(op=op, p=p).cyclic is None
+
+
+BY_FORM = {  # form: 3 / 5 = 2 (mod 7), first 1, then 2 of S_3, i j in Q_8; and the operands
+    "a o b =": ([3, 7, 5, 8], [1, 6, 2, 7], [1, 8, 2, 9], (0, 2)),
+    "a b =": ([3, 5, 7], [1, 2, 6], [1, 2, 8], (0, 1)),
+    "a b": ([3, 5], [1, 2], [1, 2], (0, 1)),
+}
+
+
+@pytest.mark.parametrize("form", BY_FORM)
+def test_an_equation_is_written_in_one_of_three_forms(form):
+    """Rows and labels are in the same order in all of them."""
+    *rows, operands = BY_FORM[form]
+    makers = (
+        functools.partial(modular.make, op="div", p=7),
+        functools.partial(permutation.make, k=3),
+        functools.partial(group.make, "Q_8"),
+    )
+    for make, row in zip(makers, rows, strict=True):
+        task, usual = make(form=form), make()
+        pairs_Nx2 = task.examples.inputs_NxL[:, operands]
+
+        assert row in task.examples.inputs_NxL.tolist()
+        assert task.operands == operands
+        assert task.num_tokens - task.num_classes == len(row) - 2
+        assert set(task.examples.inputs_NxL[:, 0]) == set(range(task.num_classes))
+        np.testing.assert_array_equal(pairs_Nx2, usual.examples.inputs_NxL[:, [0, 2]])
+        np.testing.assert_array_equal(task.examples.labels_N, usual.examples.labels_N)
+        assert task.group_name == usual.group_name
+
+
+@pytest.mark.parametrize("form", BY_FORM)
+def test_groups_and_swaps_are_the_same_in_every_form(form):
+    task, usual = modular.make("add", p=7, form=form), modular.make("add", p=7)
+    units = [find_strata(each, symmetric=True).unit_N for each in (task, usual)]
+
+    np.testing.assert_array_equal(*units)
+    assert len(set(units[0])) == 28
+    assert task.cyclic is not None
+    assert usual.cyclic is not None
+    for ours, theirs in zip(task.cyclic, usual.cyclic, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("make", [modular.make, permutation.make, group.make])
+def test_a_form_that_does_not_exist_lists_the_choices(make):
+    with pytest.raises(ValueError, match="unknown form 'a b c'; choose from a o b =, a b =, a b"):
+        make(form="a b c")

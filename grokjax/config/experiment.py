@@ -229,17 +229,19 @@ def make_recipe(config: ConfigDict, task: Task) -> Recipe:
     network = make_network(task, config.model)
     sections = config.measure.to_dict()
     measures = registry.make_measures(config.measures, sections, task, network)
+    loss = losses.in_precision(losses.LOSSES[config.loss.name], config.loss.precision)
     return Recipe(
         network=network,
         matmul_precision=MATMUL_PRECISIONS[config.matmul_precision],
         make_optimizer=functools.partial(make_chain, config.optimizer.to_dict()),
         schedule=functools.partial(schedules.factor, schedule.learning_rate, schedule.num_steps),
-        per_example=losses.in_precision(losses.LOSSES[config.loss.name], config.loss.precision),
+        per_example=losses.of_own_head(loss, task.num_heads),
         penalty=losses.PENALTIES[config.loss.l1],
         draw_batch=functools.partial(BATCHES[config.batches], batch_size=config.batch_size),
         eval_every=schedule.eval_every,
         evaluation=make_evaluation(task, schedule.eval_examples, schedule.eval_block),
         measures=Measures(schedule.measure_every or schedule.eval_every, measures),
+        correct=losses.of_own_head(losses.correct, task.num_heads),
     )
 
 

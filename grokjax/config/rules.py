@@ -13,6 +13,7 @@ from grokjax.config.config import flat
 from grokjax.config.grid import entries
 from grokjax.config.synonyms import SEE_ALL, hint
 from grokjax.config.values import NAMES, check_value, declared
+from grokjax.core import losses
 from grokjax.core.checks import MAX_INT, check_at_least
 from grokjax.core.data import Task
 from grokjax.core.dataset import Dataset
@@ -133,6 +134,11 @@ def check_groups(config: ConfigDict, task: Task) -> None:
             raise ValueError(
                 f"{entry} = {value!r} is for mixtures; task {config.task.name} is one task"
             )
+    if task.num_heads > 1 and any(config.runs.get("label_noise", ())):
+        raise ValueError(
+            f"runs.label_noise = {config.runs.label_noise} draws labels of all tasks, and with "
+            "task.heads each has its own; choose 0"
+        )
 
 
 def check_batches(
@@ -193,6 +199,10 @@ def check_measures(recipe: Recipe, params: Any, dataset: Dataset) -> None:
         if measure.reads and not is_whole:
             raise ValueError(
                 f"measure {name} reads the whole table; choose schedule.eval_examples = 0"
+            )
+        if "logits" in measure.reads and recipe.correct is not losses.correct:
+            raise ValueError(
+                f"measure {name} is for one softmax over all classes; choose a task without heads"
             )
 
 

@@ -33,6 +33,8 @@ SYNONYMS = {  # words of public projects and of PyTorch, as `_normal` writes the
     "model.head_width": "dhead headdim attentiondim",
     "model.ff_width": "dff ffdim dmlp mlpdim dimfeedforward feedforwarddim",
     "model.attention_coefficient": "attncoeff attncoef attentionrate",
+    "model.use_bias": "bias",
+    "model.causal": "iscausal mask bidirectional",
     "model.activation": "act actfn nonlinearity",
     "model.initializer": "init initialization",
     "optimizer.chain": "optim opt",

@@ -51,6 +51,7 @@ class Task(NamedTuple):
     cyclic: Cyclic | None = None  # if it is arithmetic in a cyclic group
     # if row a * n + b is a o b in that group of tasks/_groups.py; elements are tokens and classes
     group_name: str = ""
+    num_heads: int = 1  # tasks of a mixture with classes of their own, one head behind another
 
     @property
     def group_sizes(self) -> tuple[int, ...]:

@@ -94,6 +94,23 @@ def correct(logits_BxC: jax.Array, labels_B: jax.Array) -> jax.Array:
     return jnp.argmax(logits_BxC, axis=-1) == labels_B
 
 
+def of_own_head(function: Callable, num_heads: int) -> Callable:
+    """A function of logits and labels that is given those of each label's own head alone.
+
+    Classes are those of one head behind another, as many in each: a softmax is within a head.
+    """
+    if num_heads == 1:
+        return function
+
+    def of_own(logits_BxC, labels_B):
+        logits_BxHxC = logits_BxC.reshape(len(labels_B), num_heads, -1)
+        head_B, class_B = jnp.divmod(labels_B, logits_BxHxC.shape[-1])
+        own_BxC = jnp.take_along_axis(logits_BxHxC, head_B[:, None, None], axis=1)[:, 0]
+        return function(own_BxC, class_B)
+
+    return of_own
+
+
 def l1_plain(params: optax.Params) -> jax.Array:
     """sum |w| over all parameters; the gradient is sign(w), 0 at 0."""
     signs = jax.lax.stop_gradient(jax.tree.map(jnp.sign, params))

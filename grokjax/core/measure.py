@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
+from grokjax.core import losses
 from grokjax.core.checks import of_a_part
 from grokjax.core.data import Array
 from grokjax.core.dataset import Dataset
@@ -36,6 +37,7 @@ class View:
     logits: Callable  # (params, rows_B) -> logits_BxC
     per_example: Callable  # (logits_BxC, labels_B) -> loss_B, that of training
     outputs: dict[str, jax.Array]  # of all N rows in the table's order, as far as they are read
+    correct: Callable = losses.correct  # (logits_BxC, labels_B) -> bool_B
 
     @property
     def labels_N(self) -> Array:

@@ -77,6 +77,7 @@ class Recipe(NamedTuple):
     eval_every: int
     evaluation: Evaluation
     measures: Measures = measure.NONE
+    correct: Callable = losses.correct  # (logits_BxC, labels_B) -> bool_B
 
 
 def make_trainer(recipe: Recipe) -> Trainer:
@@ -191,6 +192,7 @@ def _metrics_and_measures(recipe, params, state, run, dataset):
         logits=logits,
         per_example=recipe.per_example,
         outputs=outputs,
+        correct=recipe.correct,
     )
     return metrics | recipe.measures.take(view)
 
@@ -203,7 +205,7 @@ def _metrics(recipe, params, state, run, dataset, reads=()):
         logits_BxC, outputs = _outputs(recipe, params, tree, reads)
         labels_B = state.split.labels_N[rows_B]
         loss_B = recipe.per_example(logits_BxC, labels_B)
-        return (loss_B, losses.correct(logits_BxC, labels_B)), outputs
+        return (loss_B, recipe.correct(logits_BxC, labels_B)), outputs
 
     scores, outputs = recipe.evaluation.scores(
         judge, state.split, dataset.strata.group_N, run.share_G

@@ -21,8 +21,10 @@ def weights(task: Task, network: nn.Module) -> Any:
 def embedding(network: nn.Module, params: Mapping[str, Any]) -> jax.Array:
     """[V, D]: the token embeddings, or the weights of one-hot codes at the first position.
 
-    NaN [V, 1] for a model that has neither.
+    NaN [V, 1] for a model that has neither. Of embeddings for each position they are the first's.
     """
+    if "token_0" in params:
+        return params["token_0"]
     if "token" in params:
         return jax.tree.leaves(params["token"])[0]  # an array, or the only one of an nn.Embed
     if getattr(network, "code", "") == "one_hot" and network.slots[:1] in ((), (0,)):

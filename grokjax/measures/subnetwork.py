@@ -27,7 +27,6 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from grokjax.core.checks import MAX_ROWS
 from grokjax.core.data import Task
 from grokjax.core.hparams import FRACTION, check_ranges, whole
-from grokjax.core.losses import correct
 from grokjax.core.measure import Measure, View, by_number
 from grokjax.measures import _shapes
 
@@ -71,7 +70,7 @@ def make(
         def accuracy(count):
             kernel_FxO = jnp.where(rank_F[:, None] < count, weights[out], 0.0)
             logits_BxC = view.logits(unflatten_dict({**weights, out: kernel_FxO}), rows_B)
-            return correct(logits_BxC, view.labels_N[rows_B]).mean(where=once_B)
+            return view.correct(logits_BxC, view.labels_N[rows_B]).mean(where=once_B)
 
         needed, kept_K = search(accuracy, norm_F.size, keep)
         return {"neurons_needed": needed, "kept": kept_K}

@@ -18,9 +18,10 @@ keys (0):
 Zhong, Liu, Tegmark & Andreas, 2023, "The Clock and the Pizza: Two Stories in Mechanistic
 Explanation of Neural Networks", https://arxiv.org/abs/2306.17844. As in the authors' code every key
 gets 1 - c, so that the weights of n keys sum to c + (1 - c) n, and c = 0 sums the values: n times
-their mean. Their attention has no mask. Here a position attends to itself and those before it, and
-later ones get no 1 - c either. The last position, which is read out, has all keys as theirs has: of
-one block, their seven published networks have the same logits here (to 1e-6 of the largest).
+their mean. Their attention has no mask, as here if `causal` is false; else a position attends to
+itself and those before it, and later ones get no 1 - c either. The last position, which is read
+out, has all keys as theirs has: of one block, their seven published networks have the same logits
+here (to 1e-6 of the largest).
 """
 
 import functools
@@ -46,6 +47,8 @@ FEW_KEYS = 8  # up to here a multiply and a sum beat a matrix product per exampl
 class Attention(nn.Module):
     """Multi-head attention in which each row of a tree attends to itself and its ancestors.
 
+    Unless it is `causal` it attends to all rows of its sequence, of which none may be shared.
+
     Keys have no bias: it would add the same to all scores of a query, which the softmax takes
     out again, so its gradient is rounding noise, which Adam would blow up to full steps.
     Vaswani et al., 2017, "Attention Is All You Need", https://arxiv.org/abs/1706.03762
@@ -57,6 +60,7 @@ class Attention(nn.Module):
     positions: str = "none"
     qk_norm: Callable | None = None  # (name) -> norm
     coefficient: float = 1.0  # of the softmax; every key gets the rest
+    causal: bool = True  # false: to all rows of the sequence
 
     @nn.compact
     def __call__(
@@ -117,7 +121,8 @@ class Attention(nn.Module):
         def read(q_U, gather):
             k_S = interleave([gather(k_l) for k_l in k_Gl])
             v_S = interleave([gather(v_l) for v_l in v_Gl])
-            return attend(q_U, k_S, v_S, dropout, len(k_Gl), slope_H, self.coefficient)
+            options = (len(k_Gl), slope_H, self.coefficient, self.causal)
+            return attend(q_U, k_S, v_S, dropout, *options)
 
         if last_only:
             return read(encoded([q], first=tree.length - 1), tree.per_example)
@@ -142,13 +147,15 @@ def attend(
     group: int = 1,
     slope_H: np.ndarray | None = None,
     coefficient: float = 1.0,
+    causal: bool = True,
 ) -> jax.Array:
     """[U M, H, K]: queries of the last U positions attend to keys up to their own position.
 
     Queries, keys and values come position by position, `group` keys at each, as arrays
     [M, H, K] with matching rows. Few keys are multiplied and summed; many are a matrix
     product. `slope_H` is what a position of distance costs each head's scores; `coefficient`
-    scales the softmax, and every key that is attended to gets what is left of 1.
+    scales the softmax, and every key that is attended to gets what is left of 1. Unless it is
+    `causal`, all keys are attended to, at distances either way.
     """
 
     def weigh(score, attended=True):
@@ -160,27 +167,31 @@ def attend(
     position_S = np.arange(len(k_S)) // group
     position_U = np.arange(len(q_U)) + position_S[-1] + 1 - len(q_U)
     distance_UxS = position_U[:, None] - position_S
+    attended_UxS = distance_UxS >= 0
+    if not causal:
+        attended_UxS = np.ones_like(attended_UxS)
+        distance_UxS = np.abs(distance_UxS)
     bias_HxUxS = None
     if slope_H is not None:
         bias_HxUxS = -slope_H[:, None, None] * distance_UxS.astype(np.float32)
     if len(k_S) > FEW_KEYS:
-        return _by_matmul(q_U, k_S, v_S, weigh, distance_UxS < 0, bias_HxUxS)
+        return _by_matmul(q_U, k_S, v_S, weigh, ~attended_UxS, bias_HxUxS)
     out = []
-    for u, (q_MxHxK, n) in enumerate(zip(q_U, (distance_UxS >= 0).sum(axis=1), strict=True)):
+    for u, (q_MxHxK, n) in enumerate(zip(q_U, attended_UxS.sum(axis=1), strict=True)):
         bias_HxS = None if bias_HxUxS is None else bias_HxUxS[:, u, :n]
         out.append(_by_sum(q_MxHxK, k_S[:n], v_S[:n], weigh, bias_HxS))
     return jnp.concatenate(out)
 
 
-def _by_matmul(q_U, k_S, v_S, weigh, later_UxS, bias_HxUxS):
-    """[U M, H, K]: matmul of all queries with all keys, the later ones masked."""
+def _by_matmul(q_U, k_S, v_S, weigh, masked_UxS, bias_HxUxS):
+    """[U M, H, K]: matmul of all queries with all keys, of which some are masked."""
     q_UxMxHxK, k_SxMxHxK, v_SxMxHxK = (jnp.stack(x) for x in (q_U, k_S, v_S))
     score_MxHxUxS = jnp.einsum("umhk,smhk->mhus", q_UxMxHxK, k_SxMxHxK) * _scale(q_UxMxHxK)
     if bias_HxUxS is not None:
         score_MxHxUxS += bias_HxUxS[None]
-    later_UxS = later_UxS[None, None]
-    masked_MxHxUxS = jnp.where(later_UxS, -jnp.inf, score_MxHxUxS)
-    weight_MxHxUxS = weigh(masked_MxHxUxS, ~later_UxS)
+    masked_UxS = masked_UxS[None, None]
+    masked_MxHxUxS = jnp.where(masked_UxS, -jnp.inf, score_MxHxUxS)
+    weight_MxHxUxS = weigh(masked_MxHxUxS, ~masked_UxS)
     out_UxMxHxK = jnp.einsum("mhus,smhk->umhk", weight_MxHxUxS, v_SxMxHxK)
     return out_UxMxHxK.reshape(-1, *out_UxMxHxK.shape[2:])
 

@@ -12,13 +12,13 @@ from grokjax.core.hparams import DEPTH, DROPOUT, WIDTH, Range, above, check_rang
 from grokjax.core.prefixes import Tree
 from grokjax.models import _initializers
 from grokjax.models._attention import POSITIONS, QK_NORMS, Attention
-from grokjax.models._layers import ACTIVATIONS, LINEARS, NORMS, Linear, Mlp
+from grokjax.models._layers import ACTIVATIONS, LINEARS, NORMS, Cosine, Linear, Mlp, cosines, unit
 
 RESIDUAL = ("out", "down", "mlp")  # names of layers whose output is added to the residual stream
 RANGES = {
     **dict.fromkeys(("num_blocks", "block_repeats"), DEPTH),
     **dict.fromkeys(("width", "num_heads", "head_width", "ff_width"), WIDTH),
-    "norm": ("pre", "post", "overwrite", "none"),
+    "norm": ("pre", "post", "overwrite", "sphere", "none"),
     "norm_kind": NORMS,
     "norm_eps": above(0),
     "activation": ACTIVATIONS,
@@ -37,9 +37,13 @@ class Block(nn.Module):
         pre        x += attention(norm_1(x)),         x += mlp(norm_2(x))
         post       x = norm_1(x + attention(x)),      x = norm_2(x + mlp(x))
         overwrite  x = norm_1(x),  x += attention(x),  x += mlp(norm_2(x))
+        sphere     x = unit(x + attention(x)),        x = unit(x + mlp(x))
         none       x += attention(x),                 x += mlp(x)
 
     `overwrite` is that of Grokfast's code: the residual stream itself is replaced by its norm.
+    `sphere` keeps every row of the stream at length 1, embeddings too, without parameters, and the
+    readout is `Cosine`: Yildirim, 2026, "The Geometric Inductive Bias of Grokking",
+    https://arxiv.org/abs/2603.05228, whose abstract says no more; where is our reading of it.
     """
 
     make_attention: Callable  # (name) -> layer
@@ -65,7 +69,7 @@ class Block(nn.Module):
         input_ExD = norm_1(x_ExD) if self.norm in ("pre", "none") else x_ExD
         attended, carry = attention(input_ExD, carry, tree, last_only, dropout)
         x = residual + dropout(attended)
-        if self.norm == "post":
+        if self.norm in ("post", "sphere"):
             x = norm_1(x)
             return norm_2(x + dropout(mlp(x))), carry
         return x + dropout(mlp(norm_2(x))), carry
@@ -77,6 +81,7 @@ class Decoder(nn.Module):
     The readout of a tied model multiplies with the embeddings of the first C tokens, which are
     the classes in every task of ours but `images`, whose tokens are pixels. The last
     application of a block computes the last position's rows alone: no others are read out.
+    So of a single block `causal` makes no difference: the last position has all keys anyway.
 
     `dropout` acts as in GPT-2. Others drop the MLP's hidden activations too. It is static because
     it decides what is computed: masks differ between examples, so with dropout no two of them can
@@ -94,11 +99,13 @@ class Decoder(nn.Module):
     head_width: int | None = None  # of a query, key or value; none: width / num_heads
     ff_width: int | None = None  # of an MLP's hidden layer; none: 4 width
     block_repeats: int = 1  # times that the stack of blocks is applied, with the same weights
-    norm: str = "pre"  # before a branch, after it, on the stream itself, or nowhere
+    norm: str = "pre"  # before a branch, after it, on the stream itself, at length 1, or nowhere
     norm_kind: str = "layer"  # bare: a layer norm without parameters
     norm_eps: float = 1e-5  # added to the variance
     activation: str = "gelu"  # of the MLPs; gelu is exact
     linear: str = "dense"  # layers of the blocks; bit: BitLinear
+    use_bias: bool = True  # in the layers of the blocks
+    causal: bool = True  # attention to a position itself and those before it; false: to all
     positions: str = "learned"  # how the order of the tokens is known
     qk_norm: str = "none"  # of queries and keys, over a head's width
     attention_coefficient: float = 1.0  # of the softmax; 0: all keys weigh the same
@@ -107,7 +114,6 @@ class Decoder(nn.Module):
     tied_readout: bool = False  # read out by the embeddings of the classes
     initializer: str = "lecun"  # of the weights; normal(s) for any deviation s
 
-    causal = True
     RANGES: ClassVar = RANGES
 
     def __post_init__(self):
@@ -135,6 +141,8 @@ class Decoder(nn.Module):
         if self.positions == "learned":
             position_LxD = self.param("position", embed, (self.length, self.width))
             x = x + position_LxD[tree.positions_E]
+        if self.norm == "sphere":
+            x = unit(x)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
 
         carry = self.make_carry(tree, position_LxD)
@@ -147,9 +155,12 @@ class Decoder(nn.Module):
         if self.norm in ("pre", "overwrite"):
             x = self.make_norm()(name="norm")(x)
         self.sow("intermediates", "features", x)
+        is_sphere = self.norm == "sphere"
         if self.tied_readout:
-            return x @ token_VxD[: self.num_classes].T
-        return Linear(self.num_classes, self.initializer, use_bias=False, name="readout")(x)
+            table_DxC = token_VxD[: self.num_classes].T
+            return cosines(x, table_DxC) if is_sphere else x @ table_DxC
+        readout = Cosine if is_sphere else Linear
+        return readout(self.num_classes, self.initializer, use_bias=False, name="readout")(x)
 
     def make_carry(self, _tree: Tree, _position_LxD: jax.Array | None) -> Any:
         """What blocks pass on besides the residual stream; nothing, in a plain decoder."""
@@ -177,6 +188,7 @@ class Decoder(nn.Module):
             self.positions,
             qk_norm and functools.partial(qk_norm, self.norm_eps),
             self.attention_coefficient,
+            self.causal,
             **options,
         )
 
@@ -187,10 +199,12 @@ class Decoder(nn.Module):
     def make_linear(self) -> Callable:
         """(features, use_bias, name) -> a linear layer of a block."""
         residual_scale = self.residual_scale
+        may_have_bias = self.use_bias
 
         def linear(features, use_bias=True, name=None):
             scale = residual_scale if name in RESIDUAL else 1.0
-            return LINEARS[self.linear](features, self.initializer, use_bias, scale, name=name)
+            options = (self.initializer, use_bias and may_have_bias, scale)
+            return LINEARS[self.linear](features, *options, name=name)
 
         return linear
 
@@ -198,6 +212,8 @@ class Decoder(nn.Module):
         """(name) -> a norm."""
         if self.norm == "none":
             return lambda **_: lambda x: x
+        if self.norm == "sphere":
+            return lambda **_: unit
         return functools.partial(NORMS[self.norm_kind], self.norm_eps)
 
     @property

@@ -25,12 +25,14 @@ class Init(NamedTuple):
     layers: Mapping[str, "Init"] = MappingProxyType({})  # exceptions, by the name of a layer
 
 
-def find(name: str) -> Init:
-    """The initialiser of a name.
+def find(name: str | Init) -> Init:
+    """The initialiser of a name, or itself.
 
     Raises:
         ValueError: if there is none.
     """
+    if isinstance(name, Init):
+        return name
     if normal := NORMAL.fullmatch(name):
         return Init(_normal(float(normal[1])), _no_bias, _normal(float(normal[1])))
     if name not in INITS:  # normal(s) for any s
@@ -66,6 +68,10 @@ def _stacked_xavier(key, shape):
     return jax.random.uniform(key, shape, f32, minval=-bound, maxval=bound)
 
 
+def _embedding_of_length_1(key, shape):
+    return jax.random.normal(key, shape, f32) * shape[1] ** -0.5
+
+
 TORCH = Init(_uniform_kernel, _uniform_fan_in, _normal(1.0))
 PROJECTION = Init(_stacked_xavier, _no_bias, _normal(1.0))
 INITS = {
@@ -82,10 +88,12 @@ INITS = {
     "kaiming_uniform": _scaled(2.0, "fan_in", "uniform"),
     "xavier_normal": _scaled(1.0, "fan_avg", "normal"),
     "xavier_uniform": _scaled(1.0, "fan_avg", "uniform"),
+    # of Chughtai et al., 2023
+    "fan_in_normal": _scaled(1.0, "fan_in", "normal")._replace(embedding=_embedding_of_length_1),
     "lecun": Init(  # Flax's default
         kernel=lambda key, shape: lecun_normal()(key, shape, f32),
         bias=_no_bias,
-        embedding=lambda key, shape: jax.random.normal(key, shape, f32) * shape[1] ** -0.5,
+        embedding=_embedding_of_length_1,
     ),
     # of GPT-2, whose layers that end a residual branch are scaled down besides
     "gpt2": Init(_normal(0.02), _no_bias, _normal(0.02)),

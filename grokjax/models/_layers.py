@@ -13,7 +13,10 @@ ACTIVATIONS = {
     "gelu": lambda x: x * (0.5 * jax.lax.erf(x * 2**-0.5) + 0.5),  # jax.nn's erfc takes longer
     "gelu_tanh": lambda x: nn.gelu(x, approximate=True),
     "silu": nn.silu,
+    "square": jnp.square,
 }
+
+COSINE_SCALE = 10.0  # of logits
 
 NORMS = {  # each takes epsilon and, in a module, a name
     "layer": nn.LayerNorm,
@@ -26,7 +29,7 @@ class Linear(nn.Module):
     """x W + b with the initialiser of a preset."""
 
     features: int
-    initializer: str = "torch"
+    initializer: str | _initializers.Init = "torch"
     use_bias: bool = True
     scale: float = 1.0  # of the initial weights
 
@@ -94,6 +97,24 @@ def straight_through(function: Callable, x: jax.Array) -> jax.Array:
 
 
 LINEARS = {"dense": Linear, "bit": BitLinear}
+
+
+class Cosine(Linear):
+    """A readout without a scale to grow: the cosines to the columns of W, times `COSINE_SCALE`."""
+
+    def multiply(self, x_MxI: jax.Array, kernel_IxO: jax.Array) -> jax.Array:
+        """[M, O]: the cosines, scaled."""
+        return cosines(x_MxI, kernel_IxO)
+
+
+def cosines(x_MxI: jax.Array, kernel_IxO: jax.Array) -> jax.Array:
+    """[M, O]: those between each row and each column, times `COSINE_SCALE`."""
+    return COSINE_SCALE * unit(x_MxI) @ unit(kernel_IxO.T).T
+
+
+def unit(x_MxD: jax.Array) -> jax.Array:
+    """Each row divided by its length."""
+    return x_MxD * jax.lax.rsqrt(jnp.square(x_MxD).sum(-1, keepdims=True) + 1e-12)
 
 
 class Mlp(nn.Module):

@@ -26,6 +26,7 @@ class Model(Decoder):
     """
 
     norm_kind: str = "bare"
+    use_bias: bool = False
     tokens: int | None = None  # of each layer of an attention; none: width
 
     RANGES: ClassVar = Decoder.RANGES | {"tokens": WIDTH}
@@ -37,6 +38,8 @@ class Model(Decoder):
                 f"model.linear = {self.linear!r} has no layer to apply to in tokenformer, whose "
                 "layers are parameter tokens; choose dense"
             )
+        if self.use_bias:
+            raise ValueError("model.use_bias = True: a tokenformer has no biases; choose False")
 
     def make_linear(self) -> Callable:
         return self._pattention(self.width if self.tokens is None else self.tokens)

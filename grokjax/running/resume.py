@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from grokjax.config.config import flat
 from grokjax.config.experiment import Experiment
+from grokjax.config.values import declared
 from grokjax.core import schedules
 from grokjax.core.run import PRNG
 from grokjax.recording import checkpoints
@@ -125,7 +126,14 @@ def check_same(stored: dict, experiment: Experiment) -> None:
     unread = {
         name for name in stored.keys() - config if name.startswith(("runs.", "branched."))
     }  # of an older one, or facts
-    names = {n for n in stored | config if stored.get(n) != config.get(n)} - may_change - unread
+    values = dict(flat(experiment.config))
+    later = {  # options that there were not yet
+        name
+        for name, entry in declared(experiment.config).items()
+        if name not in stored and values.get(name) == entry.default
+    }
+    names = {n for n in stored | config if stored.get(n) != config.get(n)}
+    names -= may_change | unread | later
     if names:
         differences = ", ".join(
             f"{name} was {stored.get(name)!r}, is {config.get(name)!r}" for name in sorted(names)

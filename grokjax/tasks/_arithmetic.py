@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -30,12 +31,25 @@ MODULAR = {  # [N], [N], p -> [N]
     "add_if_even_else_mul": lambda a, b, p: np.where(a % 2 == 0, a + b, a * b) % p,
     "add_if_even_else_sub": lambda a, b, p: np.where(a % 2 == 0, a + b, a - b) % p,
 }
+FORMS = ("a o b =", "a b =", "a b")  # the tokens of an equation
 DIVIDING = ("div", "div_if_odd_else_sub")  # these need a prime p
 MAX_P = 1000  # a million equations
 
 
-def equations(op: str, p: int, tokens: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Every equation `a o b =` mod p once: inputs [N, 4] and labels [N], int32.
+def signs(form: str, size: int) -> dict[str, int]:
+    """The tokens of a form's operator and equals sign, the next after those of `size` numbers."""
+    return {sign: size + i for i, sign in enumerate(x for x in form.split() if x in "o=")}
+
+
+def operands(form: str) -> tuple[int, int]:
+    """The positions of a and b."""
+    return form.split().index("a"), form.split().index("b")
+
+
+def equations(
+    op: str, p: int, tokens: Mapping[str, int], form: str = FORMS[0]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every equation mod p once: inputs [N, L] in a form of `FORMS` and labels [N], int32.
 
     Division leaves out b = 0. `tokens` are those of the operator and of the equals sign. Raises a
     ValueError for a p that the operator cannot have.
@@ -44,12 +58,13 @@ def equations(op: str, p: int, tokens: tuple[int, int]) -> tuple[np.ndarray, np.
         raise ValueError(
             f"p = {p} is not prime, so {op} meets numbers without an inverse; the papers use 97"
         )
-    a_N, b_N, inputs_NxL = left_sides(range(p), range(1, p) if op == "div" else range(p), tokens)
+    second = range(1, p) if op == "div" else range(p)
+    a_N, b_N, inputs_NxL = left_sides(range(p), second, tokens, form)
     return inputs_NxL, MODULAR[op](a_N, b_N, p).astype(np.int32)
 
 
-def cyclic(op: str, p: int, inputs_NxL: np.ndarray) -> Cyclic | None:
-    """How the equations `a o b =` mod p are sums in a cyclic group; None if they are not.
+def cyclic(op: str, p: int, operands_Nx2: np.ndarray) -> Cyclic | None:
+    """How the equations a o b mod p are sums in a cyclic group; None if they are not.
 
     For sums and differences that is Z_p, for products and quotients modulo a prime Z_(p-1), by
     discrete logarithms to the base of the smallest primitive root.
@@ -61,7 +76,7 @@ def cyclic(op: str, p: int, inputs_NxL: np.ndarray) -> Cyclic | None:
     sign = 1 if op in ("add", "mul") else -1
     right_n = numbers_n[sign * np.arange(order) % order]
     row_pxp = np.full((p, p), -1, np.int32)
-    row_pxp[inputs_NxL[:, 0], inputs_NxL[:, 2]] = np.arange(len(inputs_NxL))
+    row_pxp[tuple(operands_Nx2.T)] = np.arange(len(operands_Nx2))
     numbers_n = numbers_n.astype(np.int32)
     return Cyclic(row_pxp[np.ix_(numbers_n, right_n)], numbers_n, numbers_n)
 
@@ -83,12 +98,14 @@ def is_prime(n: int) -> bool:
 
 
 def left_sides(
-    first: range, second: range, tokens: tuple[int, int]
+    first: range, second: range, tokens: Mapping[str, int], form: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every a [N] and b [N], the second moving fastest, and `a o b =` [N, 4] of them, int32."""
+    """Every a [N] and b [N], the second moving fastest, and a form of them [N, L], int32."""
     a_N, b_N = (x.ravel() for x in np.meshgrid(first, second, indexing="ij"))
-    op_N, eq_N = (np.full_like(a_N, token) for token in tokens)
-    return a_N, b_N, np.stack([a_N, op_N, b_N, eq_N], axis=1).astype(np.int32)
+    columns = {"a": a_N, "b": b_N}
+    columns |= {sign: np.full_like(a_N, token) for sign, token in tokens.items()}
+    inputs_NxL = np.stack([columns[x] for x in form.split()], axis=1)
+    return a_N, b_N, inputs_NxL.astype(np.int32)
 
 
 def permutations(k: int) -> np.ndarray:

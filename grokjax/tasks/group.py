@@ -9,26 +9,35 @@ import numpy as np
 
 from grokjax.core.data import Examples, Task
 from grokjax.core.hparams import check_ranges
-from grokjax.tasks._arithmetic import left_sides
+from grokjax.tasks._arithmetic import FORMS, left_sides, operands, signs
 from grokjax.tasks._groups import KNOWN, find
 
-RANGES = {"group": KNOWN}
+RANGES = {"group": KNOWN, "form": FORMS}
 
 
 def make(
     group: str = "A_5",  # its name, or names of factors: Z_60, D_30, S_5, Q_8, Z_2xZ_4
+    form: str = FORMS[0],  # the tokens of an equation
 ) -> Task:
-    """Every equation `a o b =` of a group once.
+    """Every equation of a group once.
 
     Of a group of n elements tokens 0..n-1 are the elements, 0 the identity, n is the operator and
-    n + 1 is the equals sign. Which element has which number is said in `_groups.py`; the table of
-    S_5 is that of the task `permutation`, number by number: first a, then b. D_n has 2n elements.
+    n + 1 is the equals sign, or n if the form has no operator. Which element has which number is
+    said in `_groups.py`; the table of S_5 is that of the task `permutation`, number by number:
+    first a, then b. D_n has 2n elements.
 
         i o j = k in Q_8  ->  inputs [1, 8, 2, 9], label 3
     """
     check_ranges("", locals(), RANGES)
     table = find(group).table_NxN
     size = len(table)
-    a_N, b_N, inputs_NxL = left_sides(range(size), range(size), tokens=(size, size + 1))
+    tokens = signs(form, size)
+    a_N, b_N, inputs_NxL = left_sides(range(size), range(size), tokens, form)
     examples = Examples(inputs_NxL, table[a_N, b_N].astype(np.int32))
-    return Task(examples, num_tokens=size + 2, num_classes=size, operands=(0, 2), group_name=group)
+    return Task(
+        examples,
+        num_tokens=size + len(tokens),
+        num_classes=size,
+        operands=operands(form),
+        group_name=group,
+    )
