@@ -15,9 +15,10 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from grokjax import Study, base, grid, run_study
-from grokjax.reading.published import Published, first
+from grokjax.reading.published import Published, at_the_end, first, sustained, value_at
 
 ADDITION = dict(name="modular", op="add")
+ONE_BLOCK = dict(name="transformer", num_blocks=1)
 
 
 class Row(NamedTuple):
@@ -28,8 +29,9 @@ class Row(NamedTuple):
 
 
 def rows() -> dict[str, Row]:
-    """All of them by name, the cheap ones of a source first."""
-    return noaillesss() | grokfast() | prieto() | ponyu() | wang()
+    """All of them by name."""
+    parts = (noaillesss, grokfast, prieto, ponyu, wang, golwala, truong, saheb, yildirim)
+    return {n: row for part in (*parts, janati, doshi) for n, row in part().items()}
 
 
 def configure(seeds, num_steps, eval_every, *, runs, threshold, **parts):
@@ -198,37 +200,233 @@ def ponyu():
 
 def wang():
     """Addition mod 97 by one block: AdamW, and Muon on the hidden matrices."""
-    arms = {
-        "adamw": ("adamw", {}, 2372),
-        "muon": ("muon", dict(learning_rate=0.001, momentum=0.95, adam_ratio=1.0), 1856),
+    muon = dict(learning_rate=0.001, momentum=0.95, adam_ratio=1.0)
+    arms = {  # chain, entries, words, steps
+        "adamw": ("adamw", {}, "AdamW", 2372),
+        "muon": ("muon", muon, "Muon on hidden matrices, AdamW elsewhere", 1856),
+        "orthogonal": (
+            {"muon": dict(scaled=False)},
+            muon,
+            "Muon without its factor of scale, AdamW elsewhere",
+            1744,
+        ),
     }
     found = {}
-    for name, (chain, runs, number) in arms.items():
+    for name, (chain, runs, words, number) in arms.items():
         config = configure(
-            seeds=100,
+            seeds=100 if name == "adamw" else 20,
             num_steps=10_000,
             eval_every=50,
             threshold=0.95,
             runs=dict(train_fraction=0.4, **runs),
             task=ADDITION,
-            model=dict(name="transformer", num_blocks=1),
+            model=ONE_BLOCK,
             optimizer=chain,
         )
         found[f"wang/{name}"] = Row(
             Published(
                 source="Wang, 2026",
                 link="https://arxiv.org/abs/2607.20512",
-                setting="a + b mod 97, 40 % of the sums, one block, rate .001, "
-                + ("Muon on hidden matrices, AdamW elsewhere" if name == "muon" else "AdamW"),
+                setting=f"a + b mod 97, 40 % of the sums, one block, rate .001, {words}",
                 what="steps to 95 %, mean of five",
                 values=(number,),
-                runs=5,
                 measured=first(0.95),
-                unstated="decay, batch size and warm-up; here 1, 512 and ten steps",
+                unstated="decay, batch size, warm-up and momentum; here 1, 512, ten steps, .95",
             ),
             config,
         )
     return found
+
+
+def golwala():
+    """Three operations mod 97 from 30 % of the equations, tokens a b = and no operator."""
+    products = (5300, 5400, 5900, 4700, 5000, 5200, 5100, 4200)
+    numbers = {"mul": products, "add": (4400,), "div": (9100,)}
+    found = {}
+    for op, values in numbers.items():
+        config = configure(
+            seeds=20,
+            num_steps=30_000,
+            eval_every=100,
+            threshold=0.95,
+            runs=dict(train_fraction=0.3, warmup=0.0),
+            task=dict(name="modular", op=op, form="a b ="),
+            model=dict(**ONE_BLOCK, causal=False),
+        )
+        config.batches = "sampled"
+        found[f"golwala/{op}"] = Row(
+            Published(
+                source="Golwala, 2026, tables 1 and 2",
+                link="https://arxiv.org/abs/2604.20923",
+                setting=f"{op} mod 97, 30 % of the equations, tokens a b =, one encoder layer of "
+                "128, batches of 512 drawn with replacement, AdamW, rate .001, decay 1",
+                what="steps to 95 %",
+                values=values,
+                measured=first(0.95),
+                unstated="place of the norms, width of the MLP, betas; here pre-norm, 512, .9, .98",
+            ),
+            config,
+        )
+    return found
+
+
+def truong():
+    """Addition mod 59 by an MLP: the norm of the weights when it groks."""
+    found = {}
+    for fraction, norm in {0.3: 56.4, 0.35: 55.9, 0.4: 54.8, 0.5: 55.1, 0.65: 55.7}.items():
+        config = configure(
+            seeds=40,
+            num_steps=30_000,
+            eval_every=50,
+            threshold=0.9,
+            runs=dict(train_fraction=fraction, b2=0.999, warmup=0.0),
+            task=dict(name="modular", op="add", p=59, form="a b"),
+            model=dict(name="mlp", hidden=(256,), activation="gelu", initializer="fan_in_normal"),
+            optimizer={"adamw": dict(decayed="matrices")},
+        )
+        config.batches = "full"
+        found[f"truong/{fraction:g}"] = Row(
+            Published(
+                source="Truong et al., 2026",
+                link="https://arxiv.org/abs/2606.13753",
+                setting=f"a + b mod 59, {fraction:.0%} of the sums, embeddings of 128 each, "
+                "256 GELUs, full batches, AdamW, rate .001, decay 1 of the matrices alone",
+                what="norm of the weights at 90 %, mean of 12 to 16",
+                values=(norm,),
+                measured=value_at("weight_norm", 0.9),
+            ),
+            config,
+        )
+    return found
+
+
+def saheb():
+    """Addition mod 97 by a wide hidden layer and SGD, its gradients equalised or not."""
+    arms = {"sgd": ("l2+sgd", 5392, 20), "columns": ("l2+column_norm+sgd", 328, 100)}
+    arms["egd"] = ("l2+egd+sgd", 116, 5)
+    words = {"sgd": "", "columns": ", columns of gradients normalised"}
+    words["egd"] = ", gradients of hidden matrices replaced by their polar factors"
+    found = {}
+    for name, (chain, number, seeds) in arms.items():
+        config = configure(
+            seeds=seeds,
+            num_steps=9 * (12_000 if name == "sgd" else 2000),
+            eval_every=9 * (40 if name == "sgd" else 4),
+            threshold=0.95,
+            runs=dict(l2=1e-4, learning_rate=0.7, weight_decay=0.0, warmup=0.0),
+            task=dict(name="modular", op="add", form="a b"),
+            model=dict(name="mlp", code="one_hot", hidden=(512,), initializer="kaiming_normal"),
+            optimizer={part: {} for part in chain.split("+")} | {"l2": dict(decayed="matrices")},
+        )
+        found[f"saheb_pasand/{name}"] = Row(
+            Published(
+                source="Saheb Pasand & Dohmatob, 2025, tables 2 and 3",
+                link="https://arxiv.org/abs/2510.04930",
+                setting="a + b mod 97, half of the sums, one-hot codes, 512 ReLUs, batches of 512, "
+                f"SGD, rate .7, L2 term of .0001{words[name]}",
+                what="epochs to 95 %",
+                values=(number,),
+                measured=first(0.95, 9),
+            ),
+            config,
+        )
+    return found
+
+
+def yildirim():
+    """Addition mod 113 in full batches: norms, and a residual stream on a sphere."""
+    arms = {  # model, decay, epochs, their deviation, seeds
+        "sphere": (dict(norm="sphere"), 0.0, 820, 199, 10),
+        "sphere_decay": (dict(norm="sphere"), 1.0, 1560, 853, 10),
+        "layer_norm": ({}, 1.0, 7800, 1095, 5),
+        "rms_norm": (dict(norm_kind="rms"), 1.0, 7300, 925, 5),
+    }
+    found = {}
+    for name, (model, decay, number, deviation, seeds) in arms.items():
+        config = configure(
+            seeds=seeds,
+            num_steps=3000 if "sphere" in name else 15_000,
+            eval_every=20 if "sphere" in name else 100,
+            threshold=0.99,
+            runs=dict(train_fraction=0.3, learning_rate=6e-4, weight_decay=decay, warmup=0.0),
+            task=dict(name="modular", op="add", p=113),
+            model=ONE_BLOCK | model,
+        )
+        config.batches = "full"
+        found[f"yildirim/{name}"] = Row(
+            Published(
+                source="Yildirim, 2026, tables 1 and 3",
+                link="https://arxiv.org/abs/2603.05228",
+                setting="a + b mod 113, 30 % of the sums, full batches, AdamW, rate .0006, decay "
+                f"{decay:g}, {name.removesuffix('_decay').replace('_', ' ')}",
+                what=f"epochs to grok, mean of ten (deviation {deviation})",
+                values=(number,),
+                measured=first(0.99),
+                unstated="the number of blocks, its threshold, betas; here one, 99 %, .9 and .98",
+            ),
+            config,
+        )
+    return found
+
+
+def janati():
+    """Addition mod 113 by one block without norms and biases, the log of five seeds."""
+    config = configure(
+        seeds=5,
+        num_steps=20_000,
+        eval_every=100,
+        threshold=0.95,
+        runs=dict(train_fraction=0.3, weight_decay=3.0, b2=0.999, warmup=0.0),
+        task=dict(name="modular", op="add", p=113),
+        model=dict(**ONE_BLOCK, norm="none", activation="relu", use_bias=False),
+    )
+    config.batches = "full"
+    config.grok.count = 6
+    config.schedule.stop_after_grok = 6
+    published = Published(
+        source="Janati, 2026, logs",
+        link="https://arxiv.org/abs/2608.07436",
+        setting="a + b mod 113, 30 % of the sums, one block without norms and biases, full "
+        "batches, AdamW, rate .001, decay 3, betas .9 and .999",
+        what="steps to 95 %, six evaluations in a row",
+        values=(8800, 8300, 4000, 11_700, 6400),
+        measured=sustained(0.95),
+        unstated="initial weights and warm-up; here LeCun's, none",
+    )
+    return {"janati/adamw": Row(published, config)}
+
+
+def doshi():
+    """Addition mod 97 with a third of the labels random: a network that learns, and unlearns."""
+    config = configure(
+        seeds=20,
+        num_steps=2000,
+        eval_every=100,
+        threshold=0.99,
+        runs=dict(label_noise=1646, learning_rate=0.01, weight_decay=20.0, warmup=0.0),
+        task=dict(name="modular", op="add", form="a b"),
+        model=dict(
+            name="mlp",
+            code="one_hot",
+            hidden=(500,),
+            activation="square",
+            use_bias=False,
+            initializer="normal(0.05)",
+        ),
+    )
+    config.batches = "full"
+    config.loss.name = "squared_error"
+    config.schedule.stop_after_grok = 0
+    published = Published(
+        source="Doshi et al., 2023, figure 1",
+        link="https://arxiv.org/abs/2310.13061",
+        setting="a + b mod 97, half of the sums, 35 % of their labels random, 500 squares on "
+        "one-hot codes, squared error, full batches, AdamW, rate .01, decay 20, 2,000 epochs",
+        what="training accuracy at the end",
+        values=(0.65,),
+        measured=at_the_end("train_accuracy"),
+    )
+    return {"doshi/inversion": Row(published, config)}
 
 
 def arms(size):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_results import leave
+from made_results import change, leave
 
 from experiments import reproductions, verdicts
 from grokjax.reading import arms, published
@@ -72,6 +72,19 @@ def test_times_are_in_the_unit_of_the_source(tmp_path):
     steps = published.first(0.9, steps_per_unit=50)(arm)
     assert steps.duration_R.tolist() == [6, 14, 10]
     assert steps.event_observed_R.tolist() == [True, False, True]
+
+
+def test_a_metric_is_read_when_a_run_groks_and_at_the_end(tmp_path):
+    """Norms are 10 times the evaluation plus the run: at step 300 of run 0, the third, 30."""
+    leave(tmp_path / "arm", [300, None, 500], last=700)
+    norm_ExR = 10.0 * np.arange(1, 8)[:, None] + np.arange(3)
+    change(tmp_path / "arm", weight_norm=lambda _: norm_ExR)
+    (arm,) = arms.read(tmp_path / "arm")
+
+    norms = published.value_at("weight_norm", 0.9)(arm)
+    assert norms.duration_R[[0, 2]].tolist() == [30, 52]
+    assert norms.event_observed_R.tolist() == [True, False, True]
+    assert published.at_the_end("weight_norm")(arm).duration_R.tolist() == [70, 71, 72]
 
 
 def test_the_table_of_runs_gives_back_what_was_written(tmp_path):

@@ -31,7 +31,6 @@ class Published(NamedTuple):
     what: str  # "steps to 95 %", "epochs to 99 %": what the values are
     values: tuple[float, ...]  # of each run, or one; infinite: not by the end
     measured: Callable[[Arm], Durations]  # the same of our runs
-    runs: int = 1  # of the source, behind one value
     unstated: str = ""  # what the source leaves open, and what is chosen here
     finding: str = ""  # what follows, in a sentence
 
@@ -53,6 +52,29 @@ def first(threshold: float, steps_per_unit: float = 1.0) -> Callable[[Arm], Dura
 def sustained(threshold: float, steps_per_unit: float = 1.0) -> Callable[[Arm], Durations]:
     """The first of as many evaluations in a row as the config says, of every run."""
     return functools.partial(_time, "sustained", threshold, steps_per_unit)
+
+
+def value_at(metric: str, threshold: float) -> Callable[[Arm], Durations]:
+    """A metric at the first evaluation at a validation accuracy, of every run."""
+    return functools.partial(_value_at, metric, threshold)
+
+
+def at_the_end(metric: str) -> Callable[[Arm], Durations]:
+    """A metric at the last evaluation, of every run."""
+    return functools.partial(_at_the_end, metric)
+
+
+def _value_at(metric, threshold, arm):
+    step_R = arm.times_of("")[threshold].first_R
+    reached_R = np.isfinite(step_R)
+    index_R = np.searchsorted(arm.history["step"], np.where(reached_R, step_R, arm.last_R))
+    value_R = np.take_along_axis(arm.history[metric], index_R[None], axis=0)[0]
+    return Durations(value_R.astype(float), reached_R)
+
+
+def _at_the_end(metric, arm):
+    value_R = arm.history[metric][-1].astype(float)
+    return Durations(value_R, np.isfinite(value_R))
 
 
 def _time(kind, threshold, steps_per_unit, arm):
