@@ -433,7 +433,9 @@ def arms(size):
     configs = {name: row.config for name, row in rows().items()}
     if size == "paper":
         for config in configs.values():
-            config.schedule.num_steps = 50_000 * config.schedule.eval_every
+            every = config.schedule.eval_every
+            num_steps = max(config.schedule.num_steps, math.ceil(50_000 / every) * every)
+            config.schedule.update(num_steps=num_steps, checkpoint_every=num_steps)
             config.runs.seed = tuple(range(200))
     return configs
 
