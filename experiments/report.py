@@ -7,8 +7,8 @@ A folder of studies holds README.md, tables/ and pictures/. In the README a bloc
 
 is filled with that file of tables/; `<!-- table: FILE without COLUMN ... -->` leaves columns out,
 `<!-- table: FILE of COLUMN ... -->` shows no others. tables/l1_grokfast_division.csv was
-results/l1_grokfast/division/summary.csv, and the pictures are named alike. Pictures of medians over
-a grid are drawn from the table, others need the histories.
+results/l1_grokfast/division/summary.csv, and other tables and the pictures are named alike.
+Pictures of medians over a grid are drawn from the table, others need the histories.
 """
 
 import csv
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grokjax.reading.pictures import grids, plots
-from grokjax.reading.rows import COLUMNS, LATEST, Row, markdown
+from grokjax.reading.rows import COLUMNS, LATEST, Row, aligned, markdown
 from grokjax.reading.survival import Durations, Median
 from grokjax.recording.files import replacing
 from grokjax.recording.history import History
@@ -98,6 +98,30 @@ def table(rows: list[Row], which: str | None = None, columns: Sequence[str] = ()
     return markdown(shown)
 
 
+def other_table(path: Path, columns: Sequence[str]) -> str:
+    """The Markdown table of some columns of any other csv file, such as precursors.csv."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    known = list(rows[0]) if rows else []
+    for name in columns or known:
+        if name not in known:
+            raise ValueError(f"README.md: no column {name!r}; choose from {', '.join(known)}")
+    texts = {name: [_short(row[name]) for row in rows] for name in columns or known}
+    words = [name for name in texts if any(re.match("[a-zA-Z]", row[name]) for row in rows)]
+    return aligned({name.replace("_", " "): cells for name, cells in texts.items()}, words)
+
+
+def _short(text):
+    """A number with three digits or more where it is large; words as they are."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if number and abs(number) < 0.001:
+        return "< 0.001"
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
 def arms_of(rows: list[Row]) -> list[Arm]:
     """The arms of a table whose rows have names such as `adamw weight_decay=1`."""
     last_steps = {}  # of each family: its arms are columns of one history
@@ -143,7 +167,7 @@ def _copies(folder, results, pictures):
         if path.name == "summary.csv":
             name = f"tables/{'_'.join(parts[:-1])}.csv"
         else:
-            name = f"pictures/{'_'.join(parts)}"
+            name = f"{'tables' if path.suffix == '.csv' else 'pictures'}/{'_'.join(parts)}"
         if name in names:
             copies[folder / name] = path
     return copies
@@ -157,10 +181,7 @@ def _filled(folder, copies):
         if not path.is_file():
             raise ValueError(f"README.md has a table of {path}, which does not exist; correct one")
         columns = (match[3] or "").split()
-        for name in columns:
-            if name not in COLUMNS:
-                raise ValueError(f"README.md: no column {name!r}; choose from {', '.join(COLUMNS)}")
-        text = table(read_csv(copies.get(path, path)), match[2], columns)
+        text = _table(copies.get(path, path), match[2], columns)
         first_line = match[0].splitlines()[0]
         return f"{first_line}\n\n{text}\n<!-- end -->"
 
@@ -169,6 +190,20 @@ def _filled(folder, copies):
     if count != old.count(OPENING):
         raise ValueError("README.md: a table's block has no '<!-- end -->' right after its rows")
     return text
+
+
+def _table(path, which, columns):
+    if not _is_summary(path):
+        return other_table(path, columns)
+    for name in columns:
+        if name not in COLUMNS:
+            raise ValueError(f"README.md: no column {name!r}; choose from {', '.join(COLUMNS)}")
+    return table(read_csv(path), which, columns)
+
+
+def _is_summary(path):
+    with path.open(encoding="utf-8") as file:
+        return {"runs", "grokked"} <= set(file.readline().strip().split(","))
 
 
 def _write(folder, copies, pictures):
@@ -193,7 +228,7 @@ def _drawn(folder, pictures):
     for name in list(pictures):
         study, _, kind = name.removesuffix(".png").rpartition("_")
         table = folder / f"tables/{study}.csv"
-        if not table.is_file():
+        if not table.is_file() or not _is_summary(table):
             continue
         arms = arms_of(read_csv(table))
         draw = DRAWN.get((kind, len(arms[0].values)))

@@ -1,12 +1,12 @@
 """Numbers of papers and public projects come out again, within what seeds alone change.
 
 A row for every published number, each an arm of its own: the setting of its source as far as that
-is stated, its own definition of grokking, many seeds. The verdicts are in REPRODUCTIONS.md, which
+is stated, its own definition of grokking, many seeds.
 
     python -m experiments.reproductions --only 'noaillesss/*'
-    python -m experiments verdicts --results results
+    python -m experiments verdicts --results results  # writes the verdicts into REPRODUCTIONS.md
 
-write. Expected: what that page says; the arms take from one minute to an hour on two cores.
+Expected: what REPRODUCTIONS.md says. The arms take from a minute to an hour on two cores.
 """
 
 import math
