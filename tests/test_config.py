@@ -243,8 +243,8 @@ BAD = [
     ("schedule.num_steps", 400_000_000, "choose less than 2\\*\\*32 examples"),
     (
         "loss.name",
-        "hinge",
-        "unknown loss.name 'hinge'; choose from cross_entropy, stablemax, squared_error",
+        "focal",
+        "unknown loss.name 'focal'; choose from cross_entropy, stablemax, squared_error",
     ),
     ("lift", "pmap", "lift = 'pmap'; choose auto, vmap, map"),
     ("lift", "0", "lift = '0'"),

@@ -102,7 +102,7 @@ def test_a_row_says_value_kind_meaning_and_range():
         "[1 to 1,000,000, or auto]",
     )
     assert rows["split.symmetric"][3] == "[True, False]"
-    assert rows["model.norm"][3] == "[pre, post, overwrite, none]"
+    assert rows["model.norm"][3] == "[pre, post, overwrite, sphere, none]"
     assert rows["task.p"] == ("7", "static", "the modulus, a prime for division", "[2 to 1,000]")
 
 
