@@ -59,6 +59,23 @@ def test_metrics_are_read_one_evaluation_late(toy_config, console):
     assert logger.history["step"].tolist() == [5, 10]
 
 
+def test_evaluations_that_are_told_at_once_have_no_absurd_speed(toy_config, console, monkeypatch):
+    """Ten steps take a second; where a checkpoint is saved, two of them come together."""
+    clock = iter([1.0, 2.0, 3.0, 5.0, 5.001, 6.0, 7.0, 7.01, 7.02])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    writer = Recorder()
+    logger = MetricLogger(History(), ["seed=0"], toy_config, console, [writer])
+    for e in range(9):
+        logger.log_later(10 * (e + 1), metrics_of(e, num_runs=1))
+    logger.flush()
+
+    scalars = [call[2] for call in writer.calls if call[0] == "write_scalars"]
+    speeds = [float(one["steps_per_sec"][0]) for one in scalars if "steps_per_sec" in one]
+    assert speeds[:2] == [10, 10]
+    np.testing.assert_allclose(speeds[2:6], [5, 5, 20, 10], rtol=1e-2)
+    assert speeds[7] > 100  # it is fast indeed
+
+
 def test_the_log_says_once_when_each_run_grokked(toy_config, console, tmp_path):
     """Run 1 is at the threshold for the third time in succession at step 25."""
     logger = MetricLogger(History(), ["seed=0", "seed=1"], toy_config, console, [])

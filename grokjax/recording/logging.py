@@ -60,6 +60,8 @@ class MetricLogger:
         self._log_every = config.log_every or 1
         self._num_steps = config.schedule.num_steps
         self._reached: tuple[int, float] | None = None  # the last step, and when
+        self._speed = 0.0  # in steps a second, up to there
+        self._at_once = False  # did the latest evaluation come with the one before?
         self._console = console
         self._writers = writers
         self._pending = None
@@ -97,11 +99,19 @@ class MetricLogger:
         tell(self._writers, "write_scalars", step, scalars(metrics_R) | speeds_R)
 
     def _steps_per_second(self, step):
-        """What `clu.periodic_actions.ReportProgress` reports; 0 at the first evaluation."""
+        """What `clu.periodic_actions.ReportProgress` reports; 0 at the first evaluation.
+
+        Evaluations are told of one late, but where a checkpoint is saved two come at once: the
+        second counts with those after it.
+        """
         now = time.monotonic()
         before = self._reached or (step, now)
-        self._reached = (step, now)
-        return (step - before[0]) / max(now - before[1], 1e-9)
+        speed = (step - before[0]) / max(now - before[1], 1e-9)
+        self._at_once = 0 < self._speed < speed / 10 and not self._at_once
+        if not self._at_once:
+            self._reached = (step, now)
+            self._speed = speed
+        return self._speed
 
     def _say(self, step, metrics_R, grokked_before_R, speed):
         grok = self.tracker.grokking
