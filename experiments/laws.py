@@ -10,7 +10,10 @@ in S_5 from 25 to 30 %.
     python -m grokjax.analyze results/laws/mlp \
         --law "delay ~ learning_rate * weight_decay * train_fraction"
 
-Expected: not measured yet.
+Expected: all 81 runs grok, at step 1,000 to 6,600 (medians of the cells); exponents -1.26 [-1.41,
+-1.11] of the rate (-1.10 with Weibull's scatter), -1.00 [-1.14, -.85] of decay, -2.42 [-3.13,
+-1.72] of the share.
+Takes 9 minutes on two cores.
 """
 
 from grokjax import Study, base, grid, run_study

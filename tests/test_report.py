@@ -28,6 +28,7 @@ OF_HISTORIES = {  # what single runs did, sizes and minutes: neither in the tabl
     "mlp: raised": "31,500 34,000",
     "task_mixtures": "512 600 2,000 2,400",
     "architectures": "128",
+    "laws: mlp": "100",
     "precursors: division": "110 408 480 248 725 301",
 }
 OF_OTHER_PAIRS = {
@@ -46,8 +47,13 @@ SECTIONS = sections()
 
 
 def csv_rows(text):
-    with (EXPERIMENTS / "tables" / report.BLOCK.search(text)[1]).open() as file:
-        return list(csv.DictReader(file))
+    """The rows of a section's summary."""
+    for block in report.BLOCK.finditer(text):
+        with (EXPERIMENTS / "tables" / block[1]).open() as file:
+            rows = list(csv.DictReader(file))
+        if "grokked" in rows[0]:
+            return rows
+    raise AssertionError("a section of the report has no summary")
 
 
 def prose(text):
