@@ -24,6 +24,7 @@ from grokjax.recording.results import Results
 DATA = "data/reproductions.csv"
 PAGE = "REPRODUCTIONS.md"
 PICTURE = "pictures/reproductions.png"
+RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 HEAD = """\
 # Published numbers and ours
 
@@ -114,7 +115,14 @@ def page(rows: Mapping[str, Published], found: Mapping[str, Durations]) -> str:
     missing = [name for name in rows if name not in found]
     waiting = [f"Not run yet: {', '.join(missing)}."] if missing else []
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counts if count)
-    parts = [HEAD, f"{len(found)} rows: {summary}.", "\n".join(lines), *waiting, LINK, *details]
+    parts = [
+        HEAD,
+        f"{len(found)} of {len(rows)} rows have been run: {summary}.",
+        "\n".join(lines),
+        *waiting,
+        LINK,
+        *details,
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -177,7 +185,11 @@ def picture(rows: Mapping[str, Published], found: Mapping[str, Durations]) -> Fi
         axes.plot(theirs, np.full(theirs.size, y), "|", color=style.VERMILION, ms=17, mew=2)
     style.dress(axes, "Ours over what is published")
     axes.set(xscale="log", xlabel="ours / published", ylim=(len(found) - 0.5, -0.5))
-    axes.xaxis.set_major_formatter("{x:g}")
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.5), max(high, 2))
+    ticks = [x for x in RATIOS if axes.get_xlim()[0] <= x <= axes.get_xlim()[1]]
+    axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
+    axes.set_xticks([], minor=True)
     axes.set_yticks(range(len(found)), [f"{name}: {rows[name].what}" for name in found])
     keys = [
         style.mark_key("a run of ours", "o", color=style.BLUE),
