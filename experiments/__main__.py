@@ -18,10 +18,12 @@ from . import archive, report, reproductions, verdicts
 
 if __name__ == "__main__":
     folder = Path(__file__).parent
-    published = {name: row.published for name, row in reproductions.rows().items()}
+    rows = reproductions.rows()
+    published = {name: row.published for name, row in rows.items()}
+    configs = {name: row.config for name, row in rows.items()}
     run_studies(
         folder,
         report=functools.partial(report.prepare, folder),
-        verdicts=functools.partial(verdicts.prepare, folder, published),
+        verdicts=functools.partial(verdicts.prepare, folder, published, configs),
         archive=functools.partial(archive.prepare, folder),
     )

@@ -26,7 +26,7 @@ def prepare(folder: Path, results: Path | None) -> Callable[[], None]:
         results: where they were run; None: results/.
     """
     results = results or Path("results")
-    studies = {study: _members(study) for study in _folders(results)}
+    studies = {study: _members(study) for study in _folders(folder, results)}
     studies = {study: members for study, members in studies.items() if members}
     if not studies:
         raise ValueError(f"no arm of a study is finished in {results}; give --results")
@@ -39,9 +39,10 @@ def unpack(archive: Path, folder: Path) -> None:
         file.extractall(folder)
 
 
-def _folders(results):
-    """Those of the studies."""
-    return sorted(path for path in results.glob("*") if path.is_dir())
+def _folders(folder, results):
+    """Those of the studies, no others in the same place."""
+    names = {path.stem for path in folder.glob("[!_]*.py")}
+    return sorted(path for path in results.glob("*") if path.is_dir() and path.name in names)
 
 
 def _members(study):

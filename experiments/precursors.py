@@ -8,7 +8,8 @@ memorising (grokjax/reading/precursors.py)?
     python -m grokjax.analyze results/precursors/division --precursors
 
 Expected: division groks at step 1,800 in the median (40 of 40 seeds); two of 47 values precede it,
-participation ratio and Gini coefficient of the embeddings' spectrum. Addition: not measured yet.
+inverse participation ratio and Gini
+coefficient of the embeddings' spectrum. Addition: not measured yet.
 Takes 110 minutes on two busy cores.
 """
 

@@ -71,7 +71,7 @@ def noaillesss():
                 num_steps=6 * number * batches,
                 eval_every=2 * batches,
                 threshold=0.99,
-                runs=dict(train_fraction=fraction, warmup=100.0, **rates),
+                runs=dict(train_fraction=fraction, warmup=10.0 * batches, **rates),
                 task=ADDITION,
                 model=models[network],
             )
@@ -120,7 +120,8 @@ def grokfast():
             Published(
                 source=f"Lee et al., 2024, {place}",
                 link="https://arxiv.org/abs/2405.20233",
-                setting="x y mod 97, half of the products without those by 0, two blocks whose "
+                setting="x y mod 97, half of the products (theirs without those by 0, ours with "
+                "them), two blocks whose "
                 f"stream is replaced by its norm, Adam with decay {runs['weight_decay']:g} in the "
                 f"gradient, Grokfast by the {filtered}, lamb {runs['lamb']:g}",
                 what="steps to 95 %",
@@ -146,7 +147,9 @@ def prieto():
             num_steps=600,
             eval_every=5,
             threshold=threshold,
-            runs=dict(train_fraction=0.4, learning_rate=rate, weight_decay=0.0, warmup=0.0),
+            runs=dict(
+                train_fraction=0.4, learning_rate=rate, weight_decay=0.0, warmup=0.0, b2=0.999
+            ),
             task=dict(name="modular", op="add", p=113),
             model=model,
             optimizer="orthograd+adamw",
@@ -191,7 +194,8 @@ def ponyu():
                 what="steps to 95 %",
                 values=values,
                 measured=first(0.95),
-                unstated="place of the norms, betas and warm-up; here pre-norm, .9 and .98, none",
+                unstated="place of the norms, betas, warm-up and tokens; here pre-norm, .9, .98, "
+                "none, a o b =",
             ),
             config,
         )
@@ -219,7 +223,7 @@ def wang():
             eval_every=50,
             threshold=0.95,
             runs=dict(train_fraction=0.4, **runs),
-            task=ADDITION,
+            task=dict(name="modular", op="add", form="a b ="),
             model=ONE_BLOCK,
             optimizer=chain,
         )
@@ -227,7 +231,8 @@ def wang():
             Published(
                 source="Wang, 2026",
                 link="https://arxiv.org/abs/2607.20512",
-                setting=f"a + b mod 97, 40 % of the sums, one block, rate .001, {words}",
+                setting="a + b mod 97, 40 % of the sums, tokens a b =, one block, rate .001, "
+                f"{words}",
                 what="steps to 95 %, mean of five",
                 values=(number,),
                 measured=first(0.95),
@@ -327,6 +332,8 @@ def saheb():
                 what="epochs to 95 %",
                 values=(number,),
                 measured=first(0.95, 9),
+                unstated="initial weights, momentum and what becomes of the last batch; here "
+                "Kaiming's, none, left out: 9 batches an epoch",
             ),
             config,
         )
@@ -362,7 +369,8 @@ def yildirim():
                 what=f"epochs to grok, mean of ten (deviation {deviation})",
                 values=(number,),
                 measured=first(0.99),
-                unstated="the number of blocks, its threshold, betas; here one, 99 %, .9 and .98",
+                unstated="the number of blocks, its threshold, betas and tokens; here one, 99 %, "
+                ".9 and .98, a o b =",
             ),
             config,
         )
@@ -391,7 +399,7 @@ def janati():
         what="steps to 95 %, six evaluations in a row",
         values=(8800, 8300, 4000, 11_700, 6400),
         measured=sustained(0.95),
-        unstated="initial weights and warm-up; here LeCun's, none",
+        unstated="initial weights, warm-up and tokens; here LeCun's, none, a o b =",
     )
     return {"janati/adamw": Row(published, config)}
 
@@ -425,6 +433,7 @@ def doshi():
         what="training accuracy at the end",
         values=(0.65,),
         measured=at_the_end("train_accuracy"),
+        rounding=0.005,
     )
     return {"doshi/inversion": Row(published, config)}
 
@@ -432,7 +441,7 @@ def doshi():
 def arms(size):
     configs = {name: row.config for name, row in rows().items()}
     if size == "paper":
-        for config in configs.values():
+        for config in [each for each in configs.values() if each.schedule.stop_after_grok]:
             every = config.schedule.eval_every
             num_steps = max(config.schedule.num_steps, math.ceil(50_000 / every) * every)
             config.schedule.update(num_steps=num_steps, checkpoint_every=num_steps)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from grokjax.reading import arms
 from grokjax.reading.pictures import style
@@ -20,6 +21,7 @@ from grokjax.reading.published import VERDICTS, Published, judge
 from grokjax.reading.survival import Durations, median_time
 from grokjax.recording.files import replacing
 from grokjax.recording.results import Results
+from grokjax.studies.study import differences
 
 DATA = "data/reproductions.csv"
 PAGE = "REPRODUCTIONS.md"
@@ -36,12 +38,21 @@ stated*: outside, but the source leaves open what may decide about it."""
 LINK = f"![Every run of ours over the published number]({PICTURE})"
 
 
-def collect(rows: Mapping[str, Published], results: Path) -> dict[str, Durations]:
-    """Ours of every row whose arm is finished in a folder of results."""
+def collect(
+    rows: Mapping[str, Published], configs: Mapping[str, ConfigDict], results: Path
+) -> dict[str, Durations]:
+    """Ours of every row whose arm is finished in a folder of results.
+
+    Raises:
+        ValueError: for an arm of another config than the row's.
+    """
     found = {}
     for name, published in rows.items():
         if Results(results / name).status() == "finished":
-            (arm,) = arms.read(results / name)
+            arm, *others = arms.read(results / name)
+            changed = differences(arm.config, configs[name])
+            if changed or others:
+                raise ValueError(f"{results / name} has another config: {changed}; train it again")
             found[name] = published.measured(arm)
     return found
 
@@ -71,13 +82,17 @@ def read_data(path: Path) -> dict[str, Durations]:
 
 
 def prepare(
-    folder: Path, rows: Mapping[str, Published], results: Path | None
+    folder: Path,
+    rows: Mapping[str, Published],
+    configs: Mapping[str, ConfigDict],
+    results: Path | None,
 ) -> Callable[[], None]:
     """Checks that the page can be written; returns the function that writes it.
 
     Args:
         folder: of the studies.
         rows: by the names of the arms.
+        configs: likewise, of rows that may be in `results`.
         results: where the study was run, if the table of runs is to be made anew from there.
     """
     if results is not None and not results.is_dir():
@@ -85,7 +100,7 @@ def prepare(
     data = folder / DATA
     found = read_data(data) if data.is_file() else {}
     if results is not None:
-        found |= collect(rows, results / "reproductions")
+        found |= collect(rows, configs, results / "reproductions")
     found = {name: found[name] for name in rows if name in found}
     if not found:
         place = data if results is None else results / "reproductions"
@@ -94,8 +109,10 @@ def prepare(
 
 
 def _write(folder, rows, found):
-    (folder / DATA).parent.mkdir(exist_ok=True)
+    for file in (DATA, PICTURE):
+        (folder / file).parent.mkdir(exist_ok=True)
     write_data(folder / DATA, found)
+    found = read_data(folder / DATA)  # what is judged is what is kept
     style.save(picture(rows, found), folder / PICTURE)
     with replacing(folder / PAGE) as path:
         path.write_text(page(rows, found), encoding="utf-8")

@@ -21,10 +21,13 @@ def test_the_runs_of_a_study_come_back(tmp_path, capsys):
     for part, grok_steps in {"a": [300, None], "b": [500, 700, 400]}.items():
         leave(study / part / "arm", grok_steps)
     leave(study / "a/other", [200], status="running")
+    leave(tmp_path / "results/moddiv", [300])  # no study
     folder = tmp_path / "experiments"
     folder.mkdir()
+    (folder / "toy.py").touch()
     archive.prepare(folder, tmp_path / "results")()
     assert "toy.zip: 2 arms" in capsys.readouterr().out
+    assert [path.name for path in folder.glob("data/*")] == ["toy.zip"]
     first = (folder / "data/toy.zip").read_bytes()
 
     archive.unpack(folder / "data/toy.zip", tmp_path / "again")
@@ -43,6 +46,7 @@ def test_the_place_on_this_machine_is_not_archived(tmp_path):
     branch = {"origin": f"{study}/trunk/adamw@grokked"}
     leave(study / "branch", [300], branch=branch)
     (tmp_path / "data").mkdir()
+    (tmp_path / "toy.py").touch()
     archive.prepare(tmp_path, tmp_path / "results")()
 
     archive.unpack(tmp_path / "data/toy.zip", tmp_path / "again")

@@ -11,7 +11,9 @@ from test_optimizers import hparams_of, make, one_step, random_like
 
 from grokjax.config import registry
 from grokjax.core.optimizer import chain
+from grokjax.core.prefixes import plain
 from grokjax.core.selection import mask
+from grokjax.models.mlp import Model
 
 SHAPES = dict(
     token=(7, 3), block_0=dict(up=dict(kernel=(3, 5), bias=(5,))), readout=dict(kernel=(5, 2))
@@ -39,6 +41,15 @@ def test_a_mask_is_true_for_a_kind_of_parameters(kind):
     assert (chosen is None) == (kind == "all")
     if chosen:
         assert moved(chosen(tensors)) == BY_KIND[kind]
+
+
+def test_embeddings_of_several_operands_are_no_hidden_matrices():
+    """Whatever number their names end with, in a model and in its norms."""
+    model = Model(num_tokens=7, num_classes=7, length=2, code="own_embedding", hidden=(5,))
+    params = jax.eval_shape(model.init, jax.random.key(0), plain(jnp.zeros((1, 2), jnp.int32)))
+    chosen = mask("decayed", "hidden")(params["params"])
+
+    assert {name for name, is_hidden in chosen.items() if is_hidden is True} == {"kernel_0"}
 
 
 @pytest.mark.parametrize("kind", BY_KIND)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_results import change, leave
+from ml_collections import ConfigDict
 
 from experiments import reproductions, verdicts
 from grokjax.reading import arms, published
@@ -52,6 +53,13 @@ def test_one_number_inside_and_outside_and_with_a_setting_that_is_not_stated():
     assert published.judge(ours, made((701,))).verdict == "outside"
     assert published.judge(ours, made((701,), unstated="b2")).verdict == "setting not stated"
     assert published.judge(ours, made((500,), unstated="b2")).verdict == "inside"
+
+
+def test_a_number_that_is_rounded_is_inside_if_it_may_be():
+    ours = all_reached(0.6534, 0.6536, 0.6541)
+
+    assert published.judge(ours, made((0.65,))).verdict == "outside"
+    assert published.judge(ours, made((0.65,), rounding=0.005)).verdict == "inside"
 
 
 def test_several_numbers_are_compared_run_by_run():
@@ -105,7 +113,8 @@ def test_the_page_is_written_from_results(tmp_path, capsys):
     leave(tmp_path / "results/reproductions/some/add", [300, None, 500])
     rows = {"some/add": made((310,), finding="It comes out."), "some/mul": made((7,))}
 
-    verdicts.prepare(folder, rows, tmp_path / "results")()
+    configs = dict.fromkeys(rows, ConfigDict({"runs": {"seed": [0, 1, 2]}}))
+    verdicts.prepare(folder, rows, configs, tmp_path / "results")()
     page = (folder / "REPRODUCTIONS.md").read_text()
     assert "| [some/add](#someadd) | 310 | 500 [300, none] | 500 to none | 3 | inside |" in page
     assert "1 of ours have not come to it. **Inside.** It comes out." in page
@@ -115,17 +124,21 @@ def test_the_page_is_written_from_results(tmp_path, capsys):
     assert (folder / "pictures/reproductions.png").stat().st_size > 10_000
     assert "wrote 1 of 2 rows" in capsys.readouterr().out
 
-    verdicts.prepare(folder, rows, None)()
+    verdicts.prepare(folder, rows, {}, None)()
     assert (folder / "REPRODUCTIONS.md").read_text() == page
+
+    configs = dict.fromkeys(rows, ConfigDict({"runs": {"seed": [0, 1]}}))
+    with pytest.raises(ValueError, match=r"some/add has another config: runs.seed was \[0, 1, 2\]"):
+        verdicts.prepare(folder, rows, configs, tmp_path / "results")
 
 
 def test_without_results_and_without_a_table_there_is_nothing_to_write(tmp_path):
     with pytest.raises(ValueError, match="no row is finished in .*reproductions.csv"):
-        verdicts.prepare(tmp_path, {"a": made((1,))}, None)
+        verdicts.prepare(tmp_path, {"a": made((1,))}, {}, None)
     with pytest.raises(ValueError, match="no row is finished in .*/reproductions; run"):
-        verdicts.prepare(tmp_path, {"a": made((1,))}, tmp_path)
+        verdicts.prepare(tmp_path, {"a": made((1,))}, {}, tmp_path)
     with pytest.raises(ValueError, match="is no folder"):
-        verdicts.prepare(tmp_path, {}, tmp_path / "none")
+        verdicts.prepare(tmp_path, {}, {}, tmp_path / "none")
 
 
 @pytest.mark.skipif(not (EXPERIMENTS / verdicts.DATA).is_file(), reason="no row has been run")

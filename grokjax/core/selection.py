@@ -1,6 +1,7 @@
 """Parameters chosen by names or kinds, and an optimizer that leaves them as they are."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +17,11 @@ ENDS = {"token", "position", "frames", "readout"}  # rows are looked up, or are 
 def path_of(keys: tuple) -> str:
     """`block_0/mlp/up/kernel` for the way to a leaf of a tree."""
     return jax.tree_util.keystr(keys, simple=True, separator="/")
+
+
+def kinds_of(names: Iterable[str]) -> set[str]:
+    """The names without their numbers: `token_0`, `token_2` -> `token`."""
+    return {re.sub(r"_\d+$", "", name) for name in names}
 
 
 def chosen(what: str, params: Any, names: Sequence[str]) -> Any:
@@ -47,7 +53,7 @@ def chosen(what: str, params: Any, names: Sequence[str]) -> Any:
 
 def is_hidden(keys: tuple, w: jax.Array) -> bool:
     """Is it a matrix between the two ends of a network: no embedding, no readout, no vector?"""
-    return w.ndim > 1 and not ENDS & set(path_of(keys).split("/"))
+    return w.ndim > 1 and not ENDS & kinds_of(path_of(keys).split("/"))
 
 
 def mask(what: str, kind: str) -> Callable[[Any], Any] | None:

@@ -33,10 +33,11 @@ from grokjax.core.checks import MAX_ROWS
 from grokjax.core.data import Task
 from grokjax.core.hparams import check_ranges, whole
 from grokjax.core.measure import Measure, View
+from grokjax.core.selection import kinds_of
 from grokjax.measures._linear import dot
 
 GROUPS = ("embedding", "hidden", "readout")
-EMBEDDING = ("token", "position", "frames")
+EMBEDDING = {"token", "position", "frames"}
 RANGES = {"examples": whole(1, MAX_ROWS)}
 TITLES = {
     "total": "Norm of all weights",
@@ -120,7 +121,7 @@ def groups(network: nn.Module, params: optax.Params) -> list[str]:
     modules = [path[:-1] for path in read if len(path) > 1]
 
     def group(path):
-        if any(name in EMBEDDING for name in path):  # `token` itself, or the table of an nn.Embed
+        if EMBEDDING & kinds_of(path):  # `token` itself, or the table of an nn.Embed
             return "embedding"
         return "readout" if path in read or path[:-1] in modules else "hidden"
 

@@ -43,7 +43,8 @@ class Block(nn.Module):
     `overwrite` is that of Grokfast's code: the residual stream itself is replaced by its norm.
     `sphere` keeps every row of the stream at length 1, embeddings too, without parameters, and the
     readout is `Cosine`: Yildirim, 2026, "The Geometric Inductive Bias of Grokking",
-    https://arxiv.org/abs/2603.05228, whose abstract says no more; where is our reading of it.
+    https://arxiv.org/abs/2603.05228, whose abstract says no more: at
+    which places rows are brought to length 1 is our reading.
     """
 
     make_attention: Callable  # (name) -> layer
@@ -81,7 +82,7 @@ class Decoder(nn.Module):
     The readout of a tied model multiplies with the embeddings of the first C tokens, which are
     the classes in every task of ours but `images`, whose tokens are pixels. The last
     application of a block computes the last position's rows alone: no others are read out.
-    So of a single block `causal` makes no difference: the last position has all keys anyway.
+    So of a single block, applied once, `causal` makes no difference: what it computes has all keys.
 
     `dropout` acts as in GPT-2. Others drop the MLP's hidden activations too. It is static because
     it decides what is computed: masks differ between examples, so with dropout no two of them can

@@ -32,11 +32,11 @@ grokked; `mean_step` is the mean of the steps to grok, counted up to `mean_until
 survival time), with its standard error. At 50, 90, 95 and 99 % validation accuracy it has medians
 of three times: `first`; `sustained`, the first of several evaluations in a row (the median grok
 step, at the threshold of the config); `strict`, from which on a run was never below again as long
-as it was watched; `times.png` draws all of them. `strict_runs` are so many at the threshold of the
-config; `collapse_depth` and `collapse_steps` say how far and for how many steps runs that collapsed
-were below it at most, medians. `grok_seconds` is the median grok step by the seconds that a step of
-one run took, its share of the wall time, and `grok_flops` (with --flops) by its floating-point
-operations.
+as it was watched; `times.png` draws them, of six arms at most. `strict_runs` are so many at the
+threshold of the config; `collapse_depth` and `collapse_steps` say how far and for how many steps
+runs that collapsed were below it at most, medians. `grok_seconds` is the median grok step by the
+seconds that a step of one run took, its share of the wall time, and `grok_flops` (with --flops) by
+its floating-point operations.
 
 Falls and rises are the accuracy lost and the rise of the logarithm of training loss from one
 evaluation to the next, on average from memorising to grokking or to the end: medians over runs,

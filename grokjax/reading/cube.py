@@ -22,6 +22,7 @@ from grokjax.recording.times import THRESHOLDS
 if TYPE_CHECKING:
     import xarray
 
+NOT_SAME = ("runs", "shard", "branched")  # in configs of one arm
 KINDS = ("first", "sustained", "strict")
 
 
@@ -62,8 +63,9 @@ def open(*paths: str | Path) -> "xarray.Dataset":
     Variables are the metrics and measures, NaN where a run was not evaluated; `memorised_step`,
     `grok_step`, `delay`, `trained_to`; and `first_step`, `sustained_step`, `strict_step` over
     `threshold`, NaN for never. `norms/total` is called norms_total, K values of a measure have the
-    axis NAME_entry, and `l1_metric` is the loss term where `l1` is its weight. The attributes
-    `config`, `device`, `versions` and `git_commit` are JSON: one value, or one for each arm.
+    axis NAME_entry (it is left out where folders have another K), and `l1_metric` is the loss term
+    where `l1` is its weight. The attributes `config`, `device`, `versions` and `git_commit` are
+    JSON: one value, or one for each arm.
 
     Keep it by `results.to_netcdf("runs.nc")`, or as a table with a line for every step of every
     run by `results[["val_accuracy"]].to_dataframe().to_parquet("runs.parquet")`.
@@ -132,7 +134,7 @@ def _arms(parts) -> dict[Path, str]:
     for part in parts:
         config = part.arm.config
         runs = {name: values for name, values in config["runs"].items() if name not in SEEDS}
-        others = {name: value for name, value in config.items() if name not in ("shard", "runs")}
+        others = {name: value for name, value in config.items() if name not in NOT_SAME}
         key = json.dumps([others, runs], sort_keys=True)
         names[part.folder] = found.setdefault(key, part.arm.name)
     return names

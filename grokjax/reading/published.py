@@ -31,6 +31,7 @@ class Published(NamedTuple):
     what: str  # "steps to 95 %", "epochs to 99 %": what the values are
     values: tuple[float, ...]  # of each run, or one; infinite: not by the end
     measured: Callable[[Arm], Durations]  # the same of our runs
+    rounding: float = 0.0  # by how much one value may be rounded
     unstated: str = ""  # what the source leaves open, and what is chosen here
     finding: str = ""  # what follows, in a sentence
 
@@ -98,7 +99,8 @@ def judge(ours: Durations, published: Published) -> Outcome:
         p = log_rank(ours, theirs)
         return Outcome(_said(p > LEVEL, published), p, np.nan, np.nan)
     low, high = further_run(ours)
-    return Outcome(_said(low <= values[0] <= high, published), np.nan, low, high)
+    inside = low - published.rounding <= values[0] <= high + published.rounding
+    return Outcome(_said(inside, published), np.nan, low, high)
 
 
 def further_run(ours: Durations) -> tuple[float, float]:
