@@ -6,11 +6,12 @@ judged on the other half: does its alarm lead grokking more evenly than a clock 
 memorising (grokjax/reading/precursors.py)?
 
     python -m grokjax.analyze results/precursors/division --precursors
+    python -m grokjax.analyze results/precursors/addition --precursors
 
 Expected: division groks at step 1,800 in the median (40 of 40 seeds); two of 47 values precede it,
-inverse participation ratio and Gini
-coefficient of the embeddings' spectrum. Addition: not measured yet.
-Takes 110 minutes on two busy cores.
+inverse participation ratio and Gini coefficient of the embeddings' spectrum. Addition groks at step
+2,000 (40 of 40), hardly after memorising, and nothing precedes it.
+Takes 110 and 56 minutes on two busy cores.
 """
 
 from grokjax import Study, base, grid, run_study
