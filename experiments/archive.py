@@ -2,7 +2,8 @@
 
 data/l1_grokfast.zip holds, arm by arm, the folders of results/l1_grokfast/ without checkpoints and
 pictures: the history of every run, the config, the summary, and what is known of the training.
-Unpacked, all that reads results reads them, such as `python -m grokjax.analyze`.
+Unpacked, by `python -m zipfile -e experiments/data/l1_grokfast.zip results/l1_grokfast`, all that
+reads results reads them, such as `python -m grokjax.analyze`.
 """
 
 import functools
@@ -31,12 +32,6 @@ def prepare(folder: Path, results: Path | None) -> Callable[[], None]:
     if not studies:
         raise ValueError(f"no arm of a study is finished in {results}; give --results")
     return functools.partial(_write, folder / "data", studies)
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Writes an archive's folders of results into a folder."""
-    with zipfile.ZipFile(archive) as file:
-        file.extractall(folder)
 
 
 def _folders(folder, results):
@@ -77,7 +72,7 @@ def _contents(path):
 
 
 def _content(file, study):
-    """The bytes of a file; the place of the study on this machine is nobody's business."""
+    """The bytes of a file, without the path of the study on this machine."""
     content = file.read_bytes()
     if file.suffix == ".json":
         for place in (study.resolve(), study.absolute()):

@@ -34,9 +34,10 @@ def rows() -> dict[str, Row]:
     return {n: row for part in (*parts, janati, doshi) for n, row in part().items()}
 
 
-def configure(seeds, num_steps, eval_every, *, runs, threshold, **parts):
+def configure(seeds, num_steps, eval_every, *, runs, threshold, batches="shuffled", **parts):
     """A config; training stops soon after the time that counts."""
     config = base(**parts)
+    config.batches = batches
     config.grok.update(threshold=threshold, count=1)
     config.schedule.update(num_steps=num_steps, eval_every=eval_every, stop_after_grok=3)
     config.schedule.checkpoint_every = num_steps
@@ -145,16 +146,16 @@ def prieto():
         config = configure(
             seeds=100,
             num_steps=600,
+            batches="full",
             eval_every=5,
             threshold=threshold,
             runs=dict(
                 train_fraction=0.4, learning_rate=rate, weight_decay=0.0, warmup=0.0, b2=0.999
             ),
-            task=dict(name="modular", op="add", p=113),
+            task=ADDITION | dict(p=113),
             model=model,
             optimizer="orthograd+adamw",
         )
-        config.batches = "full"
         found[f"prieto/{name}"] = Row(
             Published(
                 source=f"Prieto et al., 2025, {place}",
@@ -178,13 +179,13 @@ def ponyu():
         config = configure(
             seeds=seeds,
             num_steps=10_000 if decay == 0 else 3000,
+            batches="full",
             eval_every=25,
             threshold=0.95,
             runs=dict(train_fraction=0.4, weight_decay=decay, warmup=0.0),
             task=ADDITION,
             model="transformer",
         )
-        config.batches = "full"
         found[f"ponyu/{name}"] = Row(
             Published(
                 source="PeterPonyu/muon-norm-cap-grokking, logs",
@@ -223,7 +224,7 @@ def wang():
             eval_every=50,
             threshold=0.95,
             runs=dict(train_fraction=0.4, **runs),
-            task=dict(name="modular", op="add", form="a b ="),
+            task=ADDITION | dict(form="a b ="),
             model=ONE_BLOCK,
             optimizer=chain,
         )
@@ -252,13 +253,13 @@ def golwala():
         config = configure(
             seeds=20,
             num_steps=30_000,
+            batches="sampled",
             eval_every=100,
             threshold=0.95,
             runs=dict(train_fraction=0.3, warmup=0.0),
             task=dict(name="modular", op=op, form="a b ="),
             model=dict(**ONE_BLOCK, causal=False),
         )
-        config.batches = "sampled"
         found[f"golwala/{op}"] = Row(
             Published(
                 source="Golwala, 2026, tables 1 and 2",
@@ -282,14 +283,14 @@ def truong():
         config = configure(
             seeds=40,
             num_steps=30_000,
+            batches="full",
             eval_every=50,
             threshold=0.9,
             runs=dict(train_fraction=fraction, b2=0.999, warmup=0.0),
-            task=dict(name="modular", op="add", p=59, form="a b"),
+            task=ADDITION | dict(p=59, form="a b"),
             model=dict(name="mlp", hidden=(256,), activation="gelu", initializer="fan_in_normal"),
             optimizer={"adamw": dict(decayed="matrices")},
         )
-        config.batches = "full"
         found[f"truong/{fraction:g}"] = Row(
             Published(
                 source="Truong et al., 2026",
@@ -319,7 +320,7 @@ def saheb():
             eval_every=9 * (40 if name == "sgd" else 4),
             threshold=0.95,
             runs=dict(l2=1e-4, learning_rate=0.7, weight_decay=0.0, warmup=0.0),
-            task=dict(name="modular", op="add", form="a b"),
+            task=ADDITION | dict(form="a b"),
             model=dict(name="mlp", code="one_hot", hidden=(512,), initializer="kaiming_normal"),
             optimizer={part: {} for part in chain.split("+")} | {"l2": dict(decayed="matrices")},
         )
@@ -353,13 +354,13 @@ def yildirim():
         config = configure(
             seeds=seeds,
             num_steps=3000 if "sphere" in name else 15_000,
+            batches="full",
             eval_every=20 if "sphere" in name else 100,
             threshold=0.99,
             runs=dict(train_fraction=0.3, learning_rate=6e-4, weight_decay=decay, warmup=0.0),
-            task=dict(name="modular", op="add", p=113),
+            task=ADDITION | dict(p=113),
             model=ONE_BLOCK | model,
         )
-        config.batches = "full"
         found[f"yildirim/{name}"] = Row(
             Published(
                 source="Yildirim, 2026, tables 1 and 3",
@@ -382,13 +383,13 @@ def janati():
     config = configure(
         seeds=5,
         num_steps=20_000,
+        batches="full",
         eval_every=100,
         threshold=0.95,
         runs=dict(train_fraction=0.3, weight_decay=3.0, b2=0.999, warmup=0.0),
-        task=dict(name="modular", op="add", p=113),
+        task=ADDITION | dict(p=113),
         model=dict(**ONE_BLOCK, norm="none", activation="relu", use_bias=False),
     )
-    config.batches = "full"
     config.grok.count = 6
     config.schedule.stop_after_grok = 6
     published = Published(
@@ -409,10 +410,11 @@ def doshi():
     config = configure(
         seeds=20,
         num_steps=2000,
+        batches="full",
         eval_every=100,
         threshold=0.99,
         runs=dict(label_noise=1646, learning_rate=0.01, weight_decay=20.0, warmup=0.0),
-        task=dict(name="modular", op="add", form="a b"),
+        task=ADDITION | dict(form="a b"),
         model=dict(
             name="mlp",
             code="one_hot",
@@ -422,7 +424,6 @@ def doshi():
             initializer="normal(0.05)",
         ),
     )
-    config.batches = "full"
     config.loss.name = "squared_error"
     config.schedule.stop_after_grok = 0
     published = Published(

@@ -1,6 +1,6 @@
 """Published numbers beside ours: does theirs lie where single runs of ours do?
 
-A table of runs, data/reproductions.csv, has a line for every run: its row, its seed, its value (a
+A table of runs, data/reproductions.csv, has a line for every run: its row, its number, its value (a
 step, in the unit of the source, or a measure) and whether it came to it. From that file and the
 rows of `reproductions.py` everything else is written: REPRODUCTIONS.md and its picture.
 """
@@ -179,7 +179,7 @@ def _details(name, published, ours, outcome):
     if missed := int((~ours.event_observed_R).sum()):
         why += f" {missed} of ours have not come to it."
     unstated = f" Not stated there: {published.unstated}." if published.unstated else ""
-    verdict = f"**{outcome.verdict.capitalize()}.** {published.finding}".strip()
+    verdict = f"**{outcome.verdict.capitalize()}.**"
     command = f"`python -m experiments.reproductions --only '{name}'`"
     return f"## {name}\n\n{source}{unstated}\n\n{why} {verdict}\n\n{command}"
 

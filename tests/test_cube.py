@@ -56,7 +56,9 @@ def test_shards_of_one_training_are_one_grid(tmp_path):
 
     alone = grokjax.open(shards[0])
     assert alone.grok_step.dims == ("run",)
-    assert alone.weight_decay.values.tolist() == [1, 2, 1]
+    assert alone.weight_decay.values.tolist() == [1, 1, 2]
+    assert alone.seed.values.tolist() == [0, 1, 0]
+    assert alone.grok_step.values.tolist() == [100, 300, 200]
 
 
 def test_folders_with_other_configs_are_arms(tmp_path):

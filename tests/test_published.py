@@ -111,13 +111,13 @@ def test_the_page_is_written_from_results(tmp_path, capsys):
     folder = tmp_path / "experiments"
     (folder / "pictures").mkdir(parents=True)
     leave(tmp_path / "results/reproductions/some/add", [300, None, 500])
-    rows = {"some/add": made((310,), finding="It comes out."), "some/mul": made((7,))}
+    rows = {"some/add": made((310,)), "some/mul": made((7,))}
 
     configs = dict.fromkeys(rows, ConfigDict({"runs": {"seed": [0, 1, 2]}}))
     verdicts.prepare(folder, rows, configs, tmp_path / "results")()
     page = (folder / "REPRODUCTIONS.md").read_text()
     assert "| [some/add](#someadd) | 310 | 500 [300, none] | 500 to none | 3 | inside |" in page
-    assert "1 of ours have not come to it. **Inside.** It comes out." in page
+    assert "1 of ours have not come to it. **Inside.**" in page
     assert "Not run yet: some/mul." in page
     with (folder / "data/reproductions.csv").open() as file:
         assert [line["value"] for line in csv.DictReader(file)] == ["300", "1000", "500"]

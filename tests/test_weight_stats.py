@@ -21,15 +21,7 @@ PARAMS = {
 def test_sparsity_is_the_fraction_of_weights_below_the_threshold():
     """Below 0.01 are two zeros of the kernel, both biases, four of the table, one of the norm."""
     assert weight_stats.count(PARAMS) == 15
-    assert weight_stats.active_weights(PARAMS) == 15 - 9
     np.testing.assert_allclose(weight_stats.sparsity(PARAMS), 9 / 15)
-
-
-@pytest.mark.parametrize("threshold", [0.0, 0.01, 0.7, 100.0])
-def test_what_is_not_active_is_sparse(threshold):
-    active = weight_stats.active_weights(PARAMS, threshold) / weight_stats.count(PARAMS)
-
-    np.testing.assert_allclose(active + weight_stats.sparsity(PARAMS, threshold), 1, rtol=1e-6)
 
 
 def test_pruning_with_threshold_0_changes_no_bit():
@@ -50,10 +42,10 @@ def test_pruning_sets_what_is_below_the_threshold_to_zero_and_keeps_the_rest():
     )
 
 
-def test_pruned_weights_are_as_many_as_the_sparsity_says():
+def test_as_many_weights_are_left_as_are_not_below_the_threshold():
     left = sum((w != 0).sum() for w in jax.tree.leaves(weight_stats.prune(PARAMS, 0.01)))
 
-    assert left == weight_stats.active_weights(PARAMS, 0.01)
+    assert left == 15 - 9
 
 
 def test_spectral_norms_are_the_largest_singular_values_by_the_layers_names():

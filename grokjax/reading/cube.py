@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from grokjax.config.grid import grid_points, label, varying_points
-from grokjax.reading import folders
+from grokjax.reading import arms, folders
 from grokjax.reading.arms import SEEDS, Arm
-from grokjax.recording.history import History
+from grokjax.reading.times import KINDS
 from grokjax.recording.results import LATEST, Results
 from grokjax.recording.times import THRESHOLDS
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import xarray
 
 NOT_SAME = ("runs", "shard", "branched")  # in configs of one arm
-KINDS = ("first", "sustained", "strict")
 
 
 class Layout(NamedTuple):
@@ -41,10 +40,10 @@ class Layout(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The runs of one folder."""
+    """The runs of one setting in a folder."""
 
     folder: Path
-    arm: Arm  # of all of them, whatever varies
+    arm: Arm
     points: list[dict[str, Any]]  # R times the entries of config.runs
     facts: dict[str, Any]  # device, versions, commit
 
@@ -106,25 +105,21 @@ def open(*paths: str | Path) -> "xarray.Dataset":
 def _read(paths):
     places = {folder.resolve(): folder for path in paths for folder in folders.find(Path(path))}
     names = folders.names(list(places))
-    return [_part(folder, names[place]) for place, folder in places.items()]
+    parts = []
+    for place, folder in places.items():
+        stored = Results(folder).facts()
+        facts = {name: stored.get(name) for name in LATEST}
+        of_folder = arms.read(folder, names[place])
+        parts += [Part(folder, arm, _points(arm), facts) for arm in of_folder]
+    return parts
 
 
-def _part(folder, name):
-    results = Results(folder)
-    arrays = folders.arrays_of(results.history)
-    config = folders.record_of(results.config)
-    labels = arrays.pop("label").tolist()
-    of_label = {
-        label(varied): point
-        for varied, point in zip(
-            varying_points(config["runs"]), grid_points(config["runs"]), strict=True
-        )
-    }
-    if strange := [text for text in labels if text not in of_label]:
-        raise ValueError(f"{folder}: config.json lacks run {strange[0]!r} of history.npz")
-    arm = Arm(name, name, {}, config, History(arrays), labels)
-    facts = {name: results.facts().get(name) for name in LATEST}
-    return Part(folder, arm, [of_label[text] for text in labels], facts)
+def _points(arm):
+    """R times the entries of `config.runs`."""
+    runs = arm.config["runs"]
+    labels = map(label, varying_points(runs))
+    of_label = dict(zip(labels, grid_points(runs), strict=True))
+    return [of_label[text] for text in arm.labels]
 
 
 def _arms(parts) -> dict[Path, str]:
@@ -136,7 +131,7 @@ def _arms(parts) -> dict[Path, str]:
         runs = {name: values for name, values in config["runs"].items() if name not in SEEDS}
         others = {name: value for name, value in config.items() if name not in NOT_SAME}
         key = json.dumps([others, runs], sort_keys=True)
-        names[part.folder] = found.setdefault(key, part.arm.name)
+        names[part.folder] = found.setdefault(key, part.arm.family)
     return names
 
 

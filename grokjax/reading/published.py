@@ -2,7 +2,7 @@
 
 inside      one number: it lies in the interval into which a further run of ours falls with 95 %
             probability. Several, run by run: the log-rank test does not tell them from ours at 5 %.
-outside     neither.
+outside     neither of the two.
 setting not stated
             outside, but the source leaves open what may decide about it.
 
@@ -33,7 +33,6 @@ class Published(NamedTuple):
     measured: Callable[[Arm], Durations]  # the same of our runs
     rounding: float = 0.0  # by how much one value may be rounded
     unstated: str = ""  # what the source leaves open, and what is chosen here
-    finding: str = ""  # what follows, in a sentence
 
 
 class Outcome(NamedTuple):
