@@ -7,7 +7,8 @@ freeze    Janati, 2026, https://arxiv.org/abs/2608.07436: under weight decay 3 a
           grokking, four of five seeds fall below 95 %, and with embedding and readout frozen from
           then on none does. 5,000 steps more, undisturbed, without both of them, without one.
 ungrok    Varma et al., 2023, https://arxiv.org/abs/2309.02390: with too little data a network that
-          has grokked forgets to generalise. 10,000 steps more from ever fewer examples.
+          has grokked forgets to generalise. 5,000 steps more from ever fewer examples; `decay/all`
+          keeps them all.
 decay     Is weight decay needed to stay? 5,000 steps more with all of it, a tenth, and none.
 grokfast  Does Grokfast-MA, switched on when a run has memorised, help as much as from the first
           step (Lee et al., 2024, https://arxiv.org/abs/2405.20233)? Steps count from the branch.
@@ -57,8 +58,8 @@ def arms(size):
         config = addition("trunk/dipping@grokked", 5000, **DIPPING)
         config.freeze = frozen
         configs[f"freeze/{name}"] = config
-    fractions = (0.3, 0.2, 0.15, 0.1)
-    configs["ungrok/data"] = addition("trunk/adamw@grokked", 10_000, train_fraction=fractions)
+    fractions = (0.2, 0.15, 0.1)
+    configs["ungrok/data"] = addition("trunk/adamw@grokked", 5000, train_fraction=fractions)
     for name, decay in DECAYS.items():
         configs[f"decay/{name}"] = addition("trunk/adamw@grokked", 5000, weight_decay=decay)
     for name, optimizer in OPTIMIZERS.items():
