@@ -29,7 +29,7 @@ from grokjax import Study, base, grid, run_study
 NUM_STEPS = 15_000
 FREEZE = {"none": (), "both": ("token", "readout")}
 DECAYS = {"all": 1.0, "none": 0.0}
-OPTIMIZERS = {"without": "adamw", "ma": "grokfast_ma+adamw"}
+MA = "grokfast_ma+adamw"
 DIPPING = dict(weight_decay=3.0, b2=0.999)
 
 
@@ -52,7 +52,7 @@ def arms(size):
     configs = {
         "trunk/adamw": addition(stop_after_grok=5),
         "trunk/dipping": addition(stop_after_grok=5, **DIPPING),
-        "trunk/ma": addition(stop_after_grok=5, optimizer=OPTIMIZERS["ma"]),
+        "trunk/ma": addition(stop_after_grok=5, optimizer=MA),
     }
     for name, frozen in FREEZE.items():
         config = addition("trunk/dipping@grokked", 5000, **DIPPING)
@@ -62,9 +62,7 @@ def arms(size):
     configs["ungrok/data"] = addition("trunk/adamw@grokked", 5000, train_fraction=fractions)
     for name, decay in DECAYS.items():
         configs[f"decay/{name}"] = addition("trunk/adamw@grokked", 5000, weight_decay=decay)
-    for name, optimizer in OPTIMIZERS.items():
-        branch = addition("trunk/adamw@memorised", optimizer=optimizer, stop_after_grok=5)
-        configs[f"grokfast/{name}"] = branch
+    configs["grokfast/ma"] = addition("trunk/adamw@memorised", optimizer=MA, stop_after_grok=5)
     if size == "paper":
         for config in configs.values():
             config.runs.seed = tuple(range(100))
