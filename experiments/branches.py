@@ -5,11 +5,11 @@ addition mod 113 from 30 % of the sums, by one block without norms, batches of 5
 
 freeze    Janati, 2026, https://arxiv.org/abs/2608.07436: under weight decay 3 accuracy dips after
           grokking, four of five seeds fall below 95 %, and with embedding and readout frozen from
-          then on none does. 5,000 steps more, undisturbed and with both of them frozen.
+          then on none does. 4,000 steps more, undisturbed and with both of them frozen.
 ungrok    Varma et al., 2023, https://arxiv.org/abs/2309.02390: with too little data a network that
-          has grokked forgets to generalise. 5,000 steps more from 20 % and from 10 %; `decay/all`
+          has grokked forgets to generalise. 4,000 steps more from 20 % and from 10 %; `decay/all`
           keeps its 30 %.
-decay     Is weight decay needed to stay? 5,000 steps more with all of it, and with none.
+decay     Is weight decay needed to stay? 4,000 steps more with all of it, and with none.
 grokfast  Does Grokfast-MA, switched on when a run has memorised, help as much as from the first
           step (Lee et al., 2024, https://arxiv.org/abs/2405.20233)? Steps count from the branch.
 
@@ -55,13 +55,13 @@ def arms(size):
         "trunk/ma": addition(stop_after_grok=5, optimizer=MA),
     }
     for name, frozen in FREEZE.items():
-        config = addition("trunk/dipping@grokked", 5000, **DIPPING)
+        config = addition("trunk/dipping@grokked", 4000, **DIPPING)
         config.freeze = frozen
         configs[f"freeze/{name}"] = config
     fractions = (0.2, 0.1)
-    configs["ungrok/data"] = addition("trunk/adamw@grokked", 5000, train_fraction=fractions)
+    configs["ungrok/data"] = addition("trunk/adamw@grokked", 4000, train_fraction=fractions)
     for name, decay in DECAYS.items():
-        configs[f"decay/{name}"] = addition("trunk/adamw@grokked", 5000, weight_decay=decay)
+        configs[f"decay/{name}"] = addition("trunk/adamw@grokked", 4000, weight_decay=decay)
     configs["grokfast/ma"] = addition("trunk/adamw@memorised", optimizer=MA, stop_after_grok=5)
     if size == "paper":
         for config in configs.values():
