@@ -103,7 +103,7 @@ class Options:
 
     def try_out(self, results: Results) -> None:
         """Raises an error now where something could not be written later; the folder is ours."""
-        folders = (results.folder, results.checkpoints, results.tensorboard)
+        folders = (results.folder, results.checkpoints, results.tensorboard, results.exported)
         for path in vars(results).values():
             if isinstance(path, Path) and path.exists() and path.is_dir() != (path in folders):
                 kind = "file" if path in folders else "folder"
