@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import jax
@@ -15,11 +16,13 @@ from safetensors.numpy import load_file
 from scipy.special import erf
 
 from grokjax import checkpoint_tool, grid
-from grokjax.config.experiment import setup
+from grokjax.config.experiment import make_network, setup
 from grokjax.core import loop
 from grokjax.core.prefixes import plain
+from grokjax.reading import tensors
 from grokjax.recording.checkpoints import Checkpoints
 from grokjax.recording.results import Results
+from grokjax.tasks import modular
 
 STEP = 10
 ACTIVATIONS = {
@@ -54,12 +57,7 @@ def left(folder, model, optimizer="adamw"):
     config.runs = grid(config.runs, seed=(0, 1, 2))
     experiment = setup(config)
     state_R = loop.init(experiment.trainer, experiment.runs_R, experiment.dataset)
-    random = np.random.default_rng(0)
-
-    def stirred(w_R):
-        return np.asarray(w_R) + random.normal(0, 0.3, w_R.shape).astype(np.float32)
-
-    state_R = state_R.replace(params=jax.tree.map(stirred, state_R.params))
+    state_R = state_R.replace(params=stirred(state_R.params))
     folder.mkdir(parents=True)
     Results(folder).config.write_text(json.dumps(experiment.record))
     with Checkpoints(folder / "checkpoints", config.schedule) as saving:
@@ -67,18 +65,34 @@ def left(folder, model, optimizer="adamw"):
     return experiment, state_R
 
 
+def stirred(params):
+    """Random weights of the same shapes: norms that are not 1, biases that are not 0."""
+    random = np.random.default_rng(0)
+    return jax.tree.map(lambda w: random.normal(0.05, 0.3, w.shape).astype(np.float32), params)
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory):
+    """The folder, experiment and state of three runs."""
+    folder = tmp_path_factory.mktemp("results") / "run"
+    return folder, *left(folder, MODELS["gpt2"])
+
+
+def made(model):
+    """A decoder for division mod 7 with random weights, and its inputs [N, L]."""
+    task = modular.make(p=7)
+    network = make_network(task, model)
+    assert isinstance(network, tensors.LENS_MODELS)
+    tokens_NxL = task.examples.inputs_NxL
+    shapes = jax.eval_shape(network.init, jax.random.key(0), plain(tokens_NxL))["params"]
+    return network, stirred(shapes), tokens_NxL
+
+
 def export(capsys, folder, *words):
     with flagsaver.flagsaver():
         flags.FLAGS(["checkpoint_tool", *words])
         checkpoint_tool.command(["checkpoint_tool", "export", str(folder)])()
     return capsys.readouterr().out
-
-
-def arguments_in(folder):
-    """Those of the `HookedTransformerConfig` in the README of an export."""
-    text = (folder / "exported" / str(STEP) / "README.md").read_text()
-    found = re.search(r"HookedTransformerConfig\((.*?)\n\)", text, re.DOTALL)
-    return eval(f"dict({found[1]})")
 
 
 def forward(weights, tokens_BxL, config):
@@ -132,64 +146,75 @@ def forward(weights, tokens_BxL, config):
     return (norm("ln_final", x) @ w["unembed.W_U"] + w["unembed.b_U"])[:, -1]
 
 
-def logits_of(experiment, state_R, run):
+def logits_of(network, params, tokens_NxL):
     """[N, C]: those that training computes."""
-    params = jax.tree.map(lambda w_R: w_R[run], state_R.params)
-    tree = plain(experiment.task.examples.inputs_NxL)
-    return np.asarray(jax.jit(experiment.recipe.network.apply)({"params": params}, tree))
+    logits_NxC = jax.jit(network.apply)({"params": params}, plain(tokens_NxL))
+    assert logits_NxC.std() > 0.1
+    return np.asarray(logits_NxC)
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_a_forward_pass_by_hand_with_the_exported_weights_has_the_same_logits(
-    model, tmp_path, capsys
-):
-    experiment, state_R = left(tmp_path / "run", model)
-    export(capsys, tmp_path / "run")
-    tokens_NxL = experiment.task.examples.inputs_NxL
+def test_a_forward_pass_by_hand_with_the_exported_weights_has_the_same_logits(model):
+    network, params, tokens_NxL = made(model)
+    weights = tensors.lens_weights(network, params)
+    logits_NxC = forward(weights, tokens_NxL, tensors.lens_config(network))
 
-    for run in range(3):
-        weights = load_file(tmp_path / "run" / "exported" / str(STEP) / f"run-{run}.safetensors")
-        logits_NxC = forward(weights, tokens_NxL, arguments_in(tmp_path / "run"))
-        expected_NxC = logits_of(experiment, state_R, run)
-        assert expected_NxC.std() > 0.3
-        np.testing.assert_allclose(logits_NxC, expected_NxC, atol=1e-5, rtol=1e-5)
+    assert tensors.unknown_to_lens(network) == []
+    expected_NxC = logits_of(network, params, tokens_NxL)
+    np.testing.assert_allclose(logits_NxC, expected_NxC, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_transformer_lens_loads_them_and_has_the_same_logits(model, tmp_path, capsys):
+def test_transformer_lens_loads_them_and_has_the_same_logits(model):
     torch = pytest.importorskip("torch")
     lens = pytest.importorskip("transformer_lens")
-    experiment, state_R = left(tmp_path / "run", model)
-    export(capsys, tmp_path / "run", "--run=2")
-    weights = load_file(tmp_path / "run" / "exported" / str(STEP) / "run-2.safetensors")
-    config = lens.HookedTransformerConfig(**arguments_in(tmp_path / "run"), device="cpu")
-    network = lens.HookedTransformer(config)
-    loaded = {name: torch.tensor(w) for name, w in weights.items()}
-    missing, unexpected = network.load_state_dict(loaded, strict=False)
+    network, params, tokens_NxL = made(model)
+    weights = tensors.lens_weights(network, params)
+    config = lens.HookedTransformerConfig(**tensors.lens_config(network), device="cpu")
+    theirs = lens.HookedTransformer(config)
+    loaded = {name: torch.tensor(w.copy()) for name, w in weights.items()}
+    missing, unexpected = theirs.load_state_dict(loaded, strict=False)
     with torch.no_grad():
-        tokens_NxL = torch.tensor(experiment.task.examples.inputs_NxL).long()
-        logits_NxC = network(tokens_NxL)[:, -1].numpy()
+        logits_NxC = theirs(torch.tensor(tokens_NxL).long())[:, -1].numpy()
 
+    buffers = ("mask", "IGNORE", "rotary_sin", "rotary_cos")
+    assert {name.rpartition(".")[2] for name in missing} <= {*buffers}
     assert not unexpected
-    assert {name.rpartition(".")[2] for name in missing} <= {
-        *("mask", "IGNORE", "rotary_sin", "rotary_cos")
-    }
-    np.testing.assert_allclose(logits_NxC, logits_of(experiment, state_R, 2), atol=1e-5, rtol=1e-5)
+    expected_NxC = logits_of(network, params, tokens_NxL)
+    np.testing.assert_allclose(logits_NxC, expected_NxC, atol=1e-5, rtol=1e-5)
 
 
-def test_of_a_sweep_one_run_can_be_exported_with_its_label_and_config(tmp_path, capsys):
-    experiment, _ = left(tmp_path / "run", MODELS["gpt2"])
-    said = export(capsys, tmp_path / "run", "--run=1")
-    folder = tmp_path / "run" / "exported" / str(STEP)
+def test_every_run_of_a_sweep_has_a_file_that_a_stranger_can_use(gpt2, capsys):
+    """By nothing but safetensors, the README and a forward pass of one's own."""
+    folder, experiment, state_R = gpt2
+    said = export(capsys, folder)
+    exported = folder / "exported" / str(STEP)
+    text = (exported / "README.md").read_text()
+    (arguments,) = re.findall(r"HookedTransformerConfig\((.*?)\n\)", text, re.DOTALL)
+    tokens_NxL = experiment.task.examples.inputs_NxL
 
-    assert said == f"wrote 1 of 3 runs, see {folder}/README.md\n"
-    assert {path.name for path in folder.iterdir()} == {"README.md", "run-1.safetensors"}
-    with safe_open(folder / "run-1.safetensors", "numpy") as file:
+    assert said == f"wrote 3 of 3 runs, see {exported}/README.md\n"
+    for run in range(3):
+        weights = load_file(exported / f"run-{run}.safetensors")
+        logits_NxC = forward(weights, tokens_NxL, eval(f"dict({arguments})"))
+        params = jax.tree.map(lambda w_R, run=run: w_R[run], state_R.params)
+        expected_NxC = logits_of(experiment.recipe.network, params, tokens_NxL)
+        np.testing.assert_allclose(logits_NxC, expected_NxC, atol=1e-5, rtol=1e-5)
+
+
+def test_of_a_sweep_one_run_can_be_exported_with_its_label_and_config(gpt2, tmp_path, capsys):
+    folder = shutil.copytree(gpt2[0], tmp_path / "run", ignore=lambda *_: ["exported"])
+    said = export(capsys, folder, "--run=1")
+    exported = folder / "exported" / str(STEP)
+
+    assert said == f"wrote 1 of 3 runs, see {exported}/README.md\n"
+    assert {path.name for path in exported.iterdir()} == {"README.md", "run-1.safetensors"}
+    with safe_open(exported / "run-1.safetensors", "numpy") as file:
         facts = file.metadata()
     assert (facts["step"], facts["run"]) == (str(STEP), "seed=1")
-    assert json.loads(facts["config"]) == experiment.record
-    lines = (folder / "README.md").read_text().splitlines()
+    assert json.loads(facts["config"]) == gpt2[1].record
+    lines = (exported / "README.md").read_text().splitlines()
     assert "| `run-1.safetensors` | seed=1 |" in lines
     assert "| `blocks.1.attn.W_O` | [2, 5, 12] | float32 |" in lines
     assert "| `unembed.W_U` | [12, 7] | float32 |" in lines
@@ -200,49 +225,40 @@ def test_of_a_sweep_one_run_can_be_exported_with_its_label_and_config(tmp_path, 
     dict(qk_norm="layer"), dict(attention_coefficient=0.5),
     dict(positions="alibi", num_heads=3),
 ], ids=str)  # fmt: skip
-def test_what_transformer_lens_has_no_word_for_is_said(options, tmp_path, capsys):
-    left(tmp_path / "run", MODELS["transformer"] | options)
-    export(capsys, tmp_path / "run")
-    text = (tmp_path / "run" / "exported" / str(STEP) / "README.md").read_text()
+def test_what_transformer_lens_has_no_word_for_is_said(options):
+    network, params, _ = made(MODELS["transformer"] | options)
+    text = tensors.lens_text(network)
     name, value = next(iter(options.items()))
 
     assert f"**Not for `HookedTransformer`**, which has no model.{name} = {value!r}:" in text
     assert "HookedTransformerConfig" not in text
+    assert "blocks.1.mlp.W_in" in tensors.lens_weights(network, params)
 
 
-def test_other_models_keep_their_own_names(tmp_path, capsys):
-    _, state_R = left(tmp_path / "run", None)
-    export(capsys, tmp_path / "run")
+def test_other_models_keep_their_own_names_and_give_the_weights_that_are_evaluated(
+    tmp_path, capsys
+):
+    """Of Schedule-Free the average, which is not what it trains."""
+    experiment, state_R = left(tmp_path / "run", None, "schedule_free")
+    export(capsys, tmp_path / "run", "--run=2")
     weights = load_file(tmp_path / "run" / "exported" / str(STEP) / "run-2.safetensors")
+    one_run = jax.tree.map(lambda x_R: x_R[2], (state_R, experiment.runs_R))
+    evaluated = experiment.trainer.eval_params(*one_run)
 
-    assert "readout.kernel" in weights
-    np.testing.assert_array_equal(weights["readout.kernel"], state_R.params["readout"]["kernel"][2])
+    np.testing.assert_array_equal(weights["readout.kernel"], evaluated["readout"]["kernel"])
+    assert not np.array_equal(weights["readout.kernel"], state_R.params["readout"]["kernel"][2])
     assert sum(w.size for w in weights.values()) * 3 == sum(
         w_R.size for w_R in jax.tree.leaves(state_R.params)
     )
 
 
-def test_exported_are_the_weights_that_are_evaluated(tmp_path, capsys):
-    """Of Schedule-Free the average, which is not what it trains."""
-    experiment, state_R = left(tmp_path / "run", None, "schedule_free")
-    export(capsys, tmp_path / "run", "--run=0")
-    weights = load_file(tmp_path / "run" / "exported" / str(STEP) / "run-0.safetensors")
-    one_run = jax.tree.map(lambda x_R: x_R[0], (state_R, experiment.runs_R))
-    evaluated = experiment.trainer.eval_params(*one_run)
-
-    np.testing.assert_array_equal(weights["readout.kernel"], evaluated["readout"]["kernel"])
-    assert not np.array_equal(weights["readout.kernel"], state_R.params["readout"]["kernel"][0])
-
-
-def test_mistakes_are_one_line_and_write_nothing(tmp_path, capsys, monkeypatch):
-    left(tmp_path / "run", None)
+def test_mistakes_are_one_line_and_write_nothing(gpt2, tmp_path, capsys, monkeypatch):
+    folder = shutil.copytree(gpt2[0], tmp_path / "run", ignore=lambda *_: ["exported"])
     with pytest.raises(ValueError, match="run = 3; there are 3, choose 0 to 2"):
-        export(capsys, tmp_path / "run", "--run=3")
+        export(capsys, folder, "--run=3")
     with pytest.raises(ValueError, match="no checkpoint in"):
-        export(capsys, tmp_path)
         export(capsys, tmp_path / "nothing")
-    monkeypatch.setitem(sys.modules, "safetensors", None)
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
     with pytest.raises(ValueError, match=r"pip install 'grokjax\[safetensors\]'"):
-        export(capsys, tmp_path / "run")
-    assert not (tmp_path / "run" / "exported").exists()
+        export(capsys, folder)
+    assert not (folder / "exported").exists()

@@ -14,12 +14,13 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
+from grokjax.models import gpt2, transformer
 from grokjax.models._decoder import Decoder
 from grokjax.reading.rebuild import Rebuilt
 from grokjax.recording.checkpoints import Restored
 from grokjax.recording.files import replacing
 
-LENS_MODELS = ("transformer", "gpt2")
+LENS_MODELS = (transformer.Model, gpt2.Model)
 ACT_FNS = {"relu": "relu", "gelu": "gelu", "gelu_tanh": "gelu_new", "silu": "silu"}
 NORMALIZATIONS = {"layer": "LN", "rms": "RMS", "bare": "LNPre"}
 POSITIONS = {"learned": "standard", "none": "standard", "rotary": "rotary", "alibi": "alibi"}
@@ -49,24 +50,24 @@ def write(rebuilt: Rebuilt, restored: Restored, runs: Iterable[int]) -> Path:
     experiment = rebuilt.experiment
     folder = rebuilt.results.exported / str(restored.step)
     folder.mkdir(parents=True, exist_ok=True)
-    is_lens = experiment.config.model.name in LENS_MODELS
-    names = lens_weights if is_lens else own_weights
+    network = experiment.recipe.network
     record = json.dumps(experiment.record)
     weights = {}
     for run in runs:
         params = jax.tree.map(np.asarray, rebuilt.weights(restored.state_R, run))
-        weights = names(experiment.recipe.network, params)
+        is_known = isinstance(network, LENS_MODELS)
+        weights = lens_weights(network, params) if is_known else own_weights(params)
         facts = {"step": str(restored.step), "run": experiment.labels[run], "config": record}
         with replacing(folder / f"run-{run}.safetensors") as path:
             save_file({n: np.ascontiguousarray(w) for n, w in weights.items()}, path, facts)
     with replacing(folder / "README.md") as path:
-        path.write_text(_readme(rebuilt, restored.step, weights, is_lens), "utf-8")
+        path.write_text(_readme(rebuilt, restored.step, weights), "utf-8")
     return folder
 
 
-def own_weights(_network: Any, params: Mapping) -> Weights:
+def own_weights(params: Mapping) -> dict[str, Any]:
     """{path, with dots: array}, such as `block_0.mlp.up.kernel`."""
-    return flatten_dict(params, sep=".")
+    return {".".join(path): w for path, w in flatten_dict(params).items()}
 
 
 def lens_weights(network: Decoder, params: Mapping) -> Weights:
@@ -161,12 +162,13 @@ def unknown_to_lens(network: Decoder) -> list[str]:
     ]
 
 
-def _readme(rebuilt, step, weights, is_lens):
+def _readme(rebuilt, step, weights):
     """What is in the files of a folder, and how it is read."""
     config, labels = rebuilt.experiment.config, rebuilt.experiment.labels
     rows = [f"| `{name}` | {list(w.shape)} | {w.dtype} |" for name, w in weights.items()]
     files = [f"| `run-{run}.safetensors` | {label} |" for run, label in enumerate(labels)]
-    use = _in_lens(rebuilt.experiment.recipe.network) if is_lens else _by_hand()
+    network = rebuilt.experiment.recipe.network
+    use = lens_text(network) if isinstance(network, LENS_MODELS) else _by_hand()
     parts = [
         f"# Weights of {rebuilt.results.folder.name} at step {step:,}",
         f"A `{config.model.name}` trained on the task `{config.task.name}`; the whole config is in "
@@ -187,7 +189,8 @@ def _by_hand():
     )
 
 
-def _in_lens(network):
+def lens_text(network: Decoder) -> str:
+    """How TransformerLens loads them, or why it does not."""
     unknown = unknown_to_lens(network)
     note = (
         "Names and shapes are those of TransformerLens. Biases and positions that the network does "
