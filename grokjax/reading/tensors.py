@@ -78,7 +78,7 @@ def lens_weights(network: Decoder, params: Mapping) -> Weights:
     """
     token_VxD = params["token"]
     found = {"embed.W_E": token_VxD * np.float32(network.embedding_scale)}
-    if POSITIONS[network.positions] == "standard":
+    if network.positions != "rotary":
         none_LxD = np.zeros((network.length, network.width), token_VxD.dtype)
         found["pos_embed.W_pos"] = params.get("position", none_LxD)
     for i in range(network.num_blocks * network.block_repeats):
