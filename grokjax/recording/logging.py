@@ -26,7 +26,8 @@ from rich.table import Table
 from grokjax.recording.early_stopping import RunTracker
 from grokjax.recording.history import History, finite_median
 from grokjax.recording.output import may_fail, open_steady, plain_console
-from grokjax.recording.writers import Writer, scalars, tell
+from grokjax.recording.writer import Writer, scalars
+from grokjax.recording.writers import tell
 
 SHOWN = 5  # evaluations in the table on a terminal
 MANY = 8  # runs whose grokking is set off as a block there

@@ -56,6 +56,7 @@ SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1,
 SHARD = flags.DEFINE_string("shard", None, "I/N: only the I-th of N shards of the runs, from 1.")
 flags.DEFINE_alias("chunk", "shard")
 WANDB = flags.DEFINE_bool("wandb", False, "Send curves to Weights & Biases too.")
+TRACKIO = flags.DEFINE_bool("trackio", False, "Send curves to Trackio too.")
 
 
 def run(
@@ -123,6 +124,11 @@ def seeds() -> tuple[int, ...]:
             f"of at most {MAX_RUNS:,} seeds"
         )
     return tuple(values)
+
+
+def services() -> tuple[str, ...]:
+    """Those that are sent the curves."""
+    return tuple(flag.name for flag in (WANDB, TRACKIO) if flag.value)
 
 
 def shard() -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from absl import flags
 
 from grokjax.config.grid import count
 from grokjax.reading.narrow import for_this_terminal
-from grokjax.recording import writers
+from grokjax.recording import online
 from grokjax.recording.output import plain_console
 from grokjax.recording.results import check_writable
 from grokjax.running import cache, command_line
@@ -26,7 +26,7 @@ SIZE = flags.DEFINE_enum(
     "size", "default", (*SIZES, *FORMER), "A try, an answer, or what the paper did."
 )
 ONLY = flags.DEFINE_string("only", "*", "Train only the arms with such names: 'division/*'.")
-HANDED_ON = (cache.FOLDER.name, "seeds", "shard", "wandb", "cores", "memory")
+HANDED_ON = (cache.FOLDER.name, "seeds", "shard", "wandb", "trackio", "cores", "memory")
 TAKES = (*HANDED_ON, "chunk")
 STATUS = flags.DEFINE_bool("status", False, "Only show how far the arms have come.")
 
@@ -68,8 +68,7 @@ def _command(folder, others, argv):
 
 def _prepare(studies):
     """Checks what was asked for, before anything is written; gives what is to be done."""
-    if command_line.WANDB.value:
-        writers.check_wandb()
+    online.check(command_line.services())
     if cluster.SUBMIT.value and (STATUS.value or command_line.shard() or len(studies) > 1):
         raise ValueError("--submit is for one study without --status and --shard; leave them out")
     if cluster.JOBS.value is not None and not (cluster.SUBMIT.value or STATUS.value):
