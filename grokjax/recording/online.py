@@ -108,8 +108,10 @@ class Trackio(Online):
             )
 
     def close(self) -> None:
+        import trackio
+
         with contextlib.redirect_stdout(None):
-            self._run.finish()
+            trackio.finish()  # the run's own would be repeated as Python ends
 
 
 SERVICES = {"wandb": WeightsAndBiases, "trackio": Trackio}
