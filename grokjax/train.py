@@ -91,12 +91,12 @@ def train_from(
     num_steps = experiment.config.schedule.num_steps
     said: set[str] = set()  # warnings that a full disk would repeat
     with (
-        Interrupts(options.parent) as interrupts,
+        Interrupts(options.parent, lambda: options.how_to_go_on(results)) as interrupts,
         results.session(experiment.record, start.step) as session,
     ):
         with (
             Checkpoints(results.checkpoints, experiment.config.schedule) as checkpoints,
-            Console(results.log, num_steps, start.step) as console,
+            Console(results.log, num_steps, start.step, experiment.record.get("shard")) as console,
             open_writers(results, experiment, start.step, options.services) as writers,
         ):
             logger = MetricLogger(start.history, labels, experiment.config, console, writers)

@@ -4,6 +4,7 @@ import functools
 import gc
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -96,7 +97,11 @@ def run(
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # orbax's, of damaged files
     gc.freeze()  # what is imported stays: collections that visit it cost a tenth of the start
     gc.set_threshold(50_000)
-    app.run(main, flags_parser=functools.partial(_parse, takes=takes, arguments=arguments))
+    try:
+        app.run(main, flags_parser=functools.partial(_parse, takes=takes, arguments=arguments))
+    except KeyboardInterrupt:
+        warn("stopped by Ctrl-C; the same command begins again")
+        sys.exit(128 + signal.SIGINT)
 
 
 def config() -> ConfigDict:

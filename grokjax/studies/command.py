@@ -28,6 +28,7 @@ SIZE = flags.DEFINE_enum(
 ONLY = flags.DEFINE_string("only", "*", "Train only the arms with such names: 'division/*'.")
 HANDED_ON = (cache.FOLDER.name, "seeds", "shard", "wandb", "trackio", "cores", "memory")
 TAKES = (*HANDED_ON, "chunk")
+GOES_ON = "the same command goes on from here"
 STATUS = flags.DEFINE_bool("status", False, "Only show how far the arms have come.")
 
 
@@ -116,7 +117,7 @@ def _show(runners):
 
 def _work(runners):
     failed = []
-    with Interrupts() as interrupts:
+    with Interrupts(last_word=lambda: GOES_ON) as interrupts:
         for runner in runners:
             failed += [f"{runner.study.name}/{arm}" for arm in runner.run(interrupts)]
             if interrupts.received:
@@ -128,7 +129,7 @@ def _work(runners):
     if len(runners) > 1 and not interrupts.received:
         print(overview.write(runners, _results()))
     if interrupts.received:
-        print("stopped by a signal; the same command goes on from here")
+        print(f"stopped by a signal; {GOES_ON}")
         sys.exit(128 + interrupts.received)
     if failed:
         command_line.warn(f"failed: {', '.join(failed)}; the same command tries them again")
