@@ -12,7 +12,6 @@ from grokjax.recording.output import plain_console
 from grokjax.running.signals import Interrupts
 from grokjax.studies.process import ArmProcess
 
-
 STEADY = 3.0  # seconds that a pace is measured over, at least
 
 
