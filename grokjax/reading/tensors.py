@@ -25,6 +25,13 @@ ACT_FNS = {"relu": "relu", "gelu": "gelu", "gelu_tanh": "gelu_new", "silu": "sil
 NORMALIZATIONS = {"layer": "LN", "rms": "RMS", "bare": "LNPre"}
 POSITIONS = {"learned": "standard", "none": "standard", "rotary": "rotary", "alibi": "alibi"}
 LETTERS = {"query": "Q", "key": "K", "value": "V"}
+OWN = """The names are grokjax's own, with dots: a dense layer is `x @ kernel + bias`.
+
+```python
+from safetensors.numpy import load_file
+
+weights = load_file("run-0.safetensors")  # {name: array}
+```"""
 
 Weights = dict[str, np.ndarray]
 
@@ -168,7 +175,7 @@ def _readme(rebuilt, step, weights):
     rows = [f"| `{name}` | {list(w.shape)} | {w.dtype} |" for name, w in weights.items()]
     files = [f"| `run-{run}.safetensors` | {label} |" for run, label in enumerate(labels)]
     network = rebuilt.experiment.recipe.network
-    use = lens_text(network) if isinstance(network, LENS_MODELS) else _by_hand()
+    use = lens_text(network) if isinstance(network, LENS_MODELS) else OWN
     parts = [
         f"# Weights of {rebuilt.results.folder.name} at step {step:,}",
         f"A `{config.model.name}` trained on the task `{config.task.name}`; the whole config is in "
@@ -179,14 +186,6 @@ def _readme(rebuilt, step, weights):
         use,
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _by_hand():
-    return (
-        "The names are grokjax's own, with dots: a dense layer is `x @ kernel + bias`.\n\n"
-        "```python\nfrom safetensors.numpy import load_file\n\n"
-        'weights = load_file("run-0.safetensors")  # {name: array}\n```'
-    )
 
 
 def lens_text(network: Decoder) -> str:

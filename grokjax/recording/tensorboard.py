@@ -13,6 +13,7 @@ import numpy as np
 from grokjax.config import grid, registry
 from grokjax.config.config import flat
 from grokjax.recording.output import without
+from grokjax.recording.summary import FINAL
 from grokjax.recording.writer import MANY, Writer, curves
 
 with without("torch"):  # tensorboardX takes more than a second for it, and only names its types
@@ -31,15 +32,6 @@ TAGS = {
     "learning_rate": "Learning_rate",
     "l1": "L1",
 }
-FINAL = (
-    "memorised_step",
-    "grok_step",
-    "delay",
-    "train_accuracy",
-    "val_accuracy",
-    "train_loss",
-    "val_loss",
-)
 BOTH_SIDES = {  # charts of training beside validation
     "Accuracy": ["Multiline", ["Accuracy/(train|val)$"]],
     "Loss": ["Multiline", ["Loss/(train|val)$"]],
@@ -177,7 +169,7 @@ def _add_row(file, run, values):
     """What a run came to: numbers that it has, none for a step that it never reached."""
     _, start, end = summary.hparams(values, {})
     file.add(start, run["steps"])
-    for name in FINAL:
+    for name in ("memorised_step", "grok_step", "delay", *FINAL):
         if run[name] is not None:
             file.add(summary.scalar(f"Final/{name}", run[name]), run["steps"])
     file.add(end, run["steps"])
