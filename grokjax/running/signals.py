@@ -68,8 +68,9 @@ class Interrupts(contextlib.AbstractContextManager):
 
     def _leave(self):
         with contextlib.suppress(Exception):
-            warn(f"left at once{'; ' * bool(self._last_word())}{self._last_word()}")
+            warn("; ".join(filter(None, ("left at once", self._last_word()))))
             console = plain_console()
             if console.is_interactive:  # a bar or a line has hidden it
                 console.show_cursor()
+                console.line()
         os._exit(128 + signal.SIGINT)

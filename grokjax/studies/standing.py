@@ -82,7 +82,10 @@ def shown(standing: Standing) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext()
 
     def line():
-        return Text(str(standing), no_wrap=True, overflow="ellipsis")
+        text = ""
+        with contextlib.suppress(OSError):  # of a folder that is gone
+            text = str(standing)
+        return Text(text, no_wrap=True, overflow="ellipsis")
 
     return Live(get_renderable=line, console=console, refresh_per_second=2, transient=True)
 
