@@ -216,6 +216,7 @@ def test_of_a_sweep_one_run_can_be_exported_with_its_label_and_config(gpt2, tmp_
     assert json.loads(facts["config"]) == gpt2[1].record
     lines = (exported / "README.md").read_text().splitlines()
     assert "| `run-1.safetensors` | seed=1 |" in lines
+    assert "Its last example is [6, 7, 6, 8] with the answer 1;" in "\n".join(lines)
     assert "| `blocks.1.attn.W_O` | [2, 5, 12] | float32 |" in lines
     assert "| `unembed.W_U` | [12, 7] | float32 |" in lines
 

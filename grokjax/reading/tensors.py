@@ -174,13 +174,15 @@ def _readme(rebuilt, step, weights):
     config, labels = rebuilt.experiment.config, rebuilt.experiment.labels
     rows = [f"| `{name}` | {list(w.shape)} | {w.dtype} |" for name, w in weights.items()]
     files = [f"| `run-{run}.safetensors` | {label} |" for run, label in enumerate(labels)]
+    table = rebuilt.experiment.task.examples
+    example = f"{table.inputs_NxL[-1].tolist()} with the answer {table.labels_N[-1]}"
     network = rebuilt.experiment.recipe.network
     use = lens_text(network) if isinstance(network, LENS_MODELS) else OWN
     parts = [
         f"# Weights of {rebuilt.results.folder.name} at step {step:,}",
         f"A `{config.model.name}` trained on the task `{config.task.name}`; the whole config is in "
-        "each file's metadata. The tokens of an example are those of the task, the last position's "
-        "logits are the answer's.",
+        f"each file's metadata. Its last example is {example}; the logits of the last position are "
+        "read.",
         "\n".join(["| file, if it was exported | run |", "|---|---|", *files]),
         "\n".join(["| name | shape | type |", "|---|---|---|", *rows]),
         use,
