@@ -6,10 +6,12 @@
     python -m grokjax.checkpoint_tool compare results/moddiv results/modadd
     python -m grokjax.checkpoint_tool prune results/moddiv --threshold 0.01,0.1
     python -m grokjax.checkpoint_tool embeddings results/moddiv --method pca --run 0
+    python -m grokjax.checkpoint_tool export results/moddiv --format safetensors
 
 The checksums of every checkpoint are checked. `compare` takes the newest sound one of each folder
 unless a step is named. `prune` writes pruned.json next to the summary, `embeddings` writes
-embeddings.png and, of several checkpoints, embeddings.gif.
+embeddings.png and, of several checkpoints, embeddings.gif. `export` writes the weights of each run,
+or of one, for other libraries: those of transformers as TransformerLens names them.
 """
 
 import functools
@@ -18,11 +20,10 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import jax
 from absl import flags
 
 from grokjax.core.weight_stats import SMALL
-from grokjax.reading import texts
+from grokjax.reading import tensors, texts
 from grokjax.reading.checkpoint import (
     Place,
     find,
@@ -42,7 +43,10 @@ THRESHOLD = flags.DEFINE_list(
     "threshold", [str(SMALL)], "Weights smaller than this are set to 0; or several."
 )
 METHOD = flags.DEFINE_enum("method", "pca", [*embeddings.METHODS], "Projection of the embeddings.")
-RUN = flags.DEFINE_integer("run", 0, "Number of the run whose embeddings are shown, from 0.")
+RUN = flags.DEFINE_integer(
+    "run", None, "Number of the run, from 0: embeddings are of one, 0 if not given, exports of all."
+)
+FORMAT = flags.DEFINE_enum("format", "safetensors", ["safetensors"], "Of files that are exported.")
 WIDTH = 10_000  # of a table, which a file or another program gets without line breaks
 
 
@@ -63,11 +67,13 @@ def command(argv: Sequence[str]) -> Callable[[], None]:
         case ["prune", folder]:
             return _prune(folder, _thresholds(THRESHOLD.value))
         case ["embeddings", folder]:
-            return _embeddings(folder, METHOD.value, RUN.value)
+            return _embeddings(folder, METHOD.value, RUN.value or 0)
+        case ["export", folder]:
+            return _export(folder, RUN.value)
         case _:
             raise ValueError(
                 "unknown command; choose from: list [FOLDER...], inspect FOLDER, "
-                "compare FOLDER FOLDER..., prune FOLDER, embeddings FOLDER"
+                "compare FOLDER FOLDER..., prune FOLDER, embeddings FOLDER, export FOLDER"
             )
 
 
@@ -110,8 +116,7 @@ def _embeddings(folder, method, run):
     places = find_of_one_training(Path(folder))
     rebuilt = rebuild(places[0].results)
     labels = rebuilt.experiment.labels
-    if not 0 <= run < len(labels):
-        raise ValueError(f"run = {run}; there are {len(labels)}, choose 0 to {len(labels) - 1}")
+    rebuilt.check_run(run)
     tables = _tables(rebuilt, places, run)
     projections = [embeddings.METHODS[method](table_VxD) for table_VxD in tables.values()]
     titles = [f"{labels[run]}, step {step:,}" for step in tables]
@@ -131,6 +136,24 @@ def _embeddings(folder, method, run):
     return work
 
 
+def _export(folder, run):
+    tensors.check_package()
+    places = find_of_one_training(Path(folder))
+    rebuilt = rebuild(places[0].results)
+    if run is not None:
+        rebuilt.check_run(run)
+    runs = range(len(rebuilt.experiment.labels)) if run is None else [run]
+    restored = newest(places, lambda place: rebuilt.restore(place.step))
+
+    def work():
+        written = tensors.write(rebuilt, restored, runs)
+        print(
+            f"wrote {len(runs)} of {len(rebuilt.experiment.labels)} runs, see {written}/README.md"
+        )
+
+    return work
+
+
 def _tables(rebuilt: Rebuilt, places: Sequence[Place], run: int):
     """{step: [V, D]} of the sound ones of some checkpoints."""
     tables = {}
@@ -141,8 +164,7 @@ def _tables(rebuilt: Rebuilt, places: Sequence[Place], run: int):
             command_line.warn(f"warning: {damage}")
             reason = damage
             continue
-        one_run = jax.tree.map(lambda x_R: x_R[run], (state_R, rebuilt.experiment.runs_R))
-        params = rebuilt.experiment.trainer.eval_params(*one_run)
+        params = rebuilt.weights(state_R, run)
         tables[place.step] = embeddings.table(params, rebuilt.experiment.task.num_classes)
     if not tables:
         raise ValueError(f"no sound checkpoint in {str(rebuilt.results.folder)!r}: {reason}")

@@ -18,7 +18,8 @@ from grokjax.recording.logging import Console, MetricLogger, evaluation_line
 from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results
 from grokjax.recording.trained import Trained
-from grokjax.recording.writers import Given, Writer, open_writers, scalars, tell
+from grokjax.recording.writer import Given, Writer, scalars
+from grokjax.recording.writers import open_writers, tell
 from grokjax.running import cache, command_line, cores, entry_table, report, resume, shards, xla
 from grokjax.running.options import Options
 from grokjax.running.resume import Start
@@ -90,13 +91,13 @@ def train_from(
     num_steps = experiment.config.schedule.num_steps
     said: set[str] = set()  # warnings that a full disk would repeat
     with (
-        Interrupts(options.parent) as interrupts,
+        Interrupts(options.parent, lambda: options.how_to_go_on(results)) as interrupts,
         results.session(experiment.record, start.step) as session,
     ):
         with (
             Checkpoints(results.checkpoints, experiment.config.schedule) as checkpoints,
-            Console(results.log, num_steps, start.step) as console,
-            open_writers(results, experiment, start.step, options.wandb) as writers,
+            Console(results.log, num_steps, start.step, experiment.record.get("shard")) as console,
+            open_writers(results, experiment, start.step, options.services) as writers,
         ):
             logger = MetricLogger(start.history, labels, experiment.config, console, writers)
             resumed = start.step if start.is_resumed else 0

@@ -139,7 +139,7 @@ def test_a_terminal_shows_the_latest_evaluations_and_sets_grokking_off(
     monkeypatch.setattr("sys.stdout", Terminal())
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
-    with Console(tmp_path / "training.log", num_steps=100) as console:
+    with Console(tmp_path / "training.log", num_steps=100, shard="2/3") as console:
         logger = MetricLogger(History(), ["seed=0", "seed=1"], toy_config, console, [])
         for e in range(8):
             logger.log_later(5 * (e + 1), metrics_of(e, num_runs=2))
@@ -153,7 +153,7 @@ def test_a_terminal_shows_the_latest_evaluations_and_sets_grokking_off(
     start = next(i for i, line in enumerate(lines) if "seed=1 grokked" in line)
     facts = [line.strip("│ ").split() for line in lines[start + 1 : start + 4]]
     assert facts == [["memorised", "step", "5"], ["generalised", "step", "15"], DELAY]
-    assert any("40/100" in line and "40%" in line for line in lines)
+    assert any("40/100" in line and "40% shard 2/3" in line for line in lines)
     assert not any("[step 40]" in line for line in lines)
     log = (tmp_path / "training.log").read_text(encoding="utf-8")
     assert "[step 40] train loss 1.0000" in log

@@ -52,18 +52,21 @@ def test_a_second_ctrl_c_leaves_at_once():
     code = """
 import hashlib
 from grokjax.running.signals import Interrupts
-with Interrupts():
+with Interrupts(last_word=lambda: "the same command goes on"):
     print("ready", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # minutes away from the interpreter
 """
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", code], **piped)
     assert process.stdout.readline() == "ready\n"
     for _ in range(2):
         time.sleep(0.2)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
 
-    assert process.wait(timeout=10) == 130
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "left at once; the same command goes on"
 
 
 def test_the_end_of_the_parent_asks_to_stop_too():

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -14,12 +15,20 @@ from types import ModuleType
 import numpy as np
 import pytest
 from conftest import toy_mlp
+from tensorboardX.proto.api_pb2 import Status
 from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.layout_pb2 import Layout
+from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
 import grokjax
+from grokjax.config.config import plain
+from grokjax.config.grid import labels
+from grokjax.measures import norms
 from grokjax.recording import logging, writers
 from grokjax.recording.history import finite_median, finite_quantiles
-from grokjax.recording.writers import MANY, EventFile, TensorBoard, WeightsAndBiases, check_wandb
+from grokjax.recording.online import Trackio, WeightsAndBiases, check
+from grokjax.recording.tensorboard import EventFile, TensorBoard, hparams
+from grokjax.recording.writer import MANY, Writer
 
 ROOT = Path(__file__).parent.parent
 CONFIG = """
@@ -122,6 +131,159 @@ def clu(monkeypatch):
     return metric_writers, periodic_actions
 
 
+def study(*values):
+    """The record of two seeds at each of some weight decays, with a measure, and the labels."""
+    config = toy_mlp()
+    config.measures = ("norms",)
+    config.runs = grokjax.grid(config.runs, seed=(3, 5), weight_decay=values)
+    return plain(config), labels(config.runs)
+
+
+def final(label, grok_step):
+    """A run of a summary; 4 stands for what is not looked at."""
+    names = ("memorised_step", "delay", "train_accuracy", "train_loss", "val_loss")
+    run = dict.fromkeys(names, 4) | {"label": label, "steps": 20}
+    return run | {"grok_step": grok_step, "val_accuracy": 0.25}
+
+
+def rows_in(folder):
+    """What TensorBoard's tab HParams has for the run of a folder: values, whether it has ended."""
+    values, ended = {}, False
+    for event in events_in(folder):
+        for value in event.summary.value:
+            if value.metadata.plugin_data.plugin_name == "hparams":
+                data = HParamsPluginData.FromString(value.metadata.plugin_data.content)
+                assert value.tag.startswith("_hparams_/session_")
+                start = data.session_start_info.hparams
+                values |= {n: x.number_value or x.string_value for n, x in start.items()}
+                ended |= data.session_end_info.status == Status.Value("STATUS_SUCCESS")
+            elif value.tag.startswith("Final/"):
+                values[value.tag] = value.simple_value
+    return values, ended
+
+
+def test_tensorboard_has_a_row_for_each_run_with_what_it_was_and_what_it_came_to(tmp_path):
+    record, names = study(0.25, 1.0)
+    board = TensorBoard(tmp_path, names, record)
+    board.flush()
+    begun, ended = rows_in(tmp_path / "seed=5 weight_decay=0.25")
+    board.write_summary({"runs": [final(n, 15 if n == names[3] else None) for n in names]})
+    board.close()
+
+    assert not ended
+    assert (begun["seed"], begun["weight_decay"], begun["learning_rate"]) == (5, 0.25, 1e-3)
+    assert (begun["task"], begun["model"], begun["optimizer"]) == ("modular", "mlp", "adamw")
+    for name in names:
+        values, ended = rows_in(tmp_path / name)
+        assert ended
+        assert f"seed={values['seed']:g} weight_decay={values['weight_decay']:g}" == name
+        assert values["Final/val_accuracy"] == 0.25
+        assert values.get("Final/grok_step") == (15 if name == names[3] else None)
+
+
+def test_many_runs_have_rows_without_curves(tmp_path):
+    record, names = study(*np.arange(1, 11) / 8)
+    board = TensorBoard(tmp_path, names, record)
+    board.write_summary({"runs": [final(name, None) for name in names]})
+    board.close()
+
+    folders = {path.name for path in tmp_path.iterdir()}
+    assert folders == {"lowest", "median", "highest", "runs"}
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == set(names)
+    values, ended = rows_in(tmp_path / "runs" / "seed=5 weight_decay=1.25")
+    assert (values["weight_decay"], values["Final/val_accuracy"], ended) == (1.25, 0.25, True)
+
+
+def test_rows_of_a_shard_are_those_of_its_runs():
+    record, _ = study(0.25, 1.0)
+    points = hparams(record | {"shard": "2/2"})
+
+    assert [point["seed"] for point in points] == [5, 5]
+    assert [point["weight_decay"] for point in points] == [0.25, 1.0]
+
+
+def test_tensorboard_has_the_config_as_text_and_a_chart_for_each_value_of_a_measure(tmp_path):
+    record, names = study(1.0)
+    TensorBoard(tmp_path, names, record).close()
+    texts = {}
+    for event in events_in(tmp_path / names[0]):
+        for value in event.summary.value:
+            texts[value.tag] = value.tensor.string_val
+    lines = texts["config/text_summary"][0].decode().splitlines()
+    layout = Layout.FromString(texts["custom_scalars__config__"][0])
+    charts = {
+        (category.title, chart.title): chart.multiline.tag[0]
+        for category in layout.category
+        for chart in category.chart
+    }
+
+    assert "| model.hidden | [11] |" in lines
+    assert "| runs.seed | [3, 5] |" in lines
+    assert charts["grokking", "Accuracy"] == "Accuracy/(train|val)$"
+    (pattern,) = [tag for (of, _), tag in charts.items() if of == "norms" and "total" in tag]
+    assert re.match(pattern, "norms/total")
+    assert not re.match(pattern, "norms/total_of_more")
+    assert len([of for of, _ in charts if of == "norms"]) == len(norms.TITLES)
+
+
+class Service(ModuleType):
+    """A module that remembers what it was asked for, as W&B's and Trackio's are used."""
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.calls = []
+        self.summary = {}
+        self.Settings = dict
+
+    def init(self, **options):
+        print("* a line of its own")
+        self.calls.append(("init", options))
+        return self
+
+    def log(self, row, step):
+        self.calls.append(("log", step, row))
+
+    def finish(self, **options):
+        self.calls.append(("finish", options))
+
+
+def test_a_service_is_told_the_group_and_the_axes_of_a_sweep(tmp_path, monkeypatch):
+    wandb = Service("wandb")
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    record, names = study(0.25, 1.0)
+    writer = WeightsAndBiases(tmp_path / "study" / "part" / "arm", names, record)
+    writer.close()
+    (_, options), *_ = wandb.calls
+
+    assert (options["group"], options["name"]) == ("study/part", "arm")
+    assert options["config"]["sweep"] == {"seed": [3, 5], "weight_decay": [0.25, 1.0]}
+    assert options["config"]["task"] == record["task"]
+
+
+def test_trackio_is_sent_the_same_and_says_nothing(tmp_path, monkeypatch, capsys):
+    trackio = Service("trackio")
+    monkeypatch.setitem(sys.modules, "trackio", trackio)
+    record, names = study(1.0)
+    folder = tmp_path / "study" / "part" / "arm"
+    for resumed_from in (0, 10):
+        writer = Trackio(folder, names, record, resumed_from)
+        writer.write_scalars(resumed_from + 5, {"val_loss": np.float32([0.5, 0.25])})
+        writer.close()
+    begins = [call[1] for call in trackio.calls if call[0] == "init"]
+
+    assert capsys.readouterr().out == ""
+    assert [(o["project"], o["group"], o["name"]) for o in begins] == 2 * [
+        ("grokjax", "study/part", "study/part/arm")
+    ]
+    assert [options["resume"] for options in begins] == ["never", "allow"]
+    assert begins[0]["config"]["sweep"] == {"seed": [3, 5]}
+    logged = [call for call in trackio.calls if call[0] == "log"]
+    assert logged == [
+        ("log", step, {"val_loss/seed=3": 0.5, "val_loss/seed=5": 0.25}) for step in (5, 15)
+    ]
+    assert trackio.calls[-1] == ("finish", {})
+
+
 def test_any_writer_of_clu_can_be_given_and_is_left_open(clu, monkeypatch, capsys):
     metric_writers, _ = clu
     lines, flushes = [], []
@@ -163,7 +325,7 @@ def test_steps_per_second_are_those_that_clu_reports(clu, monkeypatch, tmp_path)
     report(5, t=100.0)
     report(10, t=102.0)
 
-    writer = writers.Writer()
+    writer = Writer()
     writer.write_scalars = lambda step, scalars_R: told["ours"].append((step, scalars_R))
     clock = iter((100.0, 102.0))
     monkeypatch.setattr(logging.time, "monotonic", lambda: next(clock))
@@ -295,10 +457,12 @@ def test_a_resumed_training_goes_on_in_its_weights_and_biases_run(tmp_path, offl
     assert (tmp_path / "wandb" / "id").read_text() in known
 
 
-def test_without_the_package_a_line_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(ValueError, match=r"pip install 'grokjax\[wandb\]'"):
-        check_wandb()
+@pytest.mark.parametrize("service", ["wandb", "trackio"])
+def test_without_the_package_a_line_says_how_to_get_it(service, monkeypatch):
+    for module in (None, ModuleType(service)):  # the second is a folder of results
+        monkeypatch.setitem(sys.modules, service, module)
+        with pytest.raises(ValueError, match=rf"pip install 'grokjax\[{service}\]'"):
+            check([service])
 
 
 def train(tmp_path, *flags, **environment):

@@ -115,6 +115,18 @@ def grid_points(runs: Mapping[str, Sequence]) -> list[dict[str, Any]]:
     return points
 
 
+def points_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The value of every entry in each run of a record, which may be of a shard."""
+    points = grid_points(record["runs"])
+    i, n = map(int, record.get("shard", "1/1").split("/"))
+    return [points[r] for r in shard(len(points), i, n)]
+
+
+def axes(runs: Mapping[str, Sequence]) -> dict[str, list]:
+    """{entry: its values} of the entries that vary."""
+    return {name: list(values) for name, values in runs.items() if len(values) > 1}
+
+
 def labels(runs: Mapping[str, Sequence]) -> list[str]:
     """A label for each run of a grid: the entries that vary."""
     return [label(point) for point in varying_points(runs)]

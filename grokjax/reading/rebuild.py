@@ -40,6 +40,17 @@ class Rebuilt(NamedTuple):
         like_state_R = self.experiment.state_shapes()
         return checkpoints.restore(self.results.checkpoints, step, like_state_R)
 
+    def weights(self, state_R: Any, run: int) -> Any:
+        """The parameters of one run that are evaluated, of some optimizers an average."""
+        one_run = jax.tree.map(lambda x_R: x_R[run], (state_R, self.experiment.runs_R))
+        return self.experiment.trainer.eval_params(*one_run)
+
+    def check_run(self, run: int) -> None:
+        """Raises a ValueError unless there is such a run."""
+        count = len(self.experiment.labels)
+        if not 0 <= run < count:
+            raise ValueError(f"run = {run}; there are {count}, choose 0 to {count - 1}")
+
 
 def rebuild(results: Results) -> Rebuilt:
     """The experiment of a run directory, from its config.json.

@@ -26,7 +26,8 @@ from rich.table import Table
 from grokjax.recording.early_stopping import RunTracker
 from grokjax.recording.history import History, finite_median
 from grokjax.recording.output import may_fail, open_steady, plain_console
-from grokjax.recording.writers import Writer, scalars, tell
+from grokjax.recording.writer import Writer, scalars
+from grokjax.recording.writers import tell
 
 SHOWN = 5  # evaluations in the table on a terminal
 MANY = 8  # runs whose grokking is set off as a block there
@@ -142,7 +143,7 @@ class Console(Progress):
     On a terminal a bar and a table of the latest evaluations stand in for the regular lines.
     """
 
-    def __init__(self, log: Path, num_steps: int, start: int = 0):
+    def __init__(self, log: Path, num_steps: int, start: int = 0, shard: str | None = None):
         self._latest = collections.deque(maxlen=SHOWN)  # the rows of the table
         console = plain_console(soft_wrap=True)
         super().__init__(
@@ -158,6 +159,7 @@ class Console(Progress):
         )
         self._log = open_steady(log)
         self._announced = 0
+        self._name = f"shard {shard}" if shard else ""
         self._bar = self.add_task("compiling", total=num_steps, completed=start)
 
     def stop(self) -> None:
@@ -189,7 +191,7 @@ class Console(Progress):
         values = (finite_median(metrics_R[name]) for name in columns)
         texts = [f"{value:{COLUMNS[name][1]}}" for name, value in zip(columns, values, strict=True)]
         self._latest.append({"step": f"{step:,}", **dict(zip(columns, texts, strict=True))})
-        self.update(self._bar, description="")
+        self.update(self._bar, description=self._name)
 
     def get_renderables(self) -> Iterator[RenderableType]:
         """The bar, and below it the table."""

@@ -90,6 +90,7 @@ class Results:
         self.pruned = folder / "pruned.json"
         self.embeddings_figure = folder / "embeddings.png"
         self.embeddings_film = folder / "embeddings.gif"
+        self.exported = folder / "exported"  # weights for other libraries, a folder for each step
 
     @property
     def figures(self) -> list[Path]:

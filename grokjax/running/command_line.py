@@ -4,6 +4,7 @@ import functools
 import gc
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -56,6 +57,7 @@ SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1,
 SHARD = flags.DEFINE_string("shard", None, "I/N: only the I-th of N shards of the runs, from 1.")
 flags.DEFINE_alias("chunk", "shard")
 WANDB = flags.DEFINE_bool("wandb", False, "Send curves to Weights & Biases too.")
+TRACKIO = flags.DEFINE_bool("trackio", False, "Send curves to Trackio too.")
 
 
 def run(
@@ -95,7 +97,11 @@ def run(
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # orbax's, of damaged files
     gc.freeze()  # what is imported stays: collections that visit it cost a tenth of the start
     gc.set_threshold(50_000)
-    app.run(main, flags_parser=functools.partial(_parse, takes=takes, arguments=arguments))
+    try:
+        app.run(main, flags_parser=functools.partial(_parse, takes=takes, arguments=arguments))
+    except KeyboardInterrupt:
+        warn("stopped by Ctrl-C; the same command begins again")
+        sys.exit(128 + signal.SIGINT)
 
 
 def config() -> ConfigDict:
@@ -123,6 +129,11 @@ def seeds() -> tuple[int, ...]:
             f"of at most {MAX_RUNS:,} seeds"
         )
     return tuple(values)
+
+
+def services() -> tuple[str, ...]:
+    """Those that are sent the curves."""
+    return tuple(flag.name for flag in (WANDB, TRACKIO) if flag.value)
 
 
 def shard() -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from grokjax.config import grid
 from grokjax.reading.rebuild import config_of, record_in, training_at
-from grokjax.recording import checkpoints, writers
+from grokjax.recording import checkpoints, online
 from grokjax.recording.results import Results, check_writable
 from grokjax.running import command_line
 
@@ -55,7 +55,7 @@ class Options:
     memory: float | None = None  # GB of each device
     cores: int | None = None  # that train runs of their own; None: all
     coordinator: str | None = None
-    wandb: bool = False
+    services: tuple[str, ...] = ()  # that are sent the curves, wandb or trackio
     show: bool = False  # the config, instead of training
     requeued: bool = False  # SLURM starts this very command again
 
@@ -75,6 +75,7 @@ class Options:
             "config": _with_short_flags(config, given),
             "workdir": workdir,
             "shard": command_line.shard() or _shard(record),
+            "services": command_line.services(),
         }
         if _is_path(given.resume) and step is None:
             of_flags["resume"] = "latest"
@@ -92,8 +93,7 @@ class Options:
         _check_length(options.workdir / ("x" * 160))  # as far down as checkpoints have files
         if options.save_path:
             _check_picture(Path(options.save_path))
-        if options.wandb:
-            writers.check_wandb()
+        online.check(options.services)
         return options
 
     def num_runs(self) -> int:
@@ -103,7 +103,7 @@ class Options:
 
     def try_out(self, results: Results) -> None:
         """Raises an error now where something could not be written later; the folder is ours."""
-        folders = (results.folder, results.checkpoints, results.tensorboard)
+        folders = (results.folder, results.checkpoints, results.tensorboard, results.exported)
         for path in vars(results).values():
             if isinstance(path, Path) and path.exists() and path.is_dir() != (path in folders):
                 kind = "file" if path in folders else "folder"

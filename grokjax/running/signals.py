@@ -4,8 +4,9 @@ import contextlib
 import os
 import signal
 import threading
+from collections.abc import Callable
 
-from grokjax.recording.output import warn
+from grokjax.recording.output import plain_console, warn
 
 # Ctrl-C; the end of a job; a closed terminal; what SLURM and submitit send before the time is up
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -19,9 +20,15 @@ class Interrupts(contextlib.AbstractContextManager):
     the pipe that Python writes their numbers to as they come.
     """
 
-    def __init__(self, parent: int | None = None):
-        """The end of the process number `parent`, which started this one, asks to stop too."""
+    def __init__(self, parent: int | None = None, last_word: Callable[[], str] = str):
+        """Begins to note them when it is entered.
+
+        Args:
+            parent: number of the process that started this one, whose end asks to stop too.
+            last_word: how to go on, which is said where a second Ctrl-C leaves at once.
+        """
         self._parent = parent
+        self._last_word = last_word
         self._received = None
 
     @property
@@ -53,8 +60,17 @@ class Interrupts(contextlib.AbstractContextManager):
             if numbers[0] not in ASKING:
                 continue  # somebody else's handler has it
             if self._received is not None and numbers[0] == signal.SIGINT:
-                os._exit(128 + signal.SIGINT)
+                self._leave()
             self._received = numbers[0]
             again = "; Ctrl-C again leaves at once" if numbers[0] == signal.SIGINT else ""
             warn(f"\nstopping after this chunk{again}")
         os.close(reading)
+
+    def _leave(self):
+        with contextlib.suppress(Exception):
+            warn("; ".join(filter(None, ("left at once", self._last_word()))))
+            console = plain_console()
+            if console.is_interactive:  # a bar or a line has hidden it
+                console.show_cursor()
+                console.line()
+        os._exit(128 + signal.SIGINT)

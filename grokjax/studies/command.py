@@ -10,7 +10,7 @@ from absl import flags
 
 from grokjax.config.grid import count
 from grokjax.reading.narrow import for_this_terminal
-from grokjax.recording import writers
+from grokjax.recording import online
 from grokjax.recording.output import plain_console
 from grokjax.recording.results import check_writable
 from grokjax.running import cache, command_line
@@ -26,8 +26,9 @@ SIZE = flags.DEFINE_enum(
     "size", "default", (*SIZES, *FORMER), "A try, an answer, or what the paper did."
 )
 ONLY = flags.DEFINE_string("only", "*", "Train only the arms with such names: 'division/*'.")
-HANDED_ON = (cache.FOLDER.name, "seeds", "shard", "wandb", "cores", "memory")
+HANDED_ON = (cache.FOLDER.name, "seeds", "shard", "wandb", "trackio", "cores", "memory")
 TAKES = (*HANDED_ON, "chunk")
+GOES_ON = "the same command goes on from here"
 STATUS = flags.DEFINE_bool("status", False, "Only show how far the arms have come.")
 
 
@@ -68,8 +69,7 @@ def _command(folder, others, argv):
 
 def _prepare(studies):
     """Checks what was asked for, before anything is written; gives what is to be done."""
-    if command_line.WANDB.value:
-        writers.check_wandb()
+    online.check(command_line.services())
     if cluster.SUBMIT.value and (STATUS.value or command_line.shard() or len(studies) > 1):
         raise ValueError("--submit is for one study without --status and --shard; leave them out")
     if cluster.JOBS.value is not None and not (cluster.SUBMIT.value or STATUS.value):
@@ -117,7 +117,7 @@ def _show(runners):
 
 def _work(runners):
     failed = []
-    with Interrupts() as interrupts:
+    with Interrupts(last_word=lambda: GOES_ON) as interrupts:
         for runner in runners:
             failed += [f"{runner.study.name}/{arm}" for arm in runner.run(interrupts)]
             if interrupts.received:
@@ -129,7 +129,7 @@ def _work(runners):
     if len(runners) > 1 and not interrupts.received:
         print(overview.write(runners, _results()))
     if interrupts.received:
-        print("stopped by a signal; the same command goes on from here")
+        print(f"stopped by a signal; {GOES_ON}")
         sys.exit(128 + interrupts.received)
     if failed:
         command_line.warn(f"failed: {', '.join(failed)}; the same command tries them again")

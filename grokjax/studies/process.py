@@ -1,6 +1,7 @@
 """One arm of a study, trained by a process of its own, so that it can fail alone."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
+from grokjax.config import grid
 from grokjax.reading.folders import arrays_of
 from grokjax.recording import checkpoints
 from grokjax.recording.files import Lock
@@ -18,6 +20,7 @@ from grokjax.recording.results import Results
 from grokjax.running.signals import Interrupts
 
 POLL = 0.1  # seconds between polls of the process
+TAIL = 4096  # bytes of its output that are looked at for the latest step
 
 
 class Progress(NamedTuple):
@@ -43,6 +46,7 @@ class ArmProcess:
         self.config = config
         self.output = folder / "output.log"
         self._lock = Lock(folder / "study.lock")
+        self._said_before: int | None = None  # bytes of the output when the process began
         self._command = [sys.executable, "-m", "grokjax.train", f"--config={config_file}"]
         self._command += [f"--workdir={folder}", f"--parent={os.getpid()}", *flags]
 
@@ -83,6 +87,20 @@ class ArmProcess:
         grokked = int(has_grokked_R.sum())
         return Progress(status, step, has_grokked_R.size, grokked, results.seconds())
 
+    def step(self) -> int | None:
+        """The latest that its process has said it evaluated; None before the first."""
+        if self._said_before is None:
+            return None
+        with self.output.open("rb") as output:
+            size = output.seek(0, os.SEEK_END)
+            output.seek(max(self._said_before, size - TAIL))
+            said = re.findall(rb"^\[step ([\d,]+)\]", output.read(), re.MULTILINE)
+        return int(said[-1].replace(b",", b"")) if said else None
+
+    def work(self) -> int:
+        """Steps of all its runs together."""
+        return self.config.schedule.num_steps * grid.count(self.config.runs)
+
     def last_lines(self, count: int = 12) -> str:
         """The end of what the process said."""
         said = self.output.read_text("utf-8", errors="replace") if self.output.exists() else ""
@@ -90,6 +108,7 @@ class ArmProcess:
 
     def _train(self, interrupts):
         with self.output.open("ab") as output:
+            self._said_before = output.tell()
             process = subprocess.Popen(
                 [*self._command, *self._start()],
                 stdin=subprocess.DEVNULL,

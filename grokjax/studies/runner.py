@@ -16,6 +16,7 @@ from grokjax.recording.results import Results
 from grokjax.running import shards
 from grokjax.running.signals import Interrupts
 from grokjax.studies.process import ArmProcess
+from grokjax.studies.standing import Standing, shown
 from grokjax.studies.study import Study, differences, is_branch, part
 
 
@@ -93,7 +94,9 @@ class Runner:
     def run(self, interrupts: Interrupts) -> list[str]:
         """Trains what is not finished; returns the arms that failed."""
         failed = []
+        waiting = list(self._processes.values())
         for number, (name, process) in enumerate(self._processes.items(), 1):
+            del waiting[0]
             if interrupts.received:
                 break
             where = f"{self.study.name} {number}/{len(self._processes)} {name}"
@@ -101,7 +104,9 @@ class Runner:
                 print(f"{where}: was finished before")
                 continue
             print(f"{where}: training, see {process.output}")
-            outcome = process.run(interrupts)
+            later = [each for each in waiting if not each.results.is_complete()]
+            with shown(Standing(where, process, later, interrupts)):
+                outcome = process.run(interrupts)
             if outcome == "busy":
                 print(f"{where}: another process is training it")
                 continue
