@@ -8,4 +8,5 @@ import lazy_loader
 from grokjax.running import xla
 
 xla.use_safe_flags()  # before JAX starts
+xla.use_one_thread_for_lapack()
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

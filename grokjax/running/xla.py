@@ -1,4 +1,4 @@
-"""XLA, the compiler: kept from computing wrong sums, and tried before training."""
+"""XLA, the compiler, and LAPACK below it: kept from wrong sums and from waiting, and tried."""
 
 import functools
 import os
@@ -41,6 +41,16 @@ def use_safe_flags() -> None:
             RuntimeWarning,
             stacklevel=3,
         )
+
+
+def use_one_thread_for_lapack() -> None:
+    """Keeps the LAPACK that XLA calls on a CPU, SciPy's OpenBLAS, from starting threads.
+
+    XLA decomposes the matrices of a batch in threads of its own. With OpenBLAS's beside them 64
+    matrices of 64 x 64 took twenty times as long on two cores, or stood still for ever. What
+    OPENBLAS_NUM_THREADS says already stays.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def check(experiment: "Experiment") -> None:
