@@ -368,8 +368,8 @@ def test_splus_decomposes_in_a_branch_and_only_every_few_steps():
     _, same_R = splus_kernel(rates_R, 2, inverse_every=3)
     _, as_often_R = splus_kernel(rates_R, 2, inverse_every=1)
 
-    assert text.count("stablehlo.case") == 1
-    assert batched.count("stablehlo.case") == 0
+    of_devices = batched.count("stablehlo.case")  # which XLA decides for each decomposition
+    assert text.count("stablehlo.case") == of_devices + 1
     np.testing.assert_array_equal(same_R, as_often_R)  # both decompose after step 0
     assert jnp.abs(rare_R - often_R).max() > 1e-3
 

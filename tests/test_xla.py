@@ -39,6 +39,18 @@ def test_the_flag_is_set_where_jaxlib_needs_it_and_what_the_user_said_stays(monk
     assert xla.os.environ["XLA_FLAGS"] == ""
 
 
+def test_lapack_keeps_to_one_thread_unless_the_user_said_otherwise(monkeypatch):
+    found = []
+    for given in (None, "4"):
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+        if given:
+            monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+        xla.use_one_thread_for_lapack()
+        found.append(xla.os.environ["OPENBLAS_NUM_THREADS"])
+
+    assert found == ["1", "4"]
+
+
 def test_where_jax_has_started_one_line_says_so(monkeypatch):
     monkeypatch.setattr(xla, "jaxlib_version", "0.10.2")
     monkeypatch.setenv("XLA_FLAGS", "")

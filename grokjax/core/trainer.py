@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.core import losses, measure, prefixes, weight_stats
+from grokjax.core import lapack, losses, measure, prefixes, weight_stats
 from grokjax.core.checks import of_a_part
 from grokjax.core.dataset import Dataset
 from grokjax.core.evaluation import Evaluation
@@ -219,7 +219,7 @@ def _metrics(recipe, params, state, run, dataset, reads=()):
         "max_train_loss": state.interval.max_loss,
         "sparsity": weight_stats.sparsity(params),
         "weight_norm": weight_stats.norm(params),
-        "last_layer_norm": jnp.linalg.norm(recipe.network.last_layer(params), ord=2),
+        "last_layer_norm": lapack.spectral_norm(recipe.network.last_layer(params)),
     }
     chex.assert_rank(list(metrics.values()), 0)
     return metrics, outputs

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
+from grokjax.core import lapack
+
 SMALL = 0.01  # weights below it are often counted as zero
 
 
@@ -50,5 +52,5 @@ def spectral_norms(params: optax.Params) -> dict[str, jax.Array]:
     for path, w in jax.tree_util.tree_leaves_with_path(params):
         if w.ndim == 2:
             name = jax.tree_util.keystr(path, simple=True, separator="/").removesuffix("/kernel")
-            norms[name] = jnp.linalg.norm(w, ord=2)
+            norms[name] = lapack.spectral_norm(w)
     return norms

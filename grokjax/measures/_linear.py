@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from grokjax.core import lapack
+
 
 class Eigenvalue(NamedTuple):
     """An approximate eigenvalue lambda, and ||H v - lambda v|| of its unit vector v."""
@@ -48,7 +50,7 @@ def lanczos(
     carry = (basis_KxP, q_P, jnp.asarray(True), jnp.zeros((), q_P.dtype))
     _, (diagonal_K, beside_K) = jax.lax.scan(step, carry, jnp.arange(size))
     small_KxK = jnp.diag(diagonal_K) + jnp.diag(beside_K[:-1], 1) + jnp.diag(beside_K[:-1], -1)
-    values_K, vectors_KxK = jnp.linalg.eigh(small_KxK)
+    values_K, vectors_KxK = lapack.eigh(small_KxK)
     residual_K = beside_K[-1] * jnp.abs(vectors_KxK[-1])
     return Eigenvalue(values_K[0], residual_K[0]), Eigenvalue(values_K[-1], residual_K[-1])
 

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from grokjax.core import lapack
 from grokjax.measures._linear import dot
 
 GAUSS = np.polynomial.legendre.leggauss(3)  # exact for slopes of degree 5
@@ -45,10 +46,11 @@ def sharpness(
     """
     half_Q = epsilon * (jnp.abs(dot(up_QxP, w_P)) + 1)
     gram_QxQ = jnp.matmul(up_QxP, up_QxP.T, precision="highest")
+    down_QxP = lapack.solve(gram_QxQ, up_QxP)
 
     def move(z_Q):
         """From the unit cube to a change of the weights."""
-        return dot(jnp.linalg.solve(gram_QxQ, half_Q * z_Q), up_QxP)
+        return dot(half_Q * z_Q, down_QxP)
 
     def step(z_Q, planned):
         """Climb at z itself; after that, at three places between 0 and z, add up the slope."""

@@ -57,6 +57,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from grokjax.core import lapack
 from grokjax.core.data import Task
 from grokjax.core.measure import Measure, View
 from grokjax.measures._shapes import embedding
@@ -135,10 +136,10 @@ def _variances(x_NxD):
     num_rows, width = x_NxD.shape
     if num_rows < width:
         gram_NxN = jnp.matmul(x_NxD, x_NxD.T, precision="highest") / num_rows
-        values, components = jnp.linalg.eigh(gram_NxN)
+        values, components = lapack.eigh(gram_NxN)
     else:
         covariance_DxD = jnp.matmul(x_NxD.T, x_NxD, precision="highest") / num_rows
-        values, vectors_DxD = jnp.linalg.eigh(covariance_DxD)
+        values, vectors_DxD = lapack.eigh(covariance_DxD)
         components = jnp.matmul(x_NxD, vectors_DxD, precision="highest")
     return jnp.maximum(values[::-1], 0.0), components[:, ::-1]
 
@@ -170,7 +171,7 @@ def _between(mean_CxD, count_C):
 def _collapse(features_NxD, labels_N, num_classes, counted_N):
     off_NxD, mean_CxD, count_C = _class_means(features_NxD, labels_N, num_classes, counted_N)
     between_CxD, num_present = _between(mean_CxD, count_C)
-    _, deviation_K, vectors_KxD = jnp.linalg.svd(between_CxD, full_matrices=False)
+    _, deviation_K, vectors_KxD = lapack.svd(between_CxD)
     kept_K = deviation_K > NOISE * deviation_K[0]
     whitened_K = jnp.where(kept_K, 1 / jnp.where(kept_K, deviation_K, 1.0), 0.0)
     scaled_NxK = jnp.matmul(off_NxD, vectors_KxD.T * whitened_K[None], precision="highest")

@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from grokjax.core import weight_stats
+from grokjax.core import lapack, weight_stats
 from grokjax.core.checks import MAX_ROWS
 from grokjax.core.data import Task
 from grokjax.core.hparams import check_ranges, whole
@@ -139,4 +139,4 @@ def _spectral_norm(w_IxO):
     if w_IxO.shape[0] > w_IxO.shape[1]:
         w_IxO = w_IxO.T
     gram_IxI = jnp.matmul(w_IxO, w_IxO.T, precision="highest")
-    return jnp.sqrt(jnp.linalg.eigvalsh(gram_IxI)[-1])
+    return jnp.sqrt(lapack.eigvalsh(gram_IxI)[-1])

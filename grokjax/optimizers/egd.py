@@ -7,6 +7,7 @@ Grokking", https://arxiv.org/abs/2510.04930
 import jax.numpy as jnp
 import optax
 
+from grokjax.core import lapack
 from grokjax.optimizers._matrices import on_hidden
 
 FLOOR = 1e-6  # what a singular value is divided by at least, as in the authors' code
@@ -27,6 +28,6 @@ def make() -> optax.GradientTransformation:
 
 def _polar_factor(g):
     wide = g.astype(jnp.promote_types(g.dtype, jnp.float32))  # LAPACK has no half precision
-    u, s, vt = jnp.linalg.svd(wide, full_matrices=False)
+    u, s, vt = lapack.svd(wide)
     s = s / jnp.maximum(s, FLOOR)
     return jnp.matmul(u * s[None], vt, precision="highest").astype(g.dtype)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from grokjax.core import lapack
 from grokjax.core.checks import check_at_least
 from grokjax.core.hparams import Hparam, Scalar, at_least, between
 from grokjax.core.optimizer import Optimizer
@@ -120,6 +121,6 @@ def _scale(shape, max_dim):
 def _eigenvectors(moments):
     def eigenvectors(x):  # of which LAPACK has none in half precision
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        return jnp.linalg.eigh(wide).eigenvectors.astype(x.dtype)
+        return lapack.eigh(wide)[1].astype(x.dtype)
 
     return jax.tree.map(eigenvectors, moments)

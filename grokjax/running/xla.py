@@ -46,9 +46,8 @@ def use_safe_flags() -> None:
 def use_one_thread_for_lapack() -> None:
     """Keeps the LAPACK that XLA calls on a CPU, SciPy's OpenBLAS, from starting threads.
 
-    XLA decomposes the matrices of a batch in threads of its own. With OpenBLAS's beside them 64
-    matrices of 64 x 64 took twenty times as long on two cores, or stood still for ever. What
-    OPENBLAS_NUM_THREADS says already stays.
+    XLA has its own, and each device another. With OpenBLAS's beside them 64 matrices of 64 x 64
+    took ten to twenty times as long on two cores. What OPENBLAS_NUM_THREADS says already stays.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
