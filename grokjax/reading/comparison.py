@@ -131,7 +131,7 @@ def verdict(summary: Sequence[Row]) -> str:
 
 def figures(arms: Sequence[Arm], since: int = 0) -> Iterator[tuple[str, Figure]]:
     """(file name, picture) of everything that arms have to show; weights from a step on."""
-    few = _few(arms) if len(arms) > MANY else list(arms)
+    few = fewer(arms)
     yield "comparison.png", charts.comparison(few)
     yield "survival.png", charts.survival(few)
     if len(few) <= charts.FEW:
@@ -166,8 +166,13 @@ def figures(arms: Sequence[Arm], since: int = 0) -> Iterator[tuple[str, Figure]]
         yield "tasks.png", charts.tasks(mixtures)
 
 
-def _few(arms):
-    """One of each family: at its best, or where data is what varies, with the same share of it."""
+def fewer(arms: Sequence[Arm]) -> list[Arm]:
+    """All arms, or of many one of each family.
+
+    That is the one at its best, or where data is what varies, with the same share of it.
+    """
+    if len(arms) <= MANY:
+        return list(arms)
     if not _by_fraction(arms):
         return best_of_families(arms)
     shares = {}
