@@ -21,6 +21,7 @@ QUARTILES = slice(1, 4)  # of `style.QUANTILES`
 USUAL = {  # values that every training has -> titles
     **{name: title for name, title in charts.CURVES.items() if name != "val_accuracy"},
     **charts.WEIGHTS,
+    "misclassified": "Misclassified training examples",
 }
 
 
@@ -42,6 +43,7 @@ def _arm(arm, share, at_most):
     kept_E = thinned(step_E, at_most)
     curve = kaplan_meier(arm.durations)
     sides = {side: arm.history[f"{side}_accuracy"][kept_E] for side in ("train", "val")}
+    is_over_ExR = step_E[kept_E, None] > arm.last_R  # a run that has stopped repeats its last values
     return {
         "name": arm.name,
         "family": arm.family,
@@ -62,7 +64,10 @@ def _arm(arm, share, at_most):
         },
         "evaluations": len(step_E),
         "step": step_E[kept_E].tolist(),
-        **{side: [shares(x_E) for x_E in x_ExR[:, kept_R].T] for side, x_ExR in sides.items()},
+        **{
+            side: [shares(x_E) for x_E in np.where(is_over_ExR, np.nan, x_ExR)[:, kept_R].T]
+            for side, x_ExR in sides.items()
+        },
         **{f"{side}_median": shares(style.quantiles(x_ExR)[2]) for side, x_ExR in sides.items()},
     }
 

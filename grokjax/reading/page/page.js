@@ -16,7 +16,11 @@ const charts = new Map(); // element -> {draw, stale, seen}
 // ---- small helpers
 
 const number = (x) => x.toLocaleString("en-US", { maximumFractionDigits: 0 });
-const short = (x) => (x === null ? "none" : Math.abs(x) >= 1000 ? number(x) : String(+x.toPrecision(3)));
+function short(x) {
+  if (x === null) return "none";
+  if (Math.abs(x) >= 1000) return number(x);
+  return x && Math.abs(x) < 0.001 ? x.toExponential(1) : String(+x.toPrecision(3));
+}
 const percent = (share) => (share === null ? "unknown" : `${+(share / 100).toFixed(2)} %`);
 const words = (entry) => entry.replaceAll("_", " ");
 const fraction = (shares) => shares.map((x) => (x === null ? null : x / 10000));
@@ -126,22 +130,30 @@ function refresh(all = false) {
 }
 
 function plot(element, traces, layout) {
-  const { ink, rule } = theme();
+  const { ink, muted, rule } = theme();
   const font = { family: getComputedStyle(document.body).fontFamily, size: 12.5, color: ink };
   const axis = { gridcolor: rule, zeroline: false, linecolor: rule, tickcolor: rule, fixedrange: false };
+  const coarse = matchMedia("(pointer: coarse)").matches;
   const whole = {
     width: element.clientWidth, height: element.clientHeight, font,
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     margin: { l: 58, r: 14, t: 10, b: 50 }, showlegend: false, separators: ".,",
     hovermode: "closest", hoverdistance: 24,
-    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+    dragmode: coarse ? false : "zoom", // on a phone dragging scrolls the page
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: muted, activecolor: ink },
     hoverlabel: { align: "left", font: { family: font.family, size: 12.5 } },
     ...layout,
     xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis },
   };
-  const buttons = ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "pan2d"];
-  const config = { displaylogo: false, modeBarButtonsToRemove: buttons, doubleClick: "reset" };
+  const config = {
+    displaylogo: false, doubleClick: "reset", displayModeBar: coarse ? false : "hover",
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+  };
   Plotly.react(element, traces, whole, config);
+}
+
+function small() {
+  return { family: getComputedStyle(document.body).fontFamily, size: 11.5, color: theme().ink };
 }
 
 function stepAxis(steps, width, title = "training step") {
@@ -232,7 +244,11 @@ function dots(part, element) {
     if (median !== null || low !== null) {
       const from = low ?? median;
       const to = high ?? (low === null ? median : end);
-      traces.push({ x: [from, to], y: [row + 0.88, row + 0.88], mode: "lines", hoverinfo: "skip", line: { color: colour(arm), width: 2.2 } });
+      const open = [low === null ? "arrow-left" : "line-ew", high === null ? "arrow-right" : "line-ew"]; // no bound there
+      traces.push({
+        x: [from, to], y: [row + 0.88, row + 0.88], mode: "lines+markers", hoverinfo: "skip",
+        line: { color: colour(arm), width: 2.2 }, marker: { symbol: open, size: 11, color: colour(arm), opacity: 1 }, cliponaxis: false,
+      });
     }
     const height = (r) => row + 0.58 + 0.26 * (((0.5 + 0.618034 * r) % 1) - 0.5);
     for (const observed of [1, 0]) {
@@ -258,7 +274,7 @@ function dots(part, element) {
       });
     }
   });
-  const yaxis = { range: [Math.max(arms.length, 1) + 0.08, -0.02], showticklabels: false, showgrid: false, fixedrange: true };
+  const yaxis = { range: [Math.max(arms.length, 1) + 0.08, -0.02], showticklabels: false, ticks: "", showgrid: false, fixedrange: true };
   plot(element, traces, { xaxis: axis, yaxis, annotations, shapes, margin: { l: 14, r: 14, t: 10, b: 50 } });
 }
 
@@ -367,7 +383,7 @@ function panelCurves(panel, part, arms, element) {
   const values = Object.values(panel.arms).flatMap((own) => own.median).filter((y) => y > 0);
   const far = panel.log && values.length && last([...values].sort((a, b) => a - b)) > 10 * Math.min(...values);
   const yaxis = panel.share ? { ...shareAxis(""), tickvals: [0, 0.5, 1] } : { nticks: 5, type: far ? "log" : "linear", exponentformat: "power", ...(far ? { dtick: Math.max(1, Math.ceil(Math.log10(Math.max(...values) / Math.min(...values)) / 5)) } : {}) };
-  plot(element, traces, { xaxis: axis, yaxis, margin: { l: 54, r: 10, t: 6, b: 38 }, height: 200 });
+  plot(element, traces, { xaxis: axis, yaxis, margin: { l: 54, r: 10, t: 6, b: 38 }, height: 200, font: small() });
 }
 
 function panelSpectrum(panel, step, element) {
@@ -375,7 +391,7 @@ function panelSpectrum(panel, step, element) {
   const e = Math.max(0, spectrum.step.findLastIndex((s) => s <= step));
   const top = Math.max(...spectrum.values.flat().filter((v) => v !== null), 1e-12);
   const bars = { type: "bar", x: spectrum.values[e].map((_, k) => k + 1), y: spectrum.values[e], marker: { color: isDark() ? "#56B4E9" : "#0072B2" }, hovertemplate: `${plain(spectrum.entry)} %{x}: %{y:.3g}<extra></extra>` };
-  plot(element, [bars], { xaxis: { title: { text: plain(spectrum.entry), standoff: 4 }, showgrid: false }, yaxis: { range: [0, top * 1.04], nticks: 5 }, bargap: 0.25, margin: { l: 54, r: 10, t: 6, b: 38 }, height: 200 });
+  plot(element, [bars], { xaxis: { title: { text: plain(spectrum.entry), standoff: 4 }, showgrid: false }, yaxis: { range: [0, top * 1.04], nticks: 5 }, bargap: 0.25, margin: { l: 54, r: 10, t: 6, b: 38 }, height: 200, font: small() });
 }
 
 function measures(part, figure) {
@@ -412,11 +428,12 @@ function measures(part, figure) {
         cursor.style.left = `${54 + share * (box.clientWidth - 64)}px`;
       }
       read.replaceChildren();
-      arms.slice(0, 6).forEach((arm, i) => {
+      for (const arm of arms) {
         const at = value(panel.arms[arm.name], step);
         const shown = at === null ? "none" : panel.share ? percent(at * 10000) : short(at);
-        read.append(i ? " · " : "", `${arm.name} `, make("b", { textContent: shown }));
-      });
+        const name = make("span", { className: "unseen", textContent: ` ${arm.name}: ` });
+        read.append(make("span", { title: arm.name }, key(arm), name, shown), " ");
+      }
     }
   }
 
@@ -568,7 +585,7 @@ function legend(part, section) {
     const arm = part.arms.find((each) => each.name === name);
     if (arm) row.firstElementChild.prepend(key(arm));
   }
-  box.append(...buttons);
+  box.append(...part.arms.map((arm, i) => [arm.place, buttons[i]]).sort(([a], [b]) => a - b).map(([, button]) => button));
   if (part.arms.length > 6) {
     const several = (text, choose) => {
       const tool = make("button", { type: "button", className: "tool", textContent: text });

@@ -17,6 +17,7 @@ from grokjax.reading.rows import Row
 from grokjax.recording.files import replacing
 
 NAME = "page.html"
+LONG = 24  # characters of a name
 SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -113,6 +114,7 @@ def _part(number: int, name: str, part: Part) -> tuple[str, dict[str, Any]]:
         "threshold": arms[0].config.get("grok", {}).get("threshold", 0.99),
     }
     verdict = comparison.verdict(summary)
+    kind = "table long" if max(len(arm.name) for arm in arms) > LONG else "table"
     html = "\n".join(
         [
             f'<section class="part" id="part-{number}" data-part="{number}">',
@@ -121,7 +123,7 @@ def _part(number: int, name: str, part: Part) -> tuple[str, dict[str, Any]]:
             *[f"<p>{escape(text)}</p>" for text in (verdict, note) if text],
             '<div class="arms" role="group" aria-label="Arms that are shown"></div>',
             '<h3>Table</h3><div class="controls"></div>',
-            '<div class="table" role="region" tabindex="0" aria-label="Table of the arms">',
+            f'<div class="{kind}" role="region" tabindex="0" aria-label="Table of the arms">',
             f"<table>{sections.table(summary)}</table></div>",
             *_figures(part, data),
             *map(sections.finding, findings),

@@ -20,6 +20,7 @@ CORE = (  # columns that are seen at first
     *("arm", "task", "runs", "grokked", "median_grok_step", "memorised_step", "delay"),
     *("val_accuracy", "log_rank_p"),
 )
+SHORT = 12  # characters of a header that is not broken
 MOST_SPOKEN = 8  # arms in the text for those who cannot see a chart
 MACHINE = ("processor", "threads")
 
@@ -63,9 +64,11 @@ def table(summary: Sequence[Row]) -> str:
     texts = columns(summary)
     heads = []
     for name in texts:
-        more = "" if name in CORE else ' class="more"'
         text = escape(COLUMNS[name])
-        heads.append(f'<th scope="col"{more}><button type="button">{text}</button></th>')
+        kinds = ["more"] * (name not in CORE) + ["short"] * (len(text) <= SHORT)
+        heads.append(
+            f'<th scope="col" class="{" ".join(kinds)}"><button type="button">{text}</button></th>'
+        )
     lines = [f"<thead><tr>{''.join(heads)}</tr></thead><tbody>"]
     for number in range(len(summary)):
         cells = []
