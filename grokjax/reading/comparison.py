@@ -51,15 +51,17 @@ def write(
     note: str = "",
     since: int = 0,
     findings: Sequence[Finding] = (),
+    summary: Sequence[Row] = (),
 ) -> str:
     """Writes summary.csv, summary.md and the figures; returns what people read first.
 
-    Where a family is a choice of settings, it has a second table of each at its best.
+    Where a family is a choice of settings, it has a second table of each at its best. The summary
+    are the rows of the arms, if they have been made.
     """
     if not arms:
         raise ValueError("there are no arms to compare; choose one folder of results or more")
     output.mkdir(parents=True, exist_ok=True)
-    summary = rows(arms)
+    summary = summary or rows(arms)
     text = output / "summary.md"
     before = PICTURE.findall(text.read_text("utf-8", errors="replace")) if text.is_file() else []
     table = markdown(summary)

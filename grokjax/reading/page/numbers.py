@@ -43,7 +43,9 @@ def _arm(arm, share, at_most):
     kept_E = thinned(step_E, at_most)
     curve = kaplan_meier(arm.durations)
     sides = {side: arm.history[f"{side}_accuracy"][kept_E] for side in ("train", "val")}
-    is_over_ExR = step_E[kept_E, None] > arm.last_R  # a run that has stopped repeats its last values
+    is_over_ExR = (
+        step_E[kept_E, None] > arm.last_R
+    )  # a run that has stopped repeats its last values
     return {
         "name": arm.name,
         "family": arm.family,

@@ -397,16 +397,17 @@ function panelSpectrum(panel, step, element) {
 function measures(part, figure) {
   const place = figure.querySelector(".chart");
   const controls = figure.querySelector(".controls");
-  let group = part.measures[0];
+  const own = ((kept.measures ??= {})[part.name] ??= {});
+  let group = part.measures.find((each) => each.title === own.title) ?? part.measures[0];
   const grid = make("div", { className: "panels" });
   const slider = make("input", { type: "range", min: 0 });
   const output = make("output");
   let steps = [];
   let panels = [];
 
-  function value(own, step) {
-    const e = own.step.findLastIndex((s) => s <= step);
-    return e < 0 ? null : own.median[e];
+  function value(curve, step) {
+    const e = curve.step.findLastIndex((s) => s <= step);
+    return e < 0 ? null : curve.median[e];
   }
 
   function move() {
@@ -448,14 +449,14 @@ function measures(part, figure) {
     const taken = new Set(all.flatMap((p) => [...Object.values(p.arms).flatMap((own) => own.step), ...(p.spectrum ? p.spectrum.step : [])]));
     steps = [...taken].filter((step) => step > 0).sort((a, b) => a - b);
     slider.max = steps.length - 1;
-    slider.value = Math.floor(steps.length / 2);
+    slider.value = own.step ? Math.max(0, steps.findLastIndex((step) => step <= own.step)) : Math.floor(steps.length / 2);
     grid.replaceChildren();
     panels = all.map((panel) => {
       const box = make("div");
       const cursor = make("div", { className: "cursor", hidden: true });
       const read = make("p", { className: "read" });
       const only = panel.spectrum && !Object.keys(panel.arms).length;
-      const title = panel.title + (only ? `, ${panel.spectrum.arm}, first run` : "");
+      const title = panel.title + (only ? `, ${part.arms.length > 1 ? `${panel.spectrum.arm}, ` : ""}first run` : "");
       grid.append(make("div", { className: "panel" }, make("h4", { textContent: title }), make("div", { className: "plot" }, box, cursor), read));
       chart(box, () => 200, (element) => {
         if (only) panelSpectrum(panel, steps[slider.value], element);
@@ -474,10 +475,16 @@ function measures(part, figure) {
   if (part.measures.length > 1) {
     controls.append(pick("Measure", part.measures.map((each) => each.title), group.title, (title) => {
       group = part.measures.find((each) => each.title === title);
+      own.title = title;
+      keep();
       build();
     }));
   }
   slider.addEventListener("input", () => requestAnimationFrame(move));
+  slider.addEventListener("change", () => {
+    own.step = steps[slider.value];
+    keep();
+  });
   slider.setAttribute("aria-label", "Step at which values are read");
   controls.append(make("label", { className: "slider" }, output, slider));
   place.append(grid);
@@ -707,6 +714,8 @@ function start() {
       }
     }
     keys.push(legend(part, section));
+    const bar = section.querySelector(".arms");
+    new ResizeObserver(() => section.style.setProperty("--bar", `${bar.offsetHeight}px`)).observe(bar);
     for (const figure of section.querySelectorAll("figure")) {
       const element = figure.querySelector(".chart");
       const kind = element.dataset.kind;
@@ -748,11 +757,16 @@ function start() {
 
 function follow(stamp) { // a server shows results while training goes on
   const status = document.querySelector(".status");
+  let touched = performance.now();
+  for (const kind of ["pointerdown", "keydown", "wheel"]) {
+    addEventListener(kind, () => { touched = performance.now(); }, { passive: true });
+  }
   setInterval(async () => {
     try {
       const now = await (await fetch("/stamp", { cache: "no-store" })).text();
-      if (now !== stamp) location.reload();
-      else if (document.getElementById("data")) status.textContent = "Follows the training; new evaluations are shown as they come.";
+      const isQuiet = performance.now() - touched > 3000; // nobody is moving a slider
+      if (now !== stamp && isQuiet && !document.hidden) location.reload();
+      else if (document.data) status.textContent = "Follows the training: new evaluations are shown as they come.";
     } catch {
       status.textContent = "The server has stopped; this is what it showed last.";
     }

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from grokjax.reading import comparison
 from grokjax.reading.arms import Arm
 from grokjax.reading.findings import Finding
-from grokjax.reading.page import numbers, sections, tokens
+from grokjax.reading.page import numbers, sections
 from grokjax.reading.pictures import style
 from grokjax.reading.rows import Row
 from grokjax.recording.files import replacing
+from grokjax.recording.output import warn
 
 NAME = "page.html"
 LONG = 24  # characters of a name
@@ -33,6 +34,28 @@ class Part(NamedTuple):
 def check() -> None:
     """Raises a ValueError if plotly, which draws, is not installed."""
     _plotly()
+
+
+def wanted(asked: bool | None, usual: bool) -> bool:
+    """Is the page to be written? What is usual is left out where it cannot be drawn, with a line.
+
+    Args:
+        asked: what --html says; None if it was not given.
+        usual: what is done then.
+
+    Raises:
+        ValueError: if it is asked for and cannot be drawn.
+    """
+    if not (usual if asked is None else asked):
+        return False
+    try:
+        check()
+    except ValueError as error:
+        if asked:
+            raise
+        warn(f"{NAME} is left out: {error}")
+        return False
+    return True
 
 
 def _plotly() -> str:
@@ -104,6 +127,8 @@ def _filled(template: str, **texts: str) -> str:
 
 def _part(number: int, name: str, part: Part) -> tuple[str, dict[str, Any]]:
     """The section of a part, and the numbers of its charts."""
+    from grokjax.reading.page import tokens  # and with it whatever trains
+
     arms, summary, note, findings = part
     few = comparison.fewer(arms)
     data = {
@@ -174,8 +199,8 @@ def _grids(arms):
 
 
 SURVIVAL = (
-    "The share of runs that have grokked by a step (Kaplan-Meier); bands are 95 % intervals. A tick "
-    "is a run that was followed up to there and had not grokked."
+    "The share of runs that have grokked by a step (Kaplan-Meier); bands are 95 % intervals. A "
+    "tick is a run that was followed up to there and had not grokked."
 )
 DOTS = (
     "A dot is a run, at the step from which it generalised. Open triangles had not grokked by "
