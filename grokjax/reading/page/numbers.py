@@ -15,7 +15,7 @@ from grokjax.reading.survival import kaplan_meier
 from grokjax.recording.history import finite_median
 
 MOST_RUNS = 1000  # that are drawn; medians, intervals and shares are those of all
-MOST_POINTS = 60_000  # of the curves of one accuracy
+MOST_POINTS = 40_000  # of the curves of one accuracy
 MOST_ARMS = 12  # whose measures can be told apart
 QUARTILES = slice(1, 4)  # of `style.QUANTILES`
 USUAL = {  # values that every training has -> titles
@@ -25,14 +25,23 @@ USUAL = {  # values that every training has -> titles
 }
 
 
-def arms_of(arms: Sequence[Arm], few: Sequence[Arm]) -> list[dict[str, Any]]:
-    """What each arm's charts need; those of `few` are shown at first."""
+def arms_of(arms: Sequence[Arm], few: Sequence[Arm]) -> dict[str, Any]:
+    """What each arm's charts need; those of `few` are shown at first.
+
+    Arms that were evaluated at the same steps share a list of `steps`, by its number.
+    """
     runs = sum(len(arm.durations.duration_R) for arm in arms)
     at_most = int(np.clip(MOST_POINTS // min(runs, max(MOST_RUNS, len(arms))), 20, 400))
     shown = {arm.name for arm in few}
-    return [
-        {"shown": arm.name in shown, **_arm(arm, min(1, MOST_RUNS / runs), at_most)} for arm in arms
-    ]
+    found = []
+    steps: list[list[int]] = []
+    for arm in arms:
+        own = _arm(arm, min(1, MOST_RUNS / runs), at_most)
+        if own["step"] not in steps:
+            steps.append(own["step"])
+        own |= {"shown": arm.name in shown, "step": steps.index(own["step"])}
+        found.append(own)
+    return {"arms": found, "steps": steps}
 
 
 def _arm(arm, share, at_most):
@@ -43,9 +52,7 @@ def _arm(arm, share, at_most):
     kept_E = thinned(step_E, at_most)
     curve = kaplan_meier(arm.durations)
     sides = {side: arm.history[f"{side}_accuracy"][kept_E] for side in ("train", "val")}
-    is_over_ExR = (
-        step_E[kept_E, None] > arm.last_R
-    )  # a run that has stopped repeats its last values
+    is_over_ExR = step_E[kept_E, None] > arm.last_R  # the last values, repeated
     return {
         "name": arm.name,
         "family": arm.family,
@@ -70,7 +77,16 @@ def _arm(arm, share, at_most):
             side: [shares(x_E) for x_E in np.where(is_over_ExR, np.nan, x_ExR)[:, kept_R].T]
             for side, x_ExR in sides.items()
         },
-        **{f"{side}_median": shares(style.quantiles(x_ExR)[2]) for side, x_ExR in sides.items()},
+        **_medians(sides),
+    }
+
+
+def _medians(sides):
+    """Over the runs; of one run they are that run."""
+    return {
+        f"{side}_median": shares(style.quantiles(x_ExR)[2])
+        for side, x_ExR in sides.items()
+        if x_ExR.shape[1] > 1
     }
 
 
@@ -146,7 +162,7 @@ def thinned(step_E: np.ndarray, at_most: int) -> np.ndarray:
     return np.unique(np.searchsorted(step_E, wanted).clip(max=len(step_E) - 1))
 
 
-def shares(values: Iterable[float]) -> list[int | None]:
+def shares(values: Sequence[float] | np.ndarray) -> list[int | None]:
     """Whole numbers of 0.01 %."""
     values = np.asarray(values, float)
     whole = np.rint(10_000 * np.nan_to_num(values)).astype(int).tolist()

@@ -105,13 +105,17 @@ const watcher = new IntersectionObserver((entries) => {
 
 function chart(element, height, draw) {
   charts.set(element, { draw, height, stale: true, seen: false });
-  element.style.height = `${height()}px`;
+  reserve(element, height());
   watcher.observe(element);
+}
+
+function reserve(element, height) { // nothing jumps when a chart is drawn
+  element.style.height = height === null ? "auto" : `${height}px`;
 }
 
 function paint(element) {
   const { draw, height } = charts.get(element);
-  element.style.height = `${height()}px`;
+  reserve(element, height());
   draw(element);
   charts.get(element).stale = false;
 }
@@ -124,7 +128,7 @@ function refresh(all = false) {
       continue;
     }
     each.stale = true;
-    element.style.height = `${each.height()}px`;
+    reserve(element, each.height());
     if (each.seen || all) paint(element);
   }
 }
@@ -172,10 +176,12 @@ function stepAxis(steps, width, title = "training step") {
   }
   const room = (high / low) ** 0.02;
   const decades = Math.log10(high / low);
-  const many = width / decades > 150;
+  const label = 7.2 * number(high).length + 10;
+  const hasRoom = (gap) => gap * (width - 80) / decades > label; // between 5 and 10, or 1 and 3
+  const digits = hasRoom(0.3) ? [1, 2, 5] : hasRoom(0.47) && decades < 2.5 ? [1, 3] : [1];
   const ticks = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high) + 1; power += 1) {
-    for (const digit of many ? [1, 2, 5] : decades < 1.3 ? [1, 3] : [1]) {
+    for (const digit of digits) {
       const tick = digit * 10 ** power;
       if (tick >= low / room && tick <= high * room) ticks.push(tick);
     }
@@ -189,6 +195,8 @@ function stepAxis(steps, width, title = "training step") {
 function shareAxis(title) {
   return { title: { text: title, standoff: 6 }, tickformat: ".0%", range: [-0.03, 1.04], tickvals: [0, 0.2, 0.4, 0.6, 0.8, 1] };
 }
+
+const middle = (arm, side) => fraction(arm[`${side}_median`] ?? arm[side][0]); // of one run: it
 
 const visible = (part) => part.arms.filter((arm) => arm.on);
 
@@ -241,7 +249,7 @@ function dots(part, element) {
     shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: row, y1: row, line: { color: rule, width: 1 } });
     const [median, low, high] = arm.median;
     const end = last(arm.step);
-    if (median !== null || low !== null) {
+    if (low !== null || high !== null) {
       const from = low ?? median;
       const to = high ?? (low === null ? median : end);
       const open = [low === null ? "arrow-left" : "line-ew", high === null ? "arrow-right" : "line-ew"]; // no bound there
@@ -307,7 +315,7 @@ function curves(part, element) {
     }
     const name = arm.grok.length > 1 ? "median of the runs" : plain(arm.labels[0] || "");
     thick.push({
-      x: arm.step, y: fraction(arm[`${side}_median`]), mode: arm.step.length > 1 ? "lines" : "markers", line: { ...line, width: 2.4 }, name: arm.name,
+      x: arm.step, y: middle(arm, side), mode: arm.step.length > 1 ? "lines" : "markers", line: { ...line, width: 2.4 }, name: arm.name,
       hovertemplate: `${plain(arm.name)}<br>${name}<br>step %{x:,}: %{y:.2%}<extra></extra>`.replaceAll("%{n", "%\u200b{n"),
     });
   }
@@ -340,9 +348,15 @@ function phase(part, element) {
   const accuracy = { z: (arm) => (arm.final === null ? null : arm.final / 10000), text: (arm) => `${+(arm.final / 100).toFixed(1)}%`, else: () => "unknown", limits: [0, 1], reversescale: false };
   [steps, accuracy].forEach((what, i) => {
     const box = pair.children[i].lastChild;
-    box.style.height = `${rows.length * 44 + 66}px`;
+    box.style.height = `${rows.length * cellHeight(rows.length) + 66}px`;
     cells(box, columns, rows, cell, what, state);
   });
+}
+
+const cellHeight = (rows) => Math.max(16, Math.min(44, 640 / rows));
+
+function entryValue(value) {
+  return Math.abs(value) >= 1e-4 || !value ? String(+value.toPrecision(4)) : value.toExponential();
 }
 
 function cells(box, columns, rows, cell, what, state) {
@@ -352,7 +366,7 @@ function cells(box, columns, rows, cell, what, state) {
   const about = (arm) => `${plain(arm.name)}<br>${arm.grokked} of ${arm.runs} grokked; median step ${arm.median[0] === null ? "not reached" : number(arm.median[0])}<br>validation accuracy at the end: ${percent(arm.final)}`;
   const common = {
     type: "heatmap", xgap: 2, ygap: 2, showscale: false, hovertemplate: "%{customdata}<extra></extra>",
-    texttemplate: width > 26 ? "%{text}" : "", textfont: { size },
+    texttemplate: width > 26 && rows.length <= 40 ? "%{text}" : "", textfont: { size },
   };
   const { cell: grey, ink } = theme();
   const known = (arm) => what.z(arm) !== null;
@@ -360,8 +374,13 @@ function cells(box, columns, rows, cell, what, state) {
     { ...common, z: grid(what.z), text: grid((arm) => (known(arm) ? what.text(arm) : "")), customdata: grid(about), colorscale: VIRIDIS, reversescale: what.reversescale, zmin: what.limits[0], zmax: what.limits[1] === what.limits[0] ? what.limits[0] + 1 : what.limits[1] },
     { ...common, z: grid((arm) => (known(arm) ? null : 0)), text: grid((arm) => (known(arm) ? "" : what.else(arm))), customdata: grid(about), colorscale: [[0, grey], [1, grey]], textfont: { size, color: ink } },
   ];
-  const axis = (entry, values) => ({ title: { text: plain(words(entry)), standoff: 8 }, tickvals: values.map((_, i) => i), ticktext: values.map((v) => plain(short(v))), showgrid: false, fixedrange: true, ticks: "" });
-  plot(box, traces, { xaxis: axis(state.x, columns), yaxis: axis(state.y, rows), margin: { l: 70, r: 14, t: 6, b: 56 } });
+  const axis = (entry, values, gap, least) => {
+    const every = Math.ceil(least / gap);
+    const places = values.map((_, i) => i).filter((i) => i % every === 0);
+    return { title: { text: plain(words(entry)), standoff: 8 }, tickvals: places, ticktext: places.map((i) => entryValue(values[i])), tickangle: 0, showgrid: false, fixedrange: true, ticks: "" };
+  };
+  const longest = Math.max(...columns.map((v) => entryValue(v).length));
+  plot(box, traces, { xaxis: axis(state.x, columns, width, 7.2 * longest + 6), yaxis: axis(state.y, rows, cellHeight(rows.length), 17), margin: { l: 70, r: 14, t: 6, b: 56 } });
 }
 
 function panelCurves(panel, part, arms, element) {
@@ -443,7 +462,7 @@ function measures(part, figure) {
     const arms = part.arms.filter((arm) => (names.size ? names.has(arm.name) : arm.shown));
     const accuracy = (side, title) => ({
       title, share: true, log: false,
-      arms: Object.fromEntries(arms.map((arm) => [arm.name, { step: arm.step, median: fraction(arm[`${side}_median`]) }])),
+      arms: Object.fromEntries(arms.map((arm) => [arm.name, { step: arm.step, median: middle(arm, side) }])),
     });
     const all = [accuracy("val", "Validation accuracy"), accuracy("train", "Training accuracy"), ...group.panels];
     const taken = new Set(all.flatMap((p) => [...Object.values(p.arms).flatMap((own) => own.step), ...(p.spectrum ? p.spectrum.step : [])]));
@@ -507,18 +526,17 @@ function films(part, figure) {
     const reach = 1.12 * film.x.flat().concat(film.y.flat()).reduce((most, v) => Math.max(most, Math.abs(v)), 1e-9);
     const [x, y] = [film.x[frame], film.y[frame]];
     const text = `step ${number(film.step[frame])}`;
-    output.textContent = text;
+    output.textContent = `${text}: ${Math.round(film.share[frame] / 100)} % of the variance`;
     slider.setAttribute("aria-valuetext", text);
     const points = {
       x, y, mode: "markers+text", text: x.map((_, i) => String(i)), textposition: "top center", textfont: { size: 10 }, cliponaxis: false,
       marker: { size: 9, color: x.map((_, i) => i), colorscale: ROUND, cmin: 0, cmax: x.length, showscale: false },
       hovertemplate: "token %{text}<extra></extra>",
     };
-    const share = percent(film.share[frame]);
     const axis = { range: [-reach, reach], nticks: 5, fixedrange: true };
     const size = Math.min(place.clientWidth, 560);
     plot(box, [points], {
-      width: size, height: size, xaxis: { ...axis, title: { text: `first component (both: ${share} of the variance)`, standoff: 6 } },
+      width: size, height: size, xaxis: { ...axis, title: { text: "first component", standoff: 6 } },
       yaxis: { ...axis, title: { text: "second component", standoff: 2 }, scaleanchor: "x" }, margin: { l: 56, r: 12, t: 12, b: 50 },
     });
   }
@@ -607,7 +625,13 @@ function legend(part, section) {
   }
   part.arms.forEach((arm, i) => buttons[i].setAttribute("aria-pressed", String(arm.on)));
   show();
-  return () => buttons.forEach((button, i) => button.firstChild.replaceWith(key(part.arms[i])));
+  return () => {
+    buttons.forEach((button, i) => button.firstChild.replaceWith(key(part.arms[i])));
+    for (const [row, name] of cells) {
+      const arm = part.arms.find((each) => each.name === name);
+      if (arm) row.firstElementChild.firstChild.replaceWith(key(arm));
+    }
+  };
 }
 
 function sortable(section) {
@@ -685,9 +709,13 @@ function phaseControls(part, figure) {
       controls.append(pick(words(entry), varying[entry].map(String), String(state.at[entry]), change((value) => { state.at[entry] = Number(value); })));
     }
   };
-  let first = true;
-  charts.set(element, { height: () => rows() * 44 + 100, stale: true, seen: false, draw: () => { element.style.height = "auto"; if (first) { first = false; fill(); } else draw(); } });
-  watcher.observe(element);
+  let isFirst = true;
+  chart(element, () => (isFirst ? rows() * cellHeight(rows()) + 100 : null), () => {
+    reserve(element, null); // one diagram beside the other, or below it
+    if (isFirst) fill();
+    else draw();
+    isFirst = false;
+  });
 }
 
 // ---- the page
@@ -701,6 +729,7 @@ function start() {
   document.data.parts.forEach((part, i) => {
     const section = document.getElementById(`part-${i}`);
     [...part.arms].sort((a, b) => b.shown - a.shown).forEach((arm, place) => { arm.place = place; });
+    for (const arm of part.arms) arm.step = part.steps[arm.step];
     part.grids = grids(part);
     sortable(section);
     for (const figure of section.querySelectorAll("figure")) {

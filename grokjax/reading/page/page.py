@@ -131,9 +131,11 @@ def _part(number: int, name: str, part: Part) -> tuple[str, dict[str, Any]]:
 
     arms, summary, note, findings = part
     few = comparison.fewer(arms)
+    if not any(arm is arms[0] for arm in few):
+        few = [arms[0], *few]  # what others are compared with
     data = {
         "name": name,
-        "arms": numbers.arms_of(arms, few),
+        **numbers.arms_of(arms, few),
         "measures": numbers.groups_of(few),
         "films": tokens.films(arms),
         "threshold": arms[0].config.get("grok", {}).get("threshold", 0.99),
@@ -163,17 +165,17 @@ def _figures(part: Part, data: Mapping[str, Any]) -> list[str]:
     drawn = sum(len(arm["grok"]) for arm in data["arms"])
     runs = sum(arm["runs"] for arm in data["arms"])
     evaluations = max(arm["evaluations"] for arm in data["arms"])
-    kept = max(len(arm["step"]) for arm in data["arms"])
-    thinned = ""
+    kept = max(map(len, data["steps"]))
+    some = fewer = ""
     if drawn < runs:
-        thinned += f" {drawn:,} of {runs:,} runs are drawn, evenly chosen."
+        some = f" {drawn:,} of {runs:,} runs are drawn, evenly chosen."
     if kept < evaluations:
-        thinned += f" Curves have up to {kept:,} of {evaluations:,} evaluations."
+        fewer = f" Of {evaluations:,} evaluations up to {kept:,} are drawn."
     several = "" if runs == len(data["arms"]) else " Bands are the quartiles of the runs."
     figures = [
         ("survival", "How many runs have grokked by each step", SURVIVAL, alt),
-        ("dots", "Steps to grok", DOTS + thinned, alt),
-        ("curves", "Accuracy of every run", CURVES + thinned, "Accuracy against the step. " + alt),
+        ("dots", "Steps to grok", DOTS + some, alt),
+        ("curves", "Accuracy of every run", CURVES + some + fewer, f"Accuracy by step. {alt}"),
     ]
     if _grids(part.arms):
         figures.append(("phase", "Phase diagram", PHASE, alt))
@@ -217,5 +219,6 @@ MEASURES = (
 )
 FILMS = (
     "The first run of a folder: the first two principal components of its token embeddings. Many "
-    "networks that have grokked a sum mod p lay the numbers on circles."
+    "networks that have grokked a sum mod p lay the numbers on circles. The share of the variance "
+    "is what both components show of it."
 )

@@ -21,6 +21,7 @@ CORE = (  # columns that are seen at first
     *("val_accuracy", "log_rank_p"),
 )
 SHORT = 12  # characters of a header that is not broken
+MOST_ROWS = 300  # of a table with all columns
 MOST_SPOKEN = 8  # arms in the text for those who cannot see a chart
 MACHINE = ("processor", "threads")
 
@@ -41,9 +42,10 @@ def lead(summary: Sequence[Row]) -> str:
             f"{best['arm']}, the first arm, groks earliest: half of its runs had grokked by "
             f"{_median(best)}."
         )
-    other = f"{first['arm']} by {_median(first)}"
     if first["median_grok_step"] is None:
-        other = f"less than half of {first['arm']} had by step {first['steps']:,}"
+        other = f"less than half of {first['arm']} by step {first['steps']:,}"
+    else:
+        other = f"those of {first['arm']} by {_median(first)}"
     p = columns([best]).get("log_rank_p", [""])[0]
     told = f" Log-rank p against {best['compared_with']}: {p}." if p else ""
     return (
@@ -60,8 +62,10 @@ def _median(row):
 
 
 def table(summary: Sequence[Row]) -> str:
-    """The table that `rows.markdown` writes, with headers that sort it."""
+    """The table that `rows.markdown` writes, with headers that sort it; a long one is narrow."""
     texts = columns(summary)
+    if len(summary) > MOST_ROWS:
+        texts = {name: of_rows for name, of_rows in texts.items() if name in CORE}
     heads = []
     for name in texts:
         text = escape(COLUMNS[name])

@@ -49,5 +49,5 @@ def _film(arm, places):
         "step": list(projections),
         "x": [plain(points_Vx2[:, 0], 4) for points_Vx2 in frames],
         "y": [plain(points_Vx2[:, 1], 4) for points_Vx2 in frames],
-        "share": shares(projection.share_2.sum() for projection in projections.values()),
+        "share": shares([projection.share_2.sum() for projection in projections.values()]),
     }
