@@ -88,7 +88,7 @@ def _prepare(studies):
     return functools.partial(_work, runners)
 
 
-def _runners(study, page_by):
+def _runners(study, page_by=""):
     """The runner of a study, or one for each of its jobs."""
     folder = _results() / study.name
     if not STATUS.value:
