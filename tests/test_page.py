@@ -39,6 +39,7 @@ class Parsed(html.parser.HTMLParser):
         self.elements = []
         self.rows = []
         self.texts = {}  # of the latest element of each tag
+        self.paragraphs = {}  # by their class
         self.scripts = []
         self.feed(text)
 
@@ -57,11 +58,17 @@ class Parsed(html.parser.HTMLParser):
         self.texts[tag] = (self.texts.get(tag, "") + data).strip()
         if tag in ("td", "th", "button") and self.rows and self.rows[-1]:
             self.rows[-1][-1] += data
+        if tag == "p":
+            self.paragraphs[self.elements[-1][1].get("class", "")] = data
         if tag == "script":
             self.scripts[-1] += data
 
     def of(self, tag):
         return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def lead(self):
+        return self.paragraphs["lead"]
 
     @property
     def data(self):
@@ -173,7 +180,7 @@ def test_the_page_needs_nothing_else_and_can_be_read_without_seeing(tmp_path):
     )
 
 
-def test_grids_have_a_phase_diagram_and_one_entry_has_none(tmp_path):
+def test_grids_have_a_phase_diagram_and_one_entry_has_a_curve(tmp_path):
     labels = grid_labels(learning_rate=(0.01, 0.1), weight_decay=(0, 1, 3))
     runs = {"weight_decay": [0, 1, 3], "learning_rate": [0.01, 0.1]}
     grid = read(leave(tmp_path / "grid", [300] * 6, runs=runs, labels=labels))
@@ -183,6 +190,7 @@ def test_grids_have_a_phase_diagram_and_one_entry_has_none(tmp_path):
 
     assert any(a.get("data-kind") == "phase" for a in parsed(grid).of("div"))
     assert not any(a.get("data-kind") == "phase" for a in parsed(line).of("div"))
+    assert any(a.get("data-kind") == "entry" for a in parsed(line).of("div"))
     assert parsed(grid).data["parts"][0]["arms"][0]["values"] == {
         "weight_decay": 0,
         "learning_rate": 0.01,
@@ -258,6 +266,14 @@ def test_the_first_sentence_says_which_arm_groks_earliest(tmp_path, steps, said)
     assert sections.lead(rows(arms)) == said
 
 
+def test_more_data_is_no_setting_that_groks_earlier(tmp_path):
+    runs = {"train_fraction": [0.3, 0.6, 0.9]}
+    labels = grid_labels(train_fraction=(0.3, 0.6, 0.9))
+    arms = read(leave(tmp_path / "a", [None, 500, 300], runs=runs, labels=labels))
+
+    assert parsed(arms).lead == "Half of the runs or more grokked in 2 of 3 arms."
+
+
 def test_a_finding_is_on_the_page_with_its_picture(tmp_path):
     arms = read(
         leave(
@@ -271,6 +287,19 @@ def test_a_finding_is_on_the_page_with_its_picture(tmp_path):
 
     assert found.of("img")[0]["src"].startswith("data:image/png;base64,iVBOR")
     assert found.of("img")[0]["alt"].startswith("Law:")
+
+
+def test_tables_of_summaries_are_tables_on_the_page():
+    text = "## A law\n\nTwo <lines>\nof text.\n\n"
+    text += "| a | b   |\n| - | --: |\n| x |     |\n| y | 1 < 2 |\n"
+
+    assert sections.marked(text) == (
+        "<h4>A law</h4><p>Two &lt;lines&gt;\nof text.</p>"
+        '<div class="table marked" role="region" tabindex="0"><table><tbody>'
+        '<tr><th class="text">a</th><th>b</th></tr>'
+        '<tr><td class="text">x</td><td></td></tr>'
+        '<tr><td class="text">y</td><td>1 &lt; 2</td></tr></tbody></table></div>'
+    )
 
 
 def test_where_it_comes_from_is_said_once_for_folders_that_are_alike(tmp_path):

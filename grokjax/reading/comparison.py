@@ -68,7 +68,7 @@ def write(
     if said := verdict(summary):
         table += f"\n{textwrap.fill(said, 100)}\n"
     best = best_of_families(arms)
-    if 1 < len(best) < len(arms) and not _by_fraction(arms):
+    if 1 < len(best) < len(arms) and not by_fraction(arms):
         table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
     pictures = []
     write_csv(summary, output / "summary.csv")
@@ -175,7 +175,7 @@ def fewer(arms: Sequence[Arm]) -> list[Arm]:
     """
     if len(arms) <= MANY:
         return list(arms)
-    if not _by_fraction(arms):
+    if not by_fraction(arms):
         return best_of_families(arms)
     shares = {}
     for arm in arms:
@@ -187,7 +187,7 @@ def fewer(arms: Sequence[Arm]) -> list[Arm]:
     return [arm for arm in arms if arm.values.get("train_fraction", chosen) == chosen]
 
 
-def _by_fraction(arms):
+def by_fraction(arms: Sequence[Arm]) -> bool:
     """Do some differ in their share of the examples? That is no setting to be chosen."""
     return any("train_fraction" in arm.values for arm in arms)
 

@@ -157,14 +157,15 @@ class Runner:
         return parts
 
     def _summarise(self, parts):
+        claim = self.study.claim
         note = f"Not finished yet: {', '.join(self.missing)}." if self.missing else ""
         if list(parts) == [""]:
-            known = dict(note=note, summary=self.outcome[""])
-            return comparison.write(parts[""], self.folder, self.study.claim, **known) + note
+            own = self.outcome[""]
+            return comparison.write(parts[""], self.folder, claim, note, summary=own) + note
         table = []
-        texts = [f"# {self.study.claim}"]
+        texts = [f"# {claim}"]
         for name, of_part in parts.items():
-            title = f"{self.study.claim} {name}"
+            title = f"{claim} {name}"
             own = self.outcome[name]
             written = comparison.write(of_part, self.folder / name, title, summary=own)
             texts.append(f"## [{name}]({name}/summary.md)\n\n{written.rstrip()}")

@@ -94,7 +94,9 @@ def groups_of(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """Every measure, and first what each training has, with a panel for each of its values."""
     arms = arms[:MOST_ARMS]
     first = {"title": "Losses and weights", "panels": _panels(arms, USUAL, charts.LOGARITHMIC)}
-    groups = [first]
+    tasks = dict.fromkeys(task for arm in arms for task in arm.history.groups)
+    titles = {f"val_accuracy/{task}": f"Validation accuracy, {task}" for task in tasks}
+    groups = [first, {"title": "Tasks", "panels": _panels(arms, titles, ()) if titles else []}]
     for name in measures.names(arms):
         titles = {f"{name}/{key}": text for key, text in measures.declared(name, "TITLES").items()}
         present = dict.fromkeys(v for arm in arms for v in arm.history.arrays())

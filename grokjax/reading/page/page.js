@@ -53,7 +53,7 @@ function clear(colour, alpha) {
 
 function load() {
   try {
-    return JSON.parse(sessionStorage.getItem("grokjax") || "{}");
+    return JSON.parse(sessionStorage.getItem(location.pathname) || "{}");
   } catch {
     return {};
   }
@@ -61,13 +61,13 @@ function load() {
 
 function keep() {
   try {
-    sessionStorage.setItem("grokjax", JSON.stringify(kept));
+    sessionStorage.setItem(location.pathname, JSON.stringify(kept));
   } catch { /* a browser may forbid it */ }
 }
 
 // ---- colours: Okabe and Ito's, those shown at first before the others
 
-function colour(arm) {
+function colour(arm) { // or whatever has a place among others
   const own = document.data.colours[arm.place % document.data.colours.length];
   if (own === "#000000") return isDark() ? "#F2F2EE" : "#000000";
   if (own === "#F0E442" && !isDark()) return "#8A7B00"; // yellow is faint on white
@@ -79,7 +79,7 @@ function dash(arm) {
   return DASHES[Math.floor(arm.place / document.data.colours.length) % DASHES.length];
 }
 
-function key(arm) {
+function key(arm) { // a piece of its line
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("class", "key");
   svg.setAttribute("viewBox", "0 0 22 10");
@@ -160,7 +160,7 @@ function small() {
   return { family: getComputedStyle(document.body).fontFamily, size: 11.5, color: theme().ink };
 }
 
-function stepAxis(steps, width, title = "training step") {
+function stepAxis(steps, width, title = "training step", label = 0) { // label: pixels of one
   let low = Infinity;
   let high = 0;
   for (const step of steps) {
@@ -176,7 +176,7 @@ function stepAxis(steps, width, title = "training step") {
   }
   const room = (high / low) ** 0.02;
   const decades = Math.log10(high / low);
-  const label = 7.2 * number(high).length + 10;
+  label ||= 7.2 * number(high).length + 10;
   const hasRoom = (gap) => gap * (width - 80) / decades > label; // between 5 and 10, or 1 and 3
   const digits = hasRoom(0.3) ? [1, 2, 5] : hasRoom(0.47) && decades < 2.5 ? [1, 3] : [1];
   const ticks = [];
@@ -316,7 +316,7 @@ function curves(part, element) {
     const name = arm.grok.length > 1 ? "median of the runs" : plain(arm.labels[0] || "");
     thick.push({
       x: arm.step, y: middle(arm, side), mode: arm.step.length > 1 ? "lines" : "markers", line: { ...line, width: 2.4 }, name: arm.name,
-      hovertemplate: `${plain(arm.name)}<br>${name}<br>step %{x:,}: %{y:.2%}<extra></extra>`.replaceAll("%{n", "%\u200b{n"),
+      text: `${plain(arm.name)}<br>${name}`, hovertemplate: "%{text}<br>step %{x:,}: %{y:.2%}<extra></extra>",
     });
   }
   const { muted } = theme();
@@ -338,16 +338,13 @@ function phase(part, element) {
   const shown = members.arms.filter((arm) => others.every((entry) => arm.values[entry] === at[entry]));
   const [columns, rows] = [members.varying[state.x], members.varying[state.y]];
   const cell = (x, y) => shown.find((arm) => arm.values[state.x] === x && arm.values[state.y] === y);
-  const pair = element.firstChild || element.appendChild(make("div", { className: "pair" }));
-  while (pair.children.length < 2) {
-    pair.append(make("div", {}, make("h4", { textContent: pair.children.length ? "Final validation accuracy" : "Median steps to grok" }), make("div")));
-  }
+  const boxes = pairOf(element, ["Median steps to grok", "Final validation accuracy"]);
   const known = members.arms.map((arm) => arm.median[0]).filter((m) => m !== null);
   const limits = known.length ? [Math.min(...known), Math.max(...known)].map(Math.log10) : [0, 1];
   const steps = { z: (arm) => (arm.median[0] === null ? null : Math.log10(arm.median[0])), text: (arm) => number(arm.median[0]), else: (arm) => `${arm.grokked} of ${arm.runs}`, limits, reversescale: true };
   const accuracy = { z: (arm) => (arm.final === null ? null : arm.final / 10000), text: (arm) => `${+(arm.final / 100).toFixed(1)}%`, else: () => "unknown", limits: [0, 1], reversescale: false };
   [steps, accuracy].forEach((what, i) => {
-    const box = pair.children[i].lastChild;
+    const box = boxes[i];
     box.style.height = `${rows.length * cellHeight(rows.length) + 66}px`;
     cells(box, columns, rows, cell, what, state);
   });
@@ -381,6 +378,54 @@ function cells(box, columns, rows, cell, what, state) {
   };
   const longest = Math.max(...columns.map((v) => entryValue(v).length));
   plot(box, traces, { xaxis: axis(state.x, columns, width, 7.2 * longest + 6), yaxis: axis(state.y, rows, cellHeight(rows.length), 17), margin: { l: 70, r: 14, t: 6, b: 56 } });
+}
+
+function pairOf(element, titles) { // two charts, side by side or one below the other
+  if (!element.firstChild) {
+    const boxes = titles.map((text) => make("div", {}, make("h4", { textContent: text }), make("div")));
+    element.append(make("div", { className: "pair" }, ...boxes));
+  }
+  return [...element.firstChild.children].map((box) => box.lastChild);
+}
+
+function entry(part, element) {
+  reserve(element, null);
+  const lines = part.lines.map(({ family, arms, name }, place) => ({ place, family, name, arms }));
+  const values = [...new Set(lines.flatMap(({ arms, name }) => arms.map((arm) => arm.values[name])))].sort((a, b) => a - b);
+  const far = values[0] > 0 && last(values) > 20 * values[0];
+  const [steps, accuracy] = pairOf(element, ["Median steps to grok", "Final validation accuracy"]);
+  const read = element.lastChild.className === "read" ? element.lastChild : element.appendChild(make("p", { className: "read" }));
+  read.replaceChildren(...(lines.length > 1 ? lines.map((line) => make("span", {}, key(line), line.family)) : []));
+  const names = [...new Set(lines.map(({ name }) => name))];
+  for (const [box, isSteps] of [[steps, true], [accuracy, false]]) {
+    box.style.height = "320px";
+    const traces = [];
+    for (const line of lines) {
+      const x = line.arms.map((arm) => arm.values[line.name]);
+      const look = { color: colour(line), dash: dash(line), width: 2.2 };
+      const about = line.arms.map((arm) => `${plain(arm.name)}<br>${arm.grokked} of ${arm.runs} grokked; median step ${arm.median[0] === null ? "not reached" : number(arm.median[0])}<br>validation accuracy at the end: ${percent(arm.final)}`);
+      const common = { x, text: about, hovertemplate: "%{text}<extra></extra>", line: look };
+      if (!isSteps) {
+        traces.push({ ...common, y: line.arms.map((arm) => (arm.final === null ? null : arm.final / 10000)), mode: "lines+markers", marker: { size: 8, color: look.color } });
+        continue;
+      }
+      const end = (arm, bound) => (arm.median[0] === null || arm.median[bound] === null ? 0 : Math.abs(arm.median[bound] - arm.median[0]));
+      traces.push({
+        ...common, y: line.arms.map((arm) => arm.median[0]), mode: "lines+markers", marker: { size: 8, color: look.color },
+        error_y: { type: "data", symmetric: false, array: line.arms.map((arm) => end(arm, 2)), arrayminus: line.arms.map((arm) => end(arm, 1)), thickness: 1.4, width: 3, color: look.color },
+      });
+      traces.push({
+        ...common, y: line.arms.map((arm) => (arm.median[0] === null ? last(arm.step) : null)), mode: "markers", cliponaxis: false,
+        marker: { symbol: "triangle-up-open", size: 10, color: look.color, line: { width: 1.6, color: look.color } },
+      });
+    }
+    const all = traces.flatMap((trace) => trace.y).filter((y) => y > 0);
+    const range = [Math.min(...all), Math.max(...all)];
+    const axis = stepAxis(range, box.clientHeight, "training step", 20);
+    const shown = values.length <= 12 && values.map(entryValue).join("").length * 9 < box.clientWidth - 80;
+    const xaxis = { title: { text: plain(names.map(words).join(", ")), standoff: 8 }, type: far ? "log" : "linear", tickangle: 0, ...(shown ? { tickvals: values, ticktext: values.map(entryValue) } : { nticks: 6 }) };
+    plot(box, traces, { xaxis, yaxis: isSteps ? axis : shareAxis("validation accuracy"), margin: { l: 72, r: 14, t: 8, b: 50 } });
+  }
 }
 
 function panelCurves(panel, part, arms, element) {
@@ -582,7 +627,7 @@ function segments(label, options, current, change) {
 
 function legend(part, section) {
   const box = section.querySelector(".arms");
-  const cells = new Map([...section.querySelectorAll("tbody tr")].map((row) => [row, row.firstElementChild.textContent]));
+  const cells = new Map([...section.querySelector("tbody").rows].map((row) => [row, row.firstElementChild.textContent]));
   const hidden = (kept.hidden ??= {});
   const buttons = part.arms.map((arm) => {
     arm.on = !(hidden[`${part.name}/${arm.name}`] ?? !arm.shown);
@@ -672,15 +717,21 @@ function grids(part) {
   const families = {};
   for (const arm of part.arms) (families[arm.family] ??= []).push(arm);
   const found = {};
+  const lines = []; // families in which one entry varies, in its order
   for (const [family, arms] of Object.entries(families)) {
     const varying = {};
     for (const entry of Object.keys(arms[0].values)) {
       const values = [...new Set(arms.map((arm) => arm.values[entry]))];
       if (values.length > 1 && values.every((v) => typeof v === "number")) varying[entry] = values.sort((a, b) => a - b);
     }
-    if (Object.keys(varying).length > 1) found[family] = { arms, varying };
+    const entries = Object.keys(varying);
+    if (entries.length > 1) found[family] = { arms, varying };
+    if (entries.length === 1 && varying[entries[0]].length > 2) {
+      const [name] = entries;
+      lines.push({ family, name, arms: [...arms].sort((a, b) => a.values[name] - b.values[name]) });
+    }
   }
-  return found;
+  return [found, lines];
 }
 
 function phaseControls(part, figure) {
@@ -720,8 +771,8 @@ function phaseControls(part, figure) {
 
 // ---- the page
 
-const DRAW = { survival, dots, curves };
-const HEIGHT = { survival: () => 380, dots: (part) => 64 + 52 * Math.max(1, visible(part).length), curves: () => 420 };
+const DRAW = { survival, dots, curves, entry };
+const HEIGHT = { survival: () => 380, dots: (part) => 64 + 52 * Math.max(1, visible(part).length), curves: () => 420, entry: () => null };
 
 function start() {
   document.data = JSON.parse(document.getElementById("data").textContent);
@@ -730,7 +781,7 @@ function start() {
     const section = document.getElementById(`part-${i}`);
     [...part.arms].sort((a, b) => b.shown - a.shown).forEach((arm, place) => { arm.place = place; });
     for (const arm of part.arms) arm.step = part.steps[arm.step];
-    part.grids = grids(part);
+    [part.grids, part.lines] = grids(part);
     sortable(section);
     for (const figure of section.querySelectorAll("figure")) {
       const element = figure.querySelector(".chart");

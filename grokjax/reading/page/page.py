@@ -117,7 +117,7 @@ def waiting(stamp: str, why: str) -> str:
 
 
 def _file(name: str) -> str:
-    return importlib.resources.files(__package__).joinpath(name).read_text("utf-8")
+    return importlib.resources.files("grokjax.reading.page").joinpath(name).read_text("utf-8")
 
 
 def _filled(template: str, **texts: str) -> str:
@@ -141,19 +141,22 @@ def _part(number: int, name: str, part: Part) -> tuple[str, dict[str, Any]]:
         "threshold": arms[0].config.get("grok", {}).get("threshold", 0.99),
     }
     verdict = comparison.verdict(summary)
+    is_choice = not comparison.by_fraction(arms)
+    is_short = "\n" not in note
     kind = "table long" if max(len(arm.name) for arm in arms) > LONG else "table"
     html = "\n".join(
         [
             f'<section class="part" id="part-{number}" data-part="{number}">',
             f"<h2>{escape(name or 'What came out')}</h2>",
-            f'<p class="lead">{escape(sections.lead(summary))}</p>',
-            *[f"<p>{escape(text)}</p>" for text in (verdict, note) if text],
+            f'<p class="lead">{escape(sections.lead(summary, is_choice))}</p>',
+            *[f"<p>{escape(text)}</p>" for text in (verdict, note * is_short) if text],
             '<div class="arms" role="group" aria-label="Arms that are shown"></div>',
             '<h3>Table</h3><div class="controls"></div>',
             f'<div class="{kind}" role="region" tabindex="0" aria-label="Table of the arms">',
             f"<table>{sections.table(summary)}</table></div>",
             *_figures(part, data),
             *map(sections.finding, findings),
+            "" if is_short else f"<h3>In pairs</h3>{sections.marked(note)}",
             "</section>",
         ]
     )
@@ -177,7 +180,11 @@ def _figures(part: Part, data: Mapping[str, Any]) -> list[str]:
         ("dots", "Steps to grok", DOTS + some, alt),
         ("curves", "Accuracy of every run", CURVES + some + fewer, f"Accuracy by step. {alt}"),
     ]
-    if _grids(part.arms):
+    varying = _varying(part.arms)
+    alone = [next(iter(sizes.items())) for sizes in varying if len(sizes) == 1]
+    if entries := dict.fromkeys(entry.replace("_", " ") for entry, size in alone if size > 2):
+        figures.append(("entry", f"Over {', '.join(entries)}", ENTRY, alt))
+    if any(len(sizes) > 1 for sizes in varying):
         figures.append(("phase", "Phase diagram", PHASE, alt))
     if data["measures"]:
         words = ", ".join(group["title"] for group in data["measures"])
@@ -189,15 +196,17 @@ def _figures(part: Part, data: Mapping[str, Any]) -> list[str]:
     return [sections.figure(*each) for each in figures]
 
 
-def _grids(arms):
-    """Families in which two entries of numbers vary, or more."""
-    values: dict[tuple[str, str], set] = {}
+def _varying(arms):
+    """Of each family {entry that varies in it: how many numbers}."""
+    values: dict[str, dict[str, set]] = {}
     for arm in arms:
+        of_family = values.setdefault(arm.family, {})
         for entry, value in arm.values.items():
             if not isinstance(value, str):
-                values.setdefault((arm.family, entry), set()).add(value)
-    varying = [family for (family, _), distinct in values.items() if len(distinct) > 1]
-    return {family for family in varying if varying.count(family) > 1}
+                of_family.setdefault(entry, set()).add(value)
+    return [
+        {e: len(x) for e, x in of_family.items() if len(x) > 1} for of_family in values.values()
+    ]
 
 
 SURVIVAL = (
@@ -209,6 +218,10 @@ DOTS = (
     "their last evaluation. The diamond is the median over all runs with its 95 % interval."
 )
 CURVES = "A thin line is a run, a thick one the median of an arm. Point at a line to see its run."
+ENTRY = (
+    "Medians over all runs with their 95 % interval, where it has bounds. Open triangles are arms "
+    "of which less than half grokked, at their last step."
+)
 PHASE = (
     "A cell is an arm: the median steps to grok, and validation accuracy at the end. A grey cell "
     "has no median, because less than half of its runs grokked; it says how many did."

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import math
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -26,8 +27,8 @@ MOST_SPOKEN = 8  # arms in the text for those who cannot see a chart
 MACHINE = ("processor", "threads")
 
 
-def lead(summary: Sequence[Row]) -> str:
-    """The arm that groks earliest, beside the first one."""
+def lead(summary: Sequence[Row], is_choice: bool = True) -> str:
+    """The arm that groks earliest, beside the first one; how many grok if arms are no choice."""
     of_all = [row for row in summary if not row["task"]]
     first = of_all[0]
     best = min(of_all, key=lambda row: (row["median_grok_step"] or math.inf, -row["share"]))
@@ -35,6 +36,9 @@ def lead(summary: Sequence[Row]) -> str:
     if best["median_grok_step"] is None:
         where = f"in {best['arm']}, " if len(of_all) > 1 else ""
         return f"Less than half of the runs grokked{' in every arm' * bool(where)}: {where}{count}."
+    if not is_choice:
+        half = sum(row["median_grok_step"] is not None for row in of_all)
+        return f"Half of the runs or more grokked in {half:,} of {len(of_all):,} arms."
     if len(of_all) == 1:
         return f"Half of the runs had grokked by {_median(best)}; {count} did in the end."
     if best is first:
@@ -125,10 +129,31 @@ def finding(found: Finding) -> str:
     image = base64.b64encode(file.getvalue()).decode()
     title = escape(found.name.capitalize())
     return (
-        f"<h3>{title}</h3><pre>{escape(found.text.strip())}</pre>"
+        f"<h3>{title}</h3>{marked(found.text)}"
         f'<img alt="{title}: the numbers of the text above as a picture" '
         f'src="data:image/png;base64,{image}">'
     )
+
+
+def marked(text: str) -> str:
+    """Markdown as summaries have it: headings, paragraphs and tables."""
+    blocks = []
+    for block in re.split(r"\n\s*\n", text.strip()):
+        if not block.startswith("|"):
+            tag = "h4" if block.startswith("#") else "p"
+            blocks.append(f"<{tag}>{escape(block.lstrip('# '))}</{tag}>")
+            continue
+        lines = [line[1:-1].split(" | ") for line in block.splitlines()]
+        rows = []
+        for line in (lines[0], *lines[2:]):  # the second is a rule
+            tag = "td" if rows else "th"
+            cells = [escape(cell.strip().replace(r"\|", "|")) for cell in line]
+            first = f'<{tag} class="text">{cells[0]}</{tag}>'
+            others = "".join(f"<{tag}>{cell}</{tag}>" for cell in cells[1:])
+            rows.append(f"<tr>{first}{others}</tr>")
+        table = f"<table><tbody>{''.join(rows)}</tbody></table>"
+        blocks.append(f'<div class="table marked" role="region" tabindex="0">{table}</div>')
+    return "".join(blocks)
 
 
 def provenance(arms: Sequence[Arm]) -> str:
