@@ -59,7 +59,7 @@ class Parsed(html.parser.HTMLParser):
         if tag in ("td", "th", "button") and self.rows and self.rows[-1]:
             self.rows[-1][-1] += data
         if tag == "p":
-            self.paragraphs[self.elements[-1][1].get("class", "")] = data
+            self.paragraphs.setdefault(self.elements[-1][1].get("class", ""), data)
         if tag == "script":
             self.scripts[-1] += data
 
