@@ -133,7 +133,7 @@ function refresh(all = false) {
   }
 }
 
-function plot(element, traces, layout) {
+function plot(element, traces, layout, isSmall = false) { // a small one has no tools to tab through
   const { ink, muted, rule } = theme();
   const font = { family: getComputedStyle(document.body).fontFamily, size: 12.5, color: ink };
   const axis = { gridcolor: rule, zeroline: false, linecolor: rule, tickcolor: rule, fixedrange: false };
@@ -150,7 +150,7 @@ function plot(element, traces, layout) {
     xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis },
   };
   const config = {
-    displaylogo: false, doubleClick: "reset", displayModeBar: coarse ? false : "hover",
+    displaylogo: false, doubleClick: "reset", displayModeBar: coarse || isSmall ? false : "hover",
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   };
   Plotly.react(element, traces, whole, config);
@@ -377,7 +377,7 @@ function cells(box, columns, rows, cell, what, state) {
     return { title: { text: plain(words(entry)), standoff: 8 }, tickvals: places, ticktext: places.map((i) => entryValue(values[i])), tickangle: 0, showgrid: false, fixedrange: true, ticks: "" };
   };
   const longest = Math.max(...columns.map((v) => entryValue(v).length));
-  plot(box, traces, { xaxis: axis(state.x, columns, width, 7.2 * longest + 6), yaxis: axis(state.y, rows, cellHeight(rows.length), 17), margin: { l: 70, r: 14, t: 6, b: 56 } });
+  plot(box, traces, { xaxis: axis(state.x, columns, width, 7.2 * longest + 6), yaxis: axis(state.y, rows, cellHeight(rows.length), 17), margin: { l: 70, r: 14, t: 6, b: 56 } }, true);
 }
 
 function pairOf(element, titles) { // two charts, side by side or one below the other
@@ -447,7 +447,7 @@ function panelCurves(panel, part, arms, element) {
   const values = Object.values(panel.arms).flatMap((own) => own.median).filter((y) => y > 0);
   const far = panel.log && values.length && last([...values].sort((a, b) => a - b)) > 10 * Math.min(...values);
   const yaxis = panel.share ? { ...shareAxis(""), tickvals: [0, 0.5, 1] } : { nticks: 5, type: far ? "log" : "linear", exponentformat: "power", ...(far ? { dtick: Math.max(1, Math.ceil(Math.log10(Math.max(...values) / Math.min(...values)) / 5)) } : {}) };
-  plot(element, traces, { xaxis: axis, yaxis, margin: { l: 54, r: 10, t: 6, b: 38 }, height: 200, font: small() });
+  plot(element, traces, { xaxis: axis, yaxis, margin: { l: 54, r: 10, t: 6, b: 38 }, height: 200, font: small() }, true);
 }
 
 function panelSpectrum(panel, step, element) {
@@ -455,7 +455,7 @@ function panelSpectrum(panel, step, element) {
   const e = Math.max(0, spectrum.step.findLastIndex((s) => s <= step));
   const top = Math.max(...spectrum.values.flat().filter((v) => v !== null), 1e-12);
   const bars = { type: "bar", x: spectrum.values[e].map((_, k) => k + 1), y: spectrum.values[e], marker: { color: isDark() ? "#56B4E9" : "#0072B2" }, hovertemplate: `${plain(spectrum.entry)} %{x}: %{y:.3g}<extra></extra>` };
-  plot(element, [bars], { xaxis: { title: { text: plain(spectrum.entry), standoff: 4 }, showgrid: false }, yaxis: { range: [0, top * 1.04], nticks: 5 }, bargap: 0.25, margin: { l: 54, r: 10, t: 6, b: 38 }, height: 200, font: small() });
+  plot(element, [bars], { xaxis: { title: { text: plain(spectrum.entry), standoff: 4 }, showgrid: false }, yaxis: { range: [0, top * 1.04], nticks: 5 }, bargap: 0.25, margin: { l: 54, r: 10, t: 6, b: 38 }, height: 200, font: small() }, true);
 }
 
 function measures(part, figure) {
