@@ -14,9 +14,13 @@ with the figures as summary.md, summary.csv and *.png.
     python -m grokjax.analyze results/width8 results/width32 --critical model.width
     python -m grokjax.analyze results/measured --precursors
 
+    python -m grokjax.analyze results/moddiv --html
+    python -m grokjax.analyze results --serve
+
 A law gives each entry its exponent, a critical value is where half of the runs grok; both with
 95 % intervals. A precursor's rule is fixed on half of the runs and judged on the other. They are
-law.csv, law.png and so on, and parts of summary.md.
+law.csv, law.png and so on, and parts of summary.md. --html writes page.html too, one file that any
+browser shows, without a network; --serve shows it on this machine alone while training goes on.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,8 +33,10 @@ from grokjax.reading.arms import read_all
 from grokjax.reading.comparison import write
 from grokjax.reading.folders import without_history
 from grokjax.reading.narrow import for_this_terminal
+from grokjax.reading.page import page
+from grokjax.reading.rows import rows
 from grokjax.recording.results import check_writable
-from grokjax.running import command_line
+from grokjax.running import command_line, server
 
 SINCE = flags.DEFINE_integer(
     "since", 0, "First step in weights.png, where it was reached.", lower_bound=0
@@ -50,6 +56,12 @@ CRITICAL = flags.DEFINE_string(
 PRECURSORS = flags.DEFINE_bool(
     "precursors", False, "Ask of each value, measures included, how well it precedes grokking."
 )
+SERVE = flags.DEFINE_bool(
+    "serve", False, "Show the page at http://127.0.0.1:PORT, and follow a training that goes on."
+)
+PORT = flags.DEFINE_integer(
+    "port", 8000, "Of --serve; 0 is any that is free.", lower_bound=0, upper_bound=65535
+)
 OUTPUT = command_line.define_path("output", "analysis", "Folder for the table and the figures.")
 
 
@@ -59,6 +71,9 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
     output = Path(OUTPUT.value)
     if not folders:
         folders = [command_line.usual_results()]
+    if SERVE.value:
+        return _server([Path(folder) for folder in folders])
+    has_page = page.wanted(command_line.HTML.value, usual=False)
     check_writable("--output", output)
     arms = read_all(folders, command_line.warn)
     if FLOPS.value:
@@ -78,12 +93,30 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
     paired = pairs.table(arms, PAIRED.value)
 
     def work():
-        summary = write(arms, output, note=paired, since=SINCE.value, findings=found)
+        table = rows(arms)
+        summary = write(arms, output, note=paired, since=SINCE.value, findings=found, summary=table)
         print(for_this_terminal("\n\n".join(filter(None, [summary.rstrip(), paired]))))
         print(f"the table and the figures are in {output}")
+        if has_page:
+            parts = {"": page.Part(arms, table, paired, found)}
+            page.write(output / page.NAME, parts, "Comparison", command_line.itself())
+            print(f"open {output / page.NAME} in a browser")
 
     return work
 
 
+def _server(folders):
+    """Checks what --serve needs; returns the work."""
+    others = {"law": LAW, "critical": CRITICAL, "precursors": PRECURSORS, "flops": FLOPS}
+    for name, flag in others.items():
+        if flag.value:
+            raise ValueError(f"--serve shows no --{name}; leave one of them out")
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"{folder} is no folder; choose one that training writes to")
+    page.check()
+    return server.prepare(folders, PORT.value)
+
+
 if __name__ == "__main__":
-    command_line.run(prepare, arguments=True)
+    command_line.run(prepare, ("html",), arguments=True)

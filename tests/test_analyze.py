@@ -131,7 +131,7 @@ def test_a_share_of_the_examples_is_never_chosen_as_a_setting(tmp_path):
     arms = read_all([curve, plain])
     shown = {
         text.get_text()
-        for text in comparison.charts.comparison(comparison._few(arms)).axes[3].texts
+        for text in comparison.charts.comparison(comparison.fewer(arms)).axes[3].texts
     }
 
     assert "at its best" not in comparison.write(arms, tmp_path / "out")

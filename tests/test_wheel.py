@@ -55,7 +55,9 @@ def test_a_wheel_holds_the_configs_and_the_studies_inside_the_package(tmp_path):
     with zipfile.ZipFile(wheel) as file:
         names = {name for name in file.namelist() if ".dist-info/" not in name}
 
-    assert names == {*python_files(), "grokjax/py.typed", "grokjax/__init__.pyi"}
+    page = {f"grokjax/reading/page/{name}" for name in ("page.html", "page.css", "page.js")}
+    page.add("grokjax/reading/page/waiting.html")
+    assert names == {*python_files(), *page, "grokjax/py.typed", "grokjax/__init__.pyi"}
 
 
 def test_a_config_that_is_not_here_is_the_one_that_comes_with_grokjax(tmp_path, monkeypatch):

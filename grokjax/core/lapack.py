@@ -39,7 +39,8 @@ def eigvalsh(a_DxD: jax.Array) -> jax.Array:
 @_one_by_one
 def svd(a_NxD: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """U [N, K], the singular values [K], largest first, and V' [K, D], K = min(N, D)."""
-    return jnp.linalg.svd(a_NxD, full_matrices=False)
+    u_NxK, s_K, vt_KxD = jnp.linalg.svd(a_NxD, full_matrices=False)
+    return u_NxK, s_K, vt_KxD
 
 
 @_one_by_one

@@ -34,6 +34,7 @@ class Arm:
     labels: Sequence[str] = ()  # of each run
     seconds_per_step: float = np.nan  # of one run, its share of all wall time; NaN: not known
     flops_per_step: float = np.nan  # of one run, where they were counted
+    folder: Path | None = None  # of its results
 
     def since(self, step: int) -> "Arm":
         """The arm without the evaluations before a step; all of it if none is left."""
@@ -139,7 +140,8 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
         arms.append(Arm(own_name, family, values, config, History(own), labels))
     first = first_step(config)  # those before took none
     seconds = results.seconds() / sum((arm.last_R - first).sum() for arm in arms)
-    return [dataclasses.replace(arm, seconds_per_step=seconds or np.nan) for arm in arms]
+    known = dict(seconds_per_step=seconds or np.nan, folder=results.folder)
+    return [dataclasses.replace(arm, **known) for arm in arms]
 
 
 def _columns(folder, config, labels):

@@ -51,22 +51,24 @@ def write(
     note: str = "",
     since: int = 0,
     findings: Sequence[Finding] = (),
+    summary: Sequence[Row] = (),
 ) -> str:
     """Writes summary.csv, summary.md and the figures; returns what people read first.
 
-    Where a family is a choice of settings, it has a second table of each at its best.
+    Where a family is a choice of settings, it has a second table of each at its best. The summary
+    are the rows of the arms, if they have been made.
     """
     if not arms:
         raise ValueError("there are no arms to compare; choose one folder of results or more")
     output.mkdir(parents=True, exist_ok=True)
-    summary = rows(arms)
+    summary = summary or rows(arms)
     text = output / "summary.md"
     before = PICTURE.findall(text.read_text("utf-8", errors="replace")) if text.is_file() else []
     table = markdown(summary)
     if said := verdict(summary):
         table += f"\n{textwrap.fill(said, 100)}\n"
     best = best_of_families(arms)
-    if 1 < len(best) < len(arms) and not _by_fraction(arms):
+    if 1 < len(best) < len(arms) and not by_fraction(arms):
         table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
     pictures = []
     write_csv(summary, output / "summary.csv")
@@ -131,7 +133,7 @@ def verdict(summary: Sequence[Row]) -> str:
 
 def figures(arms: Sequence[Arm], since: int = 0) -> Iterator[tuple[str, Figure]]:
     """(file name, picture) of everything that arms have to show; weights from a step on."""
-    few = _few(arms) if len(arms) > MANY else list(arms)
+    few = fewer(arms)
     yield "comparison.png", charts.comparison(few)
     yield "survival.png", charts.survival(few)
     if len(few) <= charts.FEW:
@@ -166,9 +168,14 @@ def figures(arms: Sequence[Arm], since: int = 0) -> Iterator[tuple[str, Figure]]
         yield "tasks.png", charts.tasks(mixtures)
 
 
-def _few(arms):
-    """One of each family: at its best, or where data is what varies, with the same share of it."""
-    if not _by_fraction(arms):
+def fewer(arms: Sequence[Arm]) -> list[Arm]:
+    """All arms, or of many one of each family.
+
+    That is the one at its best, or where data is what varies, with the same share of it.
+    """
+    if len(arms) <= MANY:
+        return list(arms)
+    if not by_fraction(arms):
         return best_of_families(arms)
     shares = {}
     for arm in arms:
@@ -180,7 +187,7 @@ def _few(arms):
     return [arm for arm in arms if arm.values.get("train_fraction", chosen) == chosen]
 
 
-def _by_fraction(arms):
+def by_fraction(arms: Sequence[Arm]) -> bool:
     """Do some differ in their share of the examples? That is no setting to be chosen."""
     return any("train_fraction" in arm.values for arm in arms)
 

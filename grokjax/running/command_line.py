@@ -4,6 +4,7 @@ import functools
 import gc
 import os
 import re
+import shlex
 import signal
 import sys
 import warnings
@@ -56,6 +57,9 @@ flags.FLAGS["config"].parser = ConfigParser()
 SEEDS = flags.DEFINE_string("seeds", None, "Short for runs.seed: N for 0 .. N-1, or A:B.")
 SHARD = flags.DEFINE_string("shard", None, "I/N: only the I-th of N shards of the runs, from 1.")
 flags.DEFINE_alias("chunk", "shard")
+HTML = flags.DEFINE_bool(
+    "html", None, "Write page.html, which needs plotly; studies do so where it is installed."
+)
 WANDB = flags.DEFINE_bool("wandb", False, "Send curves to Weights & Biases too.")
 TRACKIO = flags.DEFINE_bool("trackio", False, "Send curves to Trackio too.")
 
@@ -162,6 +166,11 @@ def given(*names: str) -> list[str]:
     """Those of some flags that are not at their defaults, as words for another process."""
     chosen = [flags.FLAGS[name] for name in names]
     return [flag.serialize() for flag in chosen if flag.value != flag.default]
+
+
+def itself() -> str:
+    """This command, as it is typed."""
+    return shlex.join(["python", *sys.orig_argv[1:]])
 
 
 def path(word: str) -> str:

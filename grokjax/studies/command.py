@@ -10,6 +10,7 @@ from absl import flags
 
 from grokjax.config.grid import count
 from grokjax.reading.narrow import for_this_terminal
+from grokjax.reading.page import page
 from grokjax.recording import online
 from grokjax.recording.output import plain_console
 from grokjax.recording.results import check_writable
@@ -27,7 +28,7 @@ SIZE = flags.DEFINE_enum(
 )
 ONLY = flags.DEFINE_string("only", "*", "Train only the arms with such names: 'division/*'.")
 HANDED_ON = (cache.FOLDER.name, "seeds", "shard", "wandb", "trackio", "cores", "memory")
-TAKES = (*HANDED_ON, "chunk")
+TAKES = (*HANDED_ON, "chunk", "html")
 GOES_ON = "the same command goes on from here"
 STATUS = flags.DEFINE_bool("status", False, "Only show how far the arms have come.")
 
@@ -74,7 +75,10 @@ def _prepare(studies):
         raise ValueError("--submit is for one study without --status and --shard; leave them out")
     if cluster.JOBS.value is not None and not (cluster.SUBMIT.value or STATUS.value):
         raise ValueError("--jobs is for --submit and --status; choose one, or leave it out")
-    runners = [runner for study in studies for runner in _runners(study)]
+    is_here = not (cluster.SUBMIT.value or STATUS.value)
+    has_page = is_here and page.wanted(command_line.HTML.value, usual=True)
+    page_by = command_line.itself() if has_page else ""
+    runners = [runner for study in studies for runner in _runners(study, page_by)]
     if cluster.SUBMIT.value:
         return cluster.submission(studies[0].name, runners[0].folder / "jobs")
     if STATUS.value:
@@ -84,7 +88,7 @@ def _prepare(studies):
     return functools.partial(_work, runners)
 
 
-def _runners(study):
+def _runners(study, page_by=""):
     """The runner of a study, or one for each of its jobs."""
     folder = _results() / study.name
     if not STATUS.value:
@@ -96,6 +100,7 @@ def _runners(study):
         runs = [count(arms[name].runs) for name in fnmatch.filter(arms, ONLY.value)]
         shards = cluster.shards(max(runs, default=1))
     common = {"seeds": seeds, "only": ONLY.value, "flags": command_line.given(*HANDED_ON)}
+    common["page_by"] = page_by
     return [Runner(study, folder, SIZE.value, shard=shard, **common) for shard in shards]
 
 

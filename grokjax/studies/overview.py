@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from grokjax.reading.page import page
 from grokjax.reading.rows import markdown
 from grokjax.recording.files import replacing
 from grokjax.studies.runner import Runner
@@ -28,6 +29,8 @@ def write(runners: Sequence[Runner], folder: Path) -> str:
                 shown.append(row | dict.fromkeys(LEFT_OUT, "") | {"arm": arm})
         missing = f" Not finished: {', '.join(runner.missing)}." if runner.missing else ""
         link = f"[{name}]({name}/summary.md)" if runner.outcome else name
+        if (folder / name / page.NAME).is_file():
+            link += f" ([page]({name}/{page.NAME}))"
         texts.append(f"* {link}: {runner.study.claim}{missing}")
     whole = "\n".join(["# All studies\n", markdown(shown) if shown else "", *texts, ""])
     with replacing(folder / "summary.md") as path:

@@ -10,6 +10,7 @@ from rich.text import Text
 from grokjax.config import grid
 from grokjax.config.experiment import check, is_open
 from grokjax.reading import arms, comparison
+from grokjax.reading.page import page
 from grokjax.reading.rows import Row, rows, write_csv
 from grokjax.recording.files import Lock, replacing
 from grokjax.recording.results import Results
@@ -33,6 +34,7 @@ class Runner:
         only: str = "*",
         shard: tuple[int, int] | None = None,
         flags: Sequence[str] = (),
+        page_by: str = "",
     ):
         """Reads what is there.
 
@@ -44,6 +46,7 @@ class Runner:
             only: a pattern that names of arms have to match.
             shard: (i, n): only the i-th of n shards of each arm's runs.
             flags: for the training of each arm.
+            page_by: the command to be named in page.html; without one there is no page.
 
         Raises:
             ValueError: if there are other arms than these in the folder.
@@ -55,6 +58,7 @@ class Runner:
         self.outcome: dict[str, list[Row]] = {}  # of each part: the rows of its finished arms
         self.missing: list[str] = []  # arms that were not finished at the last summary
         self._shard = shard
+        self._page_by = page_by
         self._arms = study.arms(size, seeds)
         chosen = fnmatch.filter(self._arms, only)
         if not chosen:
@@ -138,11 +142,16 @@ class Runner:
         lock = Lock(self.folder / "summary.lock")
         lock.acquire(timeout=600)  # another process may be doing the same
         try:
-            return self._summarise([name for name in self._arms if self._is_finished(name)])
+            parts = self._parts([name for name in self._arms if self._is_finished(name)])
+            text = self._summarise(parts) if parts else None
+            if parts and self._page_by:
+                self._write_page(parts)
+            return text
         finally:
             lock.release()
 
-    def _summarise(self, finished):
+    def _parts(self, finished):
+        """{part: its finished arms}, of which the outcome is known from here on."""
         parts = {}
         for name in finished:
             parts.setdefault(part(name), []).extend(
@@ -150,15 +159,20 @@ class Runner:
             )
         self.outcome = {name: rows(of_part) for name, of_part in parts.items()}
         self.missing = [name for name in self._arms if name not in finished]
-        if not parts:
-            return None
+        return parts
+
+    def _summarise(self, parts):
+        claim = self.study.claim
         note = f"Not finished yet: {', '.join(self.missing)}." if self.missing else ""
         if list(parts) == [""]:
-            return comparison.write(parts[""], self.folder, self.study.claim, note) + note
+            own = self.outcome[""]
+            return comparison.write(parts[""], self.folder, claim, note, summary=own) + note
         table = []
-        texts = [f"# {self.study.claim}"]
+        texts = [f"# {claim}"]
         for name, of_part in parts.items():
-            written = comparison.write(of_part, self.folder / name, f"{self.study.claim} {name}")
+            title = f"{claim} {name}"
+            own = self.outcome[name]
+            written = comparison.write(of_part, self.folder / name, title, summary=own)
             texts.append(f"## [{name}]({name}/summary.md)\n\n{written.rstrip()}")
             table += [{"part": name} | row for row in self.outcome[name]]
         write_csv(table, self.folder / "summary.csv")
@@ -166,6 +180,14 @@ class Runner:
         with replacing(self.folder / "summary.md") as path:
             path.write_text(text, encoding="utf-8")
         return text
+
+    def _write_page(self, parts):
+        shown = {}
+        for name, of_part in parts.items():
+            missing = [arm for arm in self.missing if part(arm) == name]
+            note = f"Not finished yet: {', '.join(missing)}." if missing else ""
+            shown[name] = page.Part(of_part, self.outcome[name], note)
+        page.write(self.folder / page.NAME, shown, self.study.claim, self._page_by)
 
     def _is_finished(self, name):
         if self._shard:

@@ -37,7 +37,7 @@ def measure(arms: Sequence[Arm], name: str, only: Sequence[str] = ()) -> Figure:
     """
     histories = {arm.name: arm.history.arrays() for arm in arms}
     having = {a: h for a, h in histories.items() if any(v.startswith(f"{name}/") for v in h)}
-    titles = _declared(name, "TITLES")
+    titles = declared(name, "TITLES")
     values = dict.fromkeys(v for h in having.values() for v in h if v.startswith(f"{name}/"))
     known = [f"{name}/{key}" for key in titles]
     values = [v for v in known if v in values] + [v for v in values if v not in known]
@@ -46,12 +46,12 @@ def measure(arms: Sequence[Arm], name: str, only: Sequence[str] = ()) -> Figure:
     for panel, value in zip(panels, [*ACCURACIES, *values], strict=True):
         key = value.partition("/")[2]
         title = ACCURACIES.get(value) or titles.get(key, key.replace("_", " "))
-        of_arms = {arm: _taken(h["step"], h[value]) for arm, h in having.items() if value in h}
+        of_arms = {arm: taken(h["step"], h[value]) for arm, h in having.items() if value in h}
         if next(iter(of_arms.values()))[1].ndim == 3:
-            entry = _declared(name, "ENTRIES").get(key, "entry")
+            entry = declared(name, "ENTRIES").get(key, "entry")
             _map(figure, panel, title, entry, of_arms, len(having) > 1)
         else:
-            _curves(panel, title, of_arms, having, key in _declared(name, "LOGARITHMIC"))
+            _curves(panel, title, of_arms, having, key in declared(name, "LOGARITHMIC"))
         if value.endswith("accuracy"):
             style.percent_axis(panel)
     if any(history["val_accuracy"].shape[1] > 1 for history in having.values()):
@@ -61,7 +61,7 @@ def measure(arms: Sequence[Arm], name: str, only: Sequence[str] = ()) -> Figure:
     return figure
 
 
-def _declared(name: str, what: str) -> Any:
+def declared(name: str, what: str) -> Any:
     """What the module of a measure says of its values; nothing if it is not here any more."""
     if name not in registry.names("measure"):
         return {}
@@ -74,7 +74,7 @@ def _panels(number: int) -> tuple[Figure, list]:
     return figure, [figure.add_subplot(height, WIDTH, i + 1) for i in range(number)]
 
 
-def _taken(step_E, values_Ex):
+def taken(step_E: np.ndarray, values_Ex: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The evaluations at which a value was taken, and it."""
     taken_E = np.isfinite(values_Ex).any(axis=tuple(range(1, values_Ex.ndim)))
     return step_E[taken_E], values_Ex[taken_E]

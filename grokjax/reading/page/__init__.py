@@ -1,0 +1,1 @@
+"""One HTML file of a comparison: everything in it, nothing fetched."""
