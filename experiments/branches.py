@@ -67,8 +67,9 @@ def arms(size):
         config = dipping("trunk/dipping@grokked", 4000)
         config.freeze = frozen
         configs[f"freeze/{name}"] = config
-    fractions = (0.2, 0.1)
-    configs["ungrok/data"] = addition("trunk/adamw@grokked", 4000, train_fraction=fractions)
+    for fraction in (0.2, 0.1):
+        branch = addition("trunk/adamw@grokked", 4000, train_fraction=fraction)
+        configs[f"ungrok/{fraction}"] = branch
     for name, decay in DECAYS.items():
         configs[f"decay/{name}"] = addition("trunk/adamw@grokked", 4000, weight_decay=decay)
     configs["grokfast/ma"] = addition("trunk/adamw@memorised", optimizer=MA, stop_after_grok=5)

@@ -38,7 +38,7 @@ def _without_tensorflow(original: Any):
     return Fetched
 
 
-def _read_idx(path):
+def _read_idx(path) -> np.ndarray:
     """The bytes of a packed IDX file: 0, 0, 8, the number of axes, their lengths, the items."""
     packed = gzip.decompress(Path(path).read_bytes())
     axes = packed[3]
