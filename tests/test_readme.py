@@ -2,8 +2,10 @@
 
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -74,17 +76,31 @@ def test_the_commands_of_the_readme_about_studies_work(tmp_path):
         done = python(words + flags)
         assert done.returncode == 0, (words, done.stderr)
     arm = results / "l1_grokfast/division/baseline"
-    folders = dict.fromkeys(("results/A", "results/B"), arm) | {
+    folders = dict.fromkeys(("results", "results/A", "results/B"), arm) | {
         "results/decay": made_sweep(tmp_path / "decay"),
         "results/moddiv64": made_seeds(tmp_path / "moddiv64"),
     }
     for words in [*words_of("grokjax.analyze"), *words_of("grokjax.checkpoint_tool")]:
         real = [str(folders.get(word, word)) for word in words]
+        if "--serve" in words:
+            check_server(real)
+            continue
         if words[0] == "grokjax.analyze" and "analysis" not in words:
             real += ["--output", "analysis"]
         done = python([str(tmp_path / w) if w == "analysis" else w for w in real])
         assert done.returncode == 0, (words, done.stderr)
     assert (tmp_path / "analysis/summary.md").exists()
+
+
+def check_server(words):
+    """It answers, and Ctrl-C ends it."""
+    command = [sys.executable, "-m", *words, "--port=0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        address = re.search(r"http://\S+", server.stdout.readline())[0]
+        with urllib.request.urlopen(address) as answer:
+            assert b"Validation accuracy" in answer.read()
+        server.send_signal(signal.SIGINT)
+    assert server.returncode == 0
 
 
 def made_sweep(folder):
