@@ -1,23 +1,23 @@
 """What brings a network to grok, and keeps it there, shows when it is changed at that very moment.
 
 Runs that have memorised, or grokked, go on in several ways from the same state: 20 seeds of
-addition mod 113 from 30 % of the sums, by one block without norms, batches of 512. Four questions:
+addition mod 113 from 30 % of the sums, by one block without norms, batches of 512. Their questions:
 
 freeze    Janati, 2026, https://arxiv.org/abs/2608.07436: under weight decay 3 accuracy dips after
           grokking, four of five seeds fall below 95 %, and with embedding and readout frozen from
           then on none does. 4,000 steps more, undisturbed and with both of them frozen. Grokked
           is, as there, six evaluations in a row at 95 %; seed 0 is left out, which does not come
           to it within 15,000 steps.
-ungrok    Varma et al., 2023, https://arxiv.org/abs/2309.02390: with too little data a network that
-          has grokked forgets to generalise. 4,000 steps more from 20 % and from 10 %; `decay/all`
-          keeps its 30 %.
-decay     Is weight decay needed to stay? 4,000 steps more with all of it, and with none.
+later     4,000 steps more after grokking, as before, and with one change. Varma et al., 2023,
+          https://arxiv.org/abs/2309.02390: with too little data a network that has grokked forgets
+          to generalise (`fifth` and `tenth` of all sums in place of 30 %). Is weight decay needed
+          to stay (`no_decay`)?
 grokfast  Does Grokfast-MA, switched on when a run has memorised, help as much as from the first
           step (Lee et al., 2024, https://arxiv.org/abs/2405.20233)? Steps count from the branch.
 
 Each run begins at the first checkpoint after its own event; run by run they are compared by
 
-    python -m grokjax.analyze results/branches/freeze/none results/branches/freeze/both --paired
+    python -m grokjax.analyze results/branches/later --paired
 
 and a branch with a training that begins with the first step by the steps of branch and trunk:
 
@@ -29,8 +29,13 @@ Expected: not measured yet.
 from grokjax import Study, base, grid, run_study
 
 NUM_STEPS = 15_000
-FREEZE = {"none": (), "both": ("token", "readout")}
-DECAYS = {"all": 1.0, "none": 0.0}
+FREEZE = {"undisturbed": (), "frozen": ("token", "readout")}
+LATER = {
+    "undisturbed": {},
+    "no_decay": dict(weight_decay=0.0),
+    "fifth": dict(train_fraction=0.2),
+    "tenth": dict(train_fraction=0.1),
+}
 MA = "grokfast_ma+adamw"
 DIPPING = dict(seed=range(1, 21), weight_decay=3.0, b2=0.999)
 
@@ -67,11 +72,8 @@ def arms(size):
         config = dipping("trunk/dipping@grokked", 4000)
         config.freeze = frozen
         configs[f"freeze/{name}"] = config
-    for fraction in (0.2, 0.1):
-        branch = addition("trunk/adamw@grokked", 4000, train_fraction=fraction)
-        configs[f"ungrok/{fraction}"] = branch
-    for name, decay in DECAYS.items():
-        configs[f"decay/{name}"] = addition("trunk/adamw@grokked", 4000, weight_decay=decay)
+    for name, runs in LATER.items():
+        configs[f"later/{name}"] = addition("trunk/adamw@grokked", 4000, **runs)
     configs["grokfast/ma"] = addition("trunk/adamw@memorised", optimizer=MA, stop_after_grok=5)
     if size == "paper":
         for config in configs.values():
