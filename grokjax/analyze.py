@@ -28,7 +28,7 @@ from pathlib import Path
 
 from absl import flags
 
-from grokjax.reading import findings, pairs
+from grokjax.reading import findings
 from grokjax.reading.arms import read_all
 from grokjax.reading.comparison import write
 from grokjax.reading.folders import without_history
@@ -89,16 +89,15 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
         found.append(findings.critical(arms, CRITICAL.value))
     if PRECURSORS.value:
         found.append(findings.signs(arms))
-
-    paired = pairs.table(arms, PAIRED.value)
+    found += findings.paired(arms, PAIRED.value)
 
     def work():
         table = rows(arms)
-        summary = write(arms, output, note=paired, since=SINCE.value, findings=found, summary=table)
-        print(for_this_terminal("\n\n".join(filter(None, [summary.rstrip(), paired]))))
+        summary = write(arms, output, since=SINCE.value, findings=found, summary=table)
+        print(for_this_terminal(summary.rstrip()))
         print(f"the table and the figures are in {output}")
         if has_page:
-            parts = {"": page.Part(arms, table, paired, found)}
+            parts = {"": page.Part(arms, table, findings=found)}
             page.write(output / page.NAME, parts, "Comparison", command_line.itself())
             print(f"open {output / page.NAME} in a browser")
 

@@ -1,13 +1,15 @@
 """Statistics of pairs, by published examples."""
 
+import csv
+
 import numpy as np
 import pytest
 import scipy
 from made_results import leave
 
-from grokjax.reading import pairs
+from grokjax.reading import comparison, findings, pairs
 from grokjax.reading.arms import read, read_all
-from grokjax.reading.pairs import Rates, Times, matched, rates, table, times
+from grokjax.reading.pairs import Rates, Times, matched, rates, times
 from grokjax.reading.rows import reference_of
 from grokjax.reading.survival import Durations, log_rank
 
@@ -103,6 +105,11 @@ def test_runs_are_matched_by_their_seeds(tmp_path):
     assert matched(a, c) == ([0], [0])
 
 
+def table(arms, of_all=False):
+    found = pairs.compare(arms, of_all)
+    return pairs.summary(found) if found else ""
+
+
 SOME = ["seed=2", "seed=3", "seed=5"]
 
 
@@ -123,6 +130,26 @@ def test_the_table_says_who_grokked_alone_and_who_was_first(tmp_path):
     assert cells["grokked first"] == ["", "", "3", "1", "", "0.625 (log-rank 0.317)"]
 
 
+def test_pairs_are_a_table_for_programs_which_goes_where_nothing_is_paired(tmp_path):
+    a = leave(tmp_path / "a", [300, 400, None])
+    b = leave(tmp_path / "b", [400, None, None], branched={})
+    arms = read_all([a, b])
+    comparison.write(arms, tmp_path / "out", findings=findings.paired(arms))
+    with (tmp_path / "out/pairs.csv").open() as file:
+        first, *_ = csv.DictReader(file)
+    comparison.write(arms[:1], tmp_path / "out", findings=findings.paired(arms[:1]))
+
+    assert {name: first[name] for name in ("a", "b", "pairs", "outcome", "of_a", "of_b")} == {
+        "a": "a",
+        "b": "b",
+        "pairs": "3",
+        "outcome": "grokked",
+        "of_a": "2",
+        "of_b": "1",
+    }
+    assert not (tmp_path / "out/pairs.csv").exists()
+
+
 def test_arms_that_are_no_branches_are_paired_when_asked_for(tmp_path):
     a = leave(tmp_path / "a", [300, 400])
     b = leave(tmp_path / "b", [400, 300])
@@ -133,7 +160,7 @@ def test_arms_that_are_no_branches_are_paired_when_asked_for(tmp_path):
     with pytest.raises(
         ValueError, match="--paired: no two arms of one task have seeds in common; choose"
     ):
-        pairs.table(read_all([a, other]), of_all=True)
+        pairs.compare(read_all([a, other]), of_all=True)
 
 
 def test_steps_that_are_counted_from_other_points_are_not_compared(tmp_path):

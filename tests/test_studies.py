@@ -117,7 +117,7 @@ def test_an_arm_may_begin_with_the_states_of_another(tmp_path):
     commands = {name: process._command for name, process in runner._processes.items()}
 
     origin = f"--branch={tmp_path / 'trunk/adamw'}@12"
-    assert origin in commands["decay/none"]
+    assert origin in commands["later/no_decay"]
     assert not any(word.startswith("--branch") for word in commands["trunk/adamw"])
     assert runner._processes["decay/none"].config.branch.from_zero
 

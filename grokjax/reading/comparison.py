@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 
 from grokjax.reading.arms import Arm
 from grokjax.reading.evidence import LEVEL
-from grokjax.reading.findings import FINDINGS, Finding
+from grokjax.reading.findings import Finding
 from grokjax.reading.pictures import charts, grids, measures, plots
 from grokjax.reading.rows import Row, best_of_families, markdown, rows, write_csv
 from grokjax.recording.files import replacing
 
 MANY = 10  # more arms than this are a muddle; then each family is shown at one setting
-PICTURE = re.compile(r"^!\[(.+\.png)\]\(\1\)$", re.MULTILINE)
+LINK = re.compile(r"^!?\[(.+\.(?:png|csv))\]\(\1\)$", re.MULTILINE)
 NOTES = """\
 Medians are Kaplan-Meier estimates over all runs: one that has not grokked, also because it has
 diverged, counts as followed up to the last step without it. `> 5,000` was not reached by step
@@ -63,31 +63,30 @@ def write(
     output.mkdir(parents=True, exist_ok=True)
     summary = summary or rows(arms)
     text = output / "summary.md"
-    before = PICTURE.findall(text.read_text("utf-8", errors="replace")) if text.is_file() else []
+    before = LINK.findall(text.read_text("utf-8", errors="replace")) if text.is_file() else []
     table = markdown(summary)
     if said := verdict(summary):
         table += f"\n{textwrap.fill(said, 100)}\n"
     best = best_of_families(arms)
     if 1 < len(best) < len(arms) and not by_fraction(arms):
         table += f"\nEach at its best setting, chosen by these very runs:\n\n{markdown(rows(best))}"
+    tables = [f"{one.name}.csv" for one in findings]
     pictures = []
     write_csv(summary, output / "summary.csv")
     for one in findings:
         table += f"\n{one.text}\n"
         write_csv(one.rows, output / f"{one.name}.csv", columns=())
-    own = ((f"{one.name}.png", one.draw()) for one in findings)
+    own = ((f"{one.name}.png", one.draw()) for one in findings if one.draw)
     for name, figure in itertools.chain(figures(arms, since), own):
         with replacing(output / name) as path:
             plots.save(figure, path)
         pictures.append(name)
-    links = [f"![{name}]({name})" for name in pictures]
+    links = [f"[{name}]({name})" for name in tables] + [f"![{name}]({name})" for name in pictures]
     parts = [f"# {title or 'Comparison'}", table.rstrip(), note, NOTES.rstrip(), *links]
     with replacing(text) as path:
         path.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
-    for name in set(before) - set(pictures):  # of fewer arms, with other pictures
+    for name in set(before) - {*tables, *pictures}:  # of other arms, or other questions
         (output / name).unlink(missing_ok=True)
-        if name in FINDINGS:
-            (output / name).with_suffix(".csv").unlink(missing_ok=True)
     return table
 
 

@@ -5,22 +5,20 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from grokjax.reading import laws, precursors, thresholds
+from grokjax.reading import laws, pairs, precursors, thresholds
 from grokjax.reading.arms import Arm
 from grokjax.reading.pictures.laws import critical_picture, law_picture
 from grokjax.reading.pictures.precursors import precursors as precursors_picture
 from grokjax.reading.rows import Row
 
-FINDINGS = ("law.png", "critical.png", "precursors.png")  # and tables of these names
-
 
 class Finding(NamedTuple):
-    """name.csv, name.png and a part of summary.md."""
+    """name.csv, a part of summary.md, and name.png if there is a picture of it."""
 
     name: str
     text: str
     rows: Sequence[Row]
-    draw: Callable[[], Figure]
+    draw: Callable[[], Figure] | None
 
 
 def law(arms: Sequence[Arm], text: str) -> Finding:
@@ -43,3 +41,11 @@ def signs(arms: Sequence[Arm]) -> Finding:
     rows = precursors.table(found)
     text = precursors.summary(rows)
     return Finding("precursors", text, rows, lambda: precursors_picture(found))
+
+
+def paired(arms: Sequence[Arm], of_all: bool = False) -> list[Finding]:
+    """Arms compared run by run, see `pairs.compare`; none if nothing is paired."""
+    found = pairs.compare(arms, of_all)
+    if not found:
+        return []
+    return [Finding("pairs", pairs.summary(found), pairs.rows(found), None)]

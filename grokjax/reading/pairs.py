@@ -13,7 +13,7 @@ import scipy
 from grokjax.config import grid
 from grokjax.reading.arms import SEEDS, Arm
 from grokjax.reading.evidence import rate_interval
-from grokjax.reading.rows import aligned, reference_of
+from grokjax.reading.rows import Row, aligned, reference_of
 from grokjax.reading.survival import Durations
 from grokjax.recording.history import finite_median
 from grokjax.recording.times import threshold_of
@@ -25,6 +25,7 @@ difference, and the exact p of McNemar's test. Validation accuracy, medians at t
 first: the p of the sign test, and for steps of the log-rank test stratified by pair; pairs in which
 neither is ahead say nothing. Where steps of the trunk count too, a branch that had grokked by its
 first evaluation, as its trunk may have, leaves its pair open."""
+NAMES = ("outcome", "of_a", "of_b", "a_alone", "b_alone", "difference", "p")  # in pairs.csv
 ONE_CLOCK = ", steps of a branch with those of its trunk before it"
 
 
@@ -110,6 +111,16 @@ class Times(NamedTuple):
         return float(2 * scipy.stats.norm.sf(abs(z)))
 
 
+class Comparison(NamedTuple):
+    """Two arms, run by run."""
+
+    a: str
+    b: str
+    pairs: int
+    one_clock: bool  # do the steps of the trunk count too?
+    cells: list[list[str]]  # as in HEAD
+
+
 def rates(a_P: np.ndarray, b_P: np.ndarray) -> Rates:
     """Counts of two outcomes, bool."""
     pairs = ((a_P & b_P), (a_P & ~b_P), (~a_P & b_P), (~a_P & ~b_P))
@@ -145,8 +156,8 @@ def _seeds(arm):
     return [tuple(points[label][name] for name in SEEDS) for label in arm.labels]
 
 
-def table(arms: Sequence[Arm], of_all: bool = False) -> str:
-    """Tables for people: each arm against the one it is compared with; empty if nothing is paired.
+def compare(arms: Sequence[Arm], of_all: bool = False) -> list[Comparison]:
+    """Each arm against the one it is compared with; empty if nothing is paired.
 
     Args:
         arms: in the order of the table of arms.
@@ -155,7 +166,7 @@ def table(arms: Sequence[Arm], of_all: bool = False) -> str:
     Raises:
         ValueError: if all are asked for and none have.
     """
-    parts = []
+    found = []
     for n, b in enumerate(arms):
         a = reference_of(b, arms[:n])
         one_clock = a is None and of_all
@@ -164,15 +175,33 @@ def table(arms: Sequence[Arm], of_all: bool = False) -> str:
         if a is not None and (of_all or "branched" in a.config or "branched" in b.config):
             a_runs, b_runs = matched(a, b)
             if a_runs:
-                said = f"In pairs, {a.name} (A) and {b.name} (B), {len(a_runs)} seeds"
-                parts.append(f"{said}{ONE_CLOCK * one_clock}:")
-                cells = zip(*_rows(a, b, a_runs, b_runs, one_clock), strict=True)
-                parts.append(aligned(dict(zip(HEAD, cells, strict=True)), HEAD[:1]).rstrip())
-    if of_all and not parts:
+                cells = list(_rows(a, b, a_runs, b_runs, one_clock))
+                found.append(Comparison(a.name, b.name, len(a_runs), one_clock, cells))
+    if of_all and not found:
         raise ValueError(
             "--paired: no two arms of one task have seeds in common; choose arms that do"
         )
-    return "\n\n".join([*parts, NOTE] if parts else [])
+    return found
+
+
+def summary(found: Sequence[Comparison]) -> str:
+    """A table for people of each comparison, and what it says."""
+    parts = []
+    for one in found:
+        said = f"In pairs, {one.a} (A) and {one.b} (B), {one.pairs} seeds"
+        parts.append(f"{said}{ONE_CLOCK * one.one_clock}:")
+        cells = zip(*one.cells, strict=True)
+        parts.append(aligned(dict(zip(HEAD, cells, strict=True)), HEAD[:1]).rstrip())
+    return "\n\n".join([*parts, NOTE])
+
+
+def rows(found: Sequence[Comparison]) -> list[Row]:
+    """A line for each outcome of each comparison, for programs."""
+    return [
+        {"a": one.a, "b": one.b, "pairs": one.pairs} | dict(zip(NAMES, cells, strict=True))
+        for one in found
+        for cells in one.cells
+    ]
 
 
 def since_trunk(arm: Arm) -> Durations:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from grokjax.config import grid
 from grokjax.config.experiment import check, is_open
-from grokjax.reading import arms, comparison
+from grokjax.reading import arms, comparison, findings
 from grokjax.reading.page import page
 from grokjax.reading.rows import Row, rows, write_csv
 from grokjax.recording.files import Lock, replacing
@@ -166,13 +166,15 @@ class Runner:
         note = f"Not finished yet: {', '.join(self.missing)}." if self.missing else ""
         if list(parts) == [""]:
             own = self.outcome[""]
-            return comparison.write(parts[""], self.folder, claim, note, summary=own) + note
+            found = findings.paired(parts[""])
+            return comparison.write(parts[""], self.folder, claim, note, 0, found, own) + note
         table = []
         texts = [f"# {claim}"]
         for name, of_part in parts.items():
             title = f"{claim} {name}"
             own = self.outcome[name]
-            written = comparison.write(of_part, self.folder / name, title, summary=own)
+            found = findings.paired(of_part)
+            written = comparison.write(of_part, self.folder / name, title, "", 0, found, own)
             texts.append(f"## [{name}]({name}/summary.md)\n\n{written.rstrip()}")
             table += [{"part": name} | row for row in self.outcome[name]]
         write_csv(table, self.folder / "summary.csv")
@@ -186,7 +188,7 @@ class Runner:
         for name, of_part in parts.items():
             missing = [arm for arm in self.missing if part(arm) == name]
             note = f"Not finished yet: {', '.join(missing)}." if missing else ""
-            shown[name] = page.Part(of_part, self.outcome[name], note)
+            shown[name] = page.Part(of_part, self.outcome[name], note, findings.paired(of_part))
         page.write(self.folder / page.NAME, shown, self.study.claim, self._page_by)
 
     def _is_finished(self, name):

@@ -142,21 +142,19 @@ def _part(number: int, name: str, part: Part) -> tuple[str, dict[str, Any]]:
     }
     verdict = comparison.verdict(summary)
     is_choice = not comparison.by_fraction(arms)
-    is_short = "\n" not in note
     kind = "table long" if max(len(arm.name) for arm in arms) > LONG else "table"
     html = "\n".join(
         [
             f'<section class="part" id="part-{number}" data-part="{number}">',
             f"<h2>{escape(name or 'What came out')}</h2>",
             f'<p class="lead">{escape(sections.lead(summary, is_choice))}</p>',
-            *[f"<p>{escape(text)}</p>" for text in (verdict, note * is_short) if text],
+            *[f"<p>{escape(text)}</p>" for text in (verdict, note) if text],
             '<div class="arms" role="group" aria-label="Arms that are shown"></div>',
             '<h3>Table</h3><div class="controls"></div>',
             f'<div class="{kind}" role="region" tabindex="0" aria-label="Table of the arms">',
             f"<table>{sections.table(summary)}</table></div>",
             *_figures(part, data),
             *map(sections.finding, findings),
-            "" if is_short else f"<h3>In pairs</h3>{sections.marked(note)}",
             "</section>",
         ]
     )

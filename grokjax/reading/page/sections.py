@@ -123,14 +123,16 @@ def notes() -> str:
 
 
 def finding(found: Finding) -> str:
-    """Its text and its picture."""
+    """Its text, and its picture if there is one."""
+    title = escape(found.name.capitalize())
+    text = f"<h3>{title}</h3>{marked(found.text)}"
+    if found.draw is None:
+        return text
     file = io.BytesIO()
     found.draw().savefig(file, format="png", dpi=110, bbox_inches="tight", facecolor="white")
     image = base64.b64encode(file.getvalue()).decode()
-    title = escape(found.name.capitalize())
     return (
-        f"<h3>{title}</h3>{marked(found.text)}"
-        f'<img alt="{title}: the numbers of the text above as a picture" '
+        f'{text}<img alt="{title}: the numbers of the text above as a picture" '
         f'src="data:image/png;base64,{image}">'
     )
 
