@@ -119,7 +119,7 @@ def test_an_arm_may_begin_with_the_states_of_another(tmp_path):
     origin = f"--branch={tmp_path / 'trunk/adamw'}@12"
     assert origin in commands["later/no_decay"]
     assert not any(word.startswith("--branch") for word in commands["trunk/adamw"])
-    assert runner._processes["decay/none"].config.branch.from_zero
+    assert runner._processes["later/no_decay"].config.branch.from_zero
 
 
 def test_an_unknown_arm_is_an_error_that_names_the_arms():
