@@ -1,11 +1,11 @@
 """What the README and the configs tell people to type works, at toy size."""
 
+import http.client
 import re
 import shlex
 import signal
 import subprocess
 import sys
-import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -96,11 +96,15 @@ def check_server(words):
     """It answers, and Ctrl-C ends it."""
     command = [sys.executable, "-m", *words, "--port=0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
-        address = re.search(r"http://\S+", server.stdout.readline())[0]
-        with urllib.request.urlopen(address) as answer:
-            assert b"Validation accuracy" in answer.read()
-        server.send_signal(signal.SIGINT)
-    assert server.returncode == 0
+        try:
+            host, port = re.search(r"http://([\d.]+):(\d+)/", server.stdout.readline()).groups()
+            connection = http.client.HTTPConnection(host, int(port), timeout=120)
+            connection.request("GET", "/")
+            assert b"Validation accuracy" in connection.getresponse().read()
+            server.send_signal(signal.SIGINT)
+            assert server.wait(timeout=60) == 0
+        finally:
+            server.kill()
 
 
 def made_sweep(folder):

@@ -2,7 +2,8 @@
 
 On a CPU jaxlib spreads a batch of matrices over XLA's threads, and one of these waits for it: two
 batches at once, on two cores, wait for ever (seen with jaxlib 0.10.2 and 0.12.0.1). So a batch is
-taken there one matrix after the other; other devices take it whole.
+taken there one matrix after the other; other devices take it whole. None of these can be
+differentiated backwards.
 """
 
 import functools

@@ -48,6 +48,7 @@ def use_one_thread_for_lapack() -> None:
 
     XLA has its own, and each device another. With OpenBLAS's beside them 64 matrices of 64 x 64
     took ten to twenty times as long on two cores. What OPENBLAS_NUM_THREADS says already stays.
+    Where SciPy's linear algebra has been imported before, it keeps its threads.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
