@@ -10,8 +10,8 @@ freeze    Janati, 2026, https://arxiv.org/abs/2608.07436: under weight decay 3 a
           to it within 15,000 steps.
 later     4,000 steps more after grokking, as before, and with one change. Varma et al., 2023,
           https://arxiv.org/abs/2309.02390: with too little data a network that has grokked forgets
-          to generalise (`fifth` and `tenth` of all sums in place of 30 %). Is weight decay needed
-          to stay (`no_decay`)?
+          to generalise (`tenth` of all sums in place of 30 %). Is weight decay needed to stay
+          (`no_decay`)?
 grokfast  Does Grokfast-MA, switched on when a run has memorised, help as much as from the first
           step (Lee et al., 2024, https://arxiv.org/abs/2405.20233)? Steps count from the branch.
 
@@ -33,7 +33,6 @@ FREEZE = {"undisturbed": (), "frozen": ("token", "readout")}
 LATER = {
     "undisturbed": {},
     "no_decay": dict(weight_decay=0.0),
-    "fifth": dict(train_fraction=0.2),
     "tenth": dict(train_fraction=0.1),
 }
 MA = "grokfast_ma+adamw"
