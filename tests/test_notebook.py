@@ -12,7 +12,7 @@ PLAYGROUND = """
 import json
 print(json.dumps({
     "delay": trained.grokking.delay_R[0],
-    "grokked": {a.values["weight_decay"]: int(a.grokking.has_grokked_R.sum()) for a in arms},
+    "grokked": {a.values["weight_decay"]: int(a.grokking.has_grokked_R.sum()) for a in decays},
     "best": float(final_R.max()),
     "circle": float(share),
 }))
