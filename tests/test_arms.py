@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from conftest import toy_mlp
 from made_results import change, diverge, leave, save
 
-from grokjax.reading import folders
+import grokjax
+from grokjax.reading import arms, folders
 from grokjax.reading.arms import read, read_all
 from grokjax.reading.folders import find, names
 from grokjax.recording.files import replacing
@@ -38,6 +40,26 @@ def test_a_grid_gives_an_arm_for_each_of_its_other_points(tmp_path):
     assert two.grokking.grok_R.tolist() == [400, 600]
     assert two.history["val_accuracy"].shape == (10, 2)
     assert two.history["step"].shape == (10,)
+
+
+def test_a_training_in_memory_gives_the_arms_that_its_folder_would(tmp_path):
+    """Of a grid with three seeds and two rates, the columns of one rate are every other one."""
+    config = toy_mlp()
+    config.grok.threshold = 0.1
+    config.runs = grokjax.grid(config.runs, seed=range(3), learning_rate=(0.001, 0.03))
+    trained = grokjax.train(config)
+
+    slow, fast = arms.of(trained, "toy")
+
+    assert (slow.name, slow.family) == ("toy learning_rate=0.001", "toy")
+    assert [slow.values, fast.values] == [{"learning_rate": rate} for rate in (0.001, 0.03)]
+    assert fast.labels == [f"seed={seed} learning_rate=0.03" for seed in range(3)]
+    assert slow.history["step"].tolist() == [5, 10, 15, 20]
+    for arm, first in ((slow, 0), (fast, 1)):
+        columns = trained.history["val_accuracy"][:, first::2]
+        np.testing.assert_array_equal(arm.history["val_accuracy"], columns)
+        np.testing.assert_array_equal(arm.grokking.grok_R, trained.grokking.grok_R[first::2])
+        np.testing.assert_array_equal(arm.last_R, [20, 20, 20])
 
 
 def test_split_seeds_are_seeds_too(tmp_path):

@@ -17,6 +17,7 @@ from grokjax.recording.history import Grokking, History, grokking
 from grokjax.recording.results import Results
 from grokjax.recording.summary import first_step
 from grokjax.recording.times import Crossing, times
+from grokjax.recording.trained import Trained
 
 SEEDS = ("seed", "split_seed")
 SAME = "both files have to be of the same training"
@@ -117,6 +118,17 @@ def read_all(paths: Sequence[str | Path], warn: Callable[[str], None] | None = N
     return arms
 
 
+def of(trained: Trained, name: str = "") -> list[Arm]:
+    """The arms of a training in memory, in the order of its grid.
+
+    Args:
+        trained: what `grokjax.train` gave.
+        name: of the family.
+    """
+    record = trained.experiment.record
+    return _arms(name, name, record, trained.history.arrays(), trained.experiment.labels)
+
+
 def read(folder: Path, name: str | None = None) -> list[Arm]:
     """The arms of one results folder, in the order of its grid, as far as it has come.
 
@@ -133,15 +145,22 @@ def read(folder: Path, name: str | None = None) -> list[Arm]:
         raise ValueError(no_history(results.folder))
     arrays = arrays_of(results.history)
     config = record_of(results.config)
-    arms = []
-    for values, runs, labels in _columns(results.folder, config, arrays.pop("label").tolist()):
-        own = {n: array if n == "step" else array[:, runs] for n, array in arrays.items()}
-        own_name = f"{family} {label(values)}".strip()
-        arms.append(Arm(own_name, family, values, config, History(own), labels))
+    labels = arrays.pop("label").tolist()
+    arms = _arms(results.folder, family, config, arrays, labels)
     first = first_step(config)  # those before took none
     seconds = results.seconds() / sum((arm.last_R - first).sum() for arm in arms)
     known = dict(seconds_per_step=seconds or np.nan, folder=results.folder)
     return [dataclasses.replace(arm, **known) for arm in arms]
+
+
+def _arms(place, family, config, arrays, labels):
+    """The runs that differ in nothing but their seeds; `place` is for errors."""
+    arms = []
+    for values, runs, own_labels in _columns(place, config, labels):
+        own = {n: array if n == "step" else array[:, runs] for n, array in arrays.items()}
+        own_name = f"{family} {label(values)}".strip()
+        arms.append(Arm(own_name, family, values, config, History(own), own_labels))
+    return arms
 
 
 def _columns(folder, config, labels):
