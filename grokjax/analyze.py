@@ -63,6 +63,7 @@ PORT = flags.DEFINE_integer(
     "port", 8000, "Of --serve; 0 is any that is free.", lower_bound=0, upper_bound=65535
 )
 OUTPUT = command_line.define_path("output", "analysis", "Folder for the table and the figures.")
+NOT_SERVED = ("law", "critical", "precursors", "flops", "paired", "since", "output", "html")
 
 
 def prepare(argv: Sequence[str]) -> Callable[[], None]:
@@ -73,6 +74,8 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
         folders = [command_line.usual_results()]
     if SERVE.value:
         return _server([Path(folder) for folder in folders])
+    if flags.FLAGS["port"].present:
+        raise ValueError("--port is for --serve; add that, or leave --port out")
     has_page = page.wanted(command_line.HTML.value, usual=False)
     check_writable("--output", output)
     arms = read_all(folders, command_line.warn)
@@ -106,9 +109,8 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
 
 def _server(folders):
     """Checks what --serve needs; returns the work."""
-    others = {"law": LAW, "critical": CRITICAL, "precursors": PRECURSORS, "flops": FLOPS}
-    for name, flag in others.items():
-        if flag.value:
+    for name in NOT_SERVED:
+        if flags.FLAGS[name].present and flags.FLAGS[name].value is not False:
             raise ValueError(f"--serve shows no --{name}; leave one of them out")
     for folder in folders:
         if not folder.is_dir():

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from grokjax.reading.comparison import NOTES
 from grokjax.reading.findings import Finding
 from grokjax.reading.rows import COLUMNS, TEXTS, Row, columns
 from grokjax.recording.results import LATEST, Results
+from grokjax.recording.times import threshold_of
 
 CORE = (  # columns that are seen at first
     *("arm", "task", "runs", "grokked", "median_grok_step", "memorised_step", "delay"),
@@ -24,38 +24,83 @@ CORE = (  # columns that are seen at first
 SHORT = 12  # characters of a header that is not broken
 MOST_ROWS = 300  # of a table with all columns
 MOST_SPOKEN = 8  # arms in the text for those who cannot see a chart
+MOST_NAMED = 8  # arms in a sentence
 MACHINE = ("processor", "threads")
 
 
 def lead(summary: Sequence[Row], is_choice: bool = True) -> str:
-    """The arm that groks earliest, beside the first one; how many grok if arms are no choice."""
+    """Which arm groks earliest of those that can be compared; else how many grok.
+
+    Args:
+        summary: the rows of the table.
+        is_choice: may the arms be ranked? They may not if some have more data.
+    """
     of_all = [row for row in summary if not row["task"]]
-    first = of_all[0]
-    best = min(of_all, key=lambda row: (row["median_grok_step"] or math.inf, -row["share"]))
-    count = f"{best['grokked']:,} of {best['runs']:,}"
-    if best["median_grok_step"] is None:
-        where = f"in {best['arm']}, " if len(of_all) > 1 else ""
+    if len(of_all) == 1 and of_all[0]["runs"] == 1:
+        (row,) = of_all
+        is_late = row["median_grok_step"] is None
+        when = f"did not grok by step {row['steps']:,}" if is_late else f"grokked at {_median(row)}"
+        return f"The run {when}."
+    half = [row for row in of_all if row["median_grok_step"] is not None]
+    if not half:
+        most = max(of_all, key=lambda row: row["share"])
+        where = f"in {most['arm']}, " if len(of_all) > 1 else ""
+        count = f"{most['grokked']:,} of {most['runs']:,}"
         return f"Less than half of the runs grokked{' in every arm' * bool(where)}: {where}{count}."
-    if not is_choice:
-        half = sum(row["median_grok_step"] is not None for row in of_all)
-        return f"Half of the runs or more grokked in {half:,} of {len(of_all):,} arms."
     if len(of_all) == 1:
-        return f"Half of the runs had grokked by {_median(best)}; {count} did in the end."
-    if best is first:
-        return (
-            f"{best['arm']}, the first arm, groks earliest: half of its runs had grokked by "
-            f"{_median(best)}."
-        )
-    if first["median_grok_step"] is None:
-        other = f"less than half of {first['arm']} by step {first['steps']:,}"
+        count = f"{half[0]['grokked']:,} of {half[0]['runs']:,}"
+        return f"Half of the runs had grokked by {_median(half[0])}; {count} did in the end."
+    alike = _alike(of_all)
+    ranked = [row for row in alike if row["median_grok_step"] is not None]
+    if not is_choice or len(alike) == 1 or not ranked:
+        return f"Half of the runs or more grokked in {len(half):,} of {len(of_all):,} arms."
+    said = _ranked(alike, ranked)
+    if other := len(of_all) - len(alike):
+        what = "of another task or with steps that are counted from elsewhere"
+        said += f" Not ranked: {other:,} of {len(of_all):,} arms, {what}."
+    return said
+
+
+def _alike(of_all):
+    """The rows that are compared with the first, or with one that is."""
+    names = {of_all[0]["arm"]}
+    for row in of_all:  # what an arm is compared with comes before it
+        if row["compared_with"] in names:
+            names.add(row["arm"])
+    return [row for row in of_all if row["arm"] in names]
+
+
+def _ranked(alike, ranked):
+    first = alike[0]
+    least = min(row["median_grok_step"] for row in ranked)
+    best = [row for row in ranked if row["median_grok_step"] == least]
+    by = f"had grokked by {_median(best[0]) if len(best) == 1 else f'step {least:,}'}"
+    if len(best) > 1:
+        names = _listed([row["arm"] for row in best])
+        how = "equally early" if len(best) == len(alike) else "earliest"
+        said = f"{names} grok {how}: half of the runs of each {by}"
+    elif best[0] is first:
+        return f"{first['arm']}, the first arm, groks earliest: half of its runs {by}."
     else:
-        other = f"those of {first['arm']} by {_median(first)}"
-    p = columns([best]).get("log_rank_p", [""])[0]
-    told = f" Log-rank p against {best['compared_with']}: {p}." if p else ""
-    return (
-        f"{best['arm']} groks earliest: half of its runs had grokked by {_median(best)}, {other}."
-        f"{told} It is chosen by these very runs."
-    )
+        said = f"{best[0]['arm']} groks earliest: half of its runs {by}"
+    if first in best:
+        return f"{said}."
+    if first["median_grok_step"] is None:
+        said += f", less than half of {first['arm']} by step {first['steps']:,}."
+    else:
+        said += f", those of {first['arm']} by {_median(first)}."
+    if len(best) > 1:
+        return f"{said} They are chosen by these very runs."
+    if p := columns(best).get("log_rank_p", [""])[0]:
+        said += f" Log-rank p against {best[0]['compared_with']}: {p}."
+    return f"{said} It is chosen by these very runs."
+
+
+def _listed(names):
+    """`a`, `a and b`, `a, b and 3 more`."""
+    if left := max(0, len(names) - MOST_NAMED):
+        names = [*names[:MOST_NAMED], f"{left:,} more"]
+    return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
 
 
 def _median(row):
@@ -96,25 +141,45 @@ def spoken(summary: Sequence[Row]) -> str:
     """What charts of when runs grok show, in words."""
     said = []
     for row in [row for row in summary if not row["task"]][:MOST_SPOKEN]:
-        count = f"{row['arm']}: {row['grokked']:,} of {row['runs']:,} runs grokked"
+        run = "run" if row["runs"] == 1 else "runs"
+        count = f"{row['arm']}: {row['grokked']:,} of {row['runs']:,} {run} grokked"
         median = row["median_grok_step"]
         said.append(count + (f", half of them all by step {median:,}" if median else ""))
     left = len({row["arm"] for row in summary}) - len(said)
     return "; ".join(said) + (f"; and {left} more arms, see the table" if left else "") + "."
 
 
-def criterion(arm: Arm) -> str:
-    """What memorising and grokking are, by the rule of a config."""
-    rule = arm.config.get("grok", {})
-    threshold = f"{rule.get('threshold', 0.99):.0%}".replace("%", " %")
+def criteria(folders: Mapping[str, Arm]) -> str:
+    """What memorising and grokking are, by each rule that the configs of some folders have.
+
+    Args:
+        folders: an arm of each, by name.
+    """
+    names: dict[str, list[str]] = {}
+    for name, arm in folders.items():
+        names.setdefault(_criterion(arm.config.get("grok", {})), []).append(name)
+    texts = [
+        f"In {_listed(own)}: {text}" if len(names) > 1 else text for text, own in names.items()
+    ]
+    return "".join(f'<p class="criterion">{escape(text)}</p>' for text in texts)
+
+
+def _criterion(rule):
+    threshold = f"{100 * threshold_of(rule):.6g} %"
     count = rule.get("count", 3)
     often = f" and stays there for {count} evaluations in a row" if count > 1 else ""
     if rule.get("rule") == "s3":
-        threshold, often = "95 %", " more than 1,000 steps later"
+        often = " more than 1,000 steps later"
     return (
         f"A run has memorised when its accuracy on the training examples reaches {threshold}; it "
         f"has grokked when accuracy on the others, the validation examples, does{often}."
     )
+
+
+def threshold(arms: Sequence[Arm]) -> float | None:
+    """The accuracy that a run groks at; None if it is not the same in all arms."""
+    found = {threshold_of(arm.config.get("grok", {})) for arm in arms}
+    return found.pop() if len(found) == 1 else None
 
 
 def notes() -> str:
@@ -158,20 +223,20 @@ def marked(text: str) -> str:
     return "".join(blocks)
 
 
-def provenance(arms: Sequence[Arm]) -> str:
-    """What trained which arms, and the command that does it again."""
+def provenance(folders: Mapping[str, Arm]) -> str:
+    """What trained which folders, an arm of each by name, and the command that does it again."""
     facts: dict[str, list[str]] = {}
     commands = []
     seconds = 0.0
-    for folder, arm in {arm.folder: arm for arm in arms if arm.folder}.items():
+    for name, folder in [(name, arm.folder) for name, arm in folders.items() if arm.folder]:
         results = Results(folder)
-        facts.setdefault(json.dumps(_facts(results)), []).append(arm.family)
+        facts.setdefault(json.dumps(_facts(results)), []).append(name)
         words = ("--config", str(folder), "--workdir", f"{folder}_again")
         commands.append(shlex.join(["python", "-m", "grokjax.train", *words]))
         seconds += results.seconds()
     texts = []
-    for text, families in facts.items():
-        known = {"arms": ", ".join(families), **json.loads(text)}
+    for text, names in facts.items():
+        known = {"arms": ", ".join(names), **json.loads(text)}
         items = "".join(f"<dt>{escape(n)}</dt><dd>{escape(x)}</dd>" for n, x in known.items())
         texts.append(f"<dl>{items}</dl>")
     if seconds:
@@ -200,17 +265,16 @@ def _time(seconds):
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
-def configs(arms: Sequence[Arm]) -> str:
-    """The config of the first folder, and what the others have otherwise."""
-    of_family = {arm.family: dict(flat(arm.config)) for arm in reversed(arms)}
+def configs(folders: Mapping[str, Arm]) -> str:
+    """The config of the first folder, and what others have otherwise; an arm of each by name."""
     texts = []
     first: dict[str, Any] = {}
-    for family in dict.fromkeys(arm.family for arm in arms):
-        config = of_family[family]
-        names = [n for n in dict.fromkeys([*first, *config]) if first.get(n) != config.get(n)]
-        lines = [f"{name} = {json.dumps(config.get(name))}" for name in names]
+    for name, arm in folders.items():
+        config = dict(flat(arm.config))
+        entries = [n for n in dict.fromkeys([*first, *config]) if first.get(n) != config.get(n)]
+        lines = [f"{entry} = {json.dumps(config.get(entry))}" for entry in entries]
         first = first or config
-        texts.append(f"<h4>{escape(family)}</h4><pre>{escape(chr(10).join(lines))}</pre>")
+        texts.append(f"<h4>{escape(name)}</h4><pre>{escape(chr(10).join(lines))}</pre>")
     return "".join(texts)
 
 
@@ -220,5 +284,5 @@ def figure(kind: str, title: str, caption: str, alt: str) -> str:
         f'<figure class="{kind}"><h3>{escape(title)}</h3><p class="caption">{escape(caption)}</p>'
         f'<div class="controls"></div>'
         f'<div class="chart" data-kind="{kind}" role="img" aria-label="{escape(alt)}"></div>'
-        f'<p class="drawn" aria-live="polite"></p></figure>'
+        "</figure>"
     )
