@@ -20,7 +20,8 @@ with the figures as summary.md, summary.csv and *.png.
 A law gives each entry its exponent, a critical value is where half of the runs grok; both with
 95 % intervals. A precursor's rule is fixed on half of the runs and judged on the other. They are
 law.csv, law.png and so on, and parts of summary.md. --html writes page.html too, one file that any
-browser shows, without a network; --serve shows it on this machine alone while training goes on.
+browser shows, without a network; --serve shows it on this machine alone, and anew at each
+checkpoint of a training that goes on.
 """
 
 from collections.abc import Callable, Sequence
@@ -57,7 +58,7 @@ PRECURSORS = flags.DEFINE_bool(
     "precursors", False, "Ask of each value, measures included, how well it precedes grokking."
 )
 SERVE = flags.DEFINE_bool(
-    "serve", False, "Show the page at http://127.0.0.1:PORT, and follow a training that goes on."
+    "serve", False, "Show the page at http://127.0.0.1:PORT, anew at each checkpoint of a training."
 )
 PORT = flags.DEFINE_integer(
     "port", 8000, "Of --serve; 0 is any that is free.", lower_bound=0, upper_bound=65535
