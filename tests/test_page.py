@@ -17,6 +17,7 @@ from grokjax.config.experiment import setup
 from grokjax.reading import checkpoint, comparison, findings
 from grokjax.reading.arms import read, read_all
 from grokjax.reading.page import numbers, page, sections, tokens
+from grokjax.reading.page.lead import lead
 from grokjax.reading.rows import rows
 from grokjax.recording import checkpoints
 from grokjax.studies.runner import Runner
@@ -288,7 +289,7 @@ def test_embeddings_come_from_the_checkpoints_that_are_there(
 def test_the_first_sentence_says_which_arm_groks_earliest(tmp_path, steps, said):
     arms = read_all([leave(tmp_path / name, own) for name, own in steps.items()])
 
-    assert sections.lead(rows(arms)) == said
+    assert lead(rows(arms)) == said
 
 
 def test_more_data_is_no_setting_that_groks_earlier(tmp_path):
@@ -302,7 +303,7 @@ def test_more_data_is_no_setting_that_groks_earlier(tmp_path):
 def test_arms_that_the_table_does_not_compare_are_not_ranked(tmp_path):
     """Another task, another share of the data, and steps that are counted from a trunk's."""
 
-    def lead(**configs):
+    def said(**configs):
         folders = [
             leave(tmp_path / "-".join(configs) / name, [steps] * 2, **config)
             for name, (steps, config) in configs.items()
@@ -313,11 +314,11 @@ def test_arms_that_the_table_does_not_compare_are_not_ranked(tmp_path):
     few, many = ({"runs": {"seed": [0, 1], "train_fraction": [x]}} for x in (0.2, 0.8))
     branch = {"branched": {"goes_on": False, "folder": "trunk", "steps": {"seed=0": 500}}}
     count = "Half of the runs or more grokked in 2 of 2 arms."
-    three = lead(slow=(500, add), fast=(400, add), other=(300, div))
+    three = said(slow=(500, add), fast=(400, add), other=(300, div))
 
-    assert lead(a=(500, add), b=(300, div)) == count
-    assert lead(c=(500, few), d=(300, many)) == count
-    assert lead(e=(500, {}), f=(300, branch)) == count
+    assert said(a=(500, add), b=(300, div)) == count
+    assert said(c=(500, few), d=(300, many)) == count
+    assert said(e=(500, {}), f=(300, branch)) == count
     assert three.startswith("fast groks earliest: half of its runs had grokked by step 400, those")
     assert three.endswith(
         "Not ranked: 1 of 3 arms, of another task or with steps that are counted from elsewhere."

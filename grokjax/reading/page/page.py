@@ -12,6 +12,7 @@ from grokjax.reading import comparison
 from grokjax.reading.arms import Arm
 from grokjax.reading.findings import Finding
 from grokjax.reading.page import numbers, sections
+from grokjax.reading.page.lead import lead
 from grokjax.reading.pictures import style
 from grokjax.reading.rows import Row
 from grokjax.recording.files import replacing
@@ -164,7 +165,7 @@ def _part(number: int, name: str, part: Part, films: list) -> tuple[str, dict[st
         [
             f'<section class="part" id="part-{number}">',
             f"<h2>{escape(name or 'What came out')}</h2>",
-            f'<p class="lead">{escape(sections.lead(summary, is_choice))}</p>',
+            f'<p class="lead">{escape(lead(summary, is_choice))}</p>',
             *[f"<p>{escape(text)}</p>" for text in (verdict, note) if text],
             '<div class="arms" role="group" aria-label="Arms that are shown"></div>',
             '<h3>Table</h3><div class="controls"></div>',
