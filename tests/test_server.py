@@ -137,9 +137,9 @@ def test_what_only_reads_takes_no_accelerator(tmp_path, monkeypatch):
         server.prepare([tmp_path], 0)
         assert jax.config.jax_platforms == "cpu"
         jax.config.update("jax_platforms", None)
-        monkeypatch.setattr(command.command_line, "services", interrupted)
+        monkeypatch.setattr(command, "Interrupts", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            command._prepare([])  # of a study
+            command._work([])  # of a study
         assert jax.config.jax_platforms == "cpu"
     finally:
         jax.config.update("jax_platforms", before)
@@ -172,5 +172,5 @@ def test_ctrl_c_ends_it_cleanly(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("open http://127.0.0.1:")
 
 
-def interrupted(*_):
+def interrupted(*_, **__):
     raise KeyboardInterrupt

@@ -70,7 +70,6 @@ def _command(folder, others, argv):
 
 def _prepare(studies):
     """Checks what was asked for, before anything is written; gives what is to be done."""
-    command_line.without_accelerator()  # arms train in processes of their own
     online.check(command_line.services())
     if cluster.SUBMIT.value and (STATUS.value or command_line.shard() or len(studies) > 1):
         raise ValueError("--submit is for one study without --status and --shard; leave them out")
@@ -122,6 +121,7 @@ def _show(runners):
 
 
 def _work(runners):
+    command_line.without_accelerator()  # arms train in processes of their own
     failed = []
     with Interrupts(last_word=lambda: GOES_ON) as interrupts:
         for runner in runners:
