@@ -20,7 +20,8 @@ with the figures as summary.md, summary.csv and *.png.
 A law gives each entry its exponent, a critical value is where half of the runs grok; both with
 95 % intervals. A precursor's rule is fixed on half of the runs and judged on the other. They are
 law.csv, law.png and so on, and parts of summary.md. --html writes page.html too, one file that any
-browser shows, without a network; --serve shows it on this machine alone while training goes on.
+browser shows, without a network; --serve shows it on this machine alone, and anew at each
+checkpoint of a training that goes on.
 """
 
 from collections.abc import Callable, Sequence
@@ -57,12 +58,13 @@ PRECURSORS = flags.DEFINE_bool(
     "precursors", False, "Ask of each value, measures included, how well it precedes grokking."
 )
 SERVE = flags.DEFINE_bool(
-    "serve", False, "Show the page at http://127.0.0.1:PORT, and follow a training that goes on."
+    "serve", False, "Show the page at http://127.0.0.1:PORT, anew at each checkpoint of a training."
 )
 PORT = flags.DEFINE_integer(
     "port", 8000, "Of --serve; 0 is any that is free.", lower_bound=0, upper_bound=65535
 )
 OUTPUT = command_line.define_path("output", "analysis", "Folder for the table and the figures.")
+NOT_SERVED = ("law", "critical", "precursors", "flops", "paired", "since", "output", "html")
 
 
 def prepare(argv: Sequence[str]) -> Callable[[], None]:
@@ -73,6 +75,8 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
         folders = [command_line.usual_results()]
     if SERVE.value:
         return _server([Path(folder) for folder in folders])
+    if flags.FLAGS["port"].present:
+        raise ValueError("--port is for --serve; add that, or leave --port out")
     has_page = page.wanted(command_line.HTML.value, usual=False)
     check_writable("--output", output)
     arms = read_all(folders, command_line.warn)
@@ -106,9 +110,8 @@ def prepare(argv: Sequence[str]) -> Callable[[], None]:
 
 def _server(folders):
     """Checks what --serve needs; returns the work."""
-    others = {"law": LAW, "critical": CRITICAL, "precursors": PRECURSORS, "flops": FLOPS}
-    for name, flag in others.items():
-        if flag.value:
+    for name in NOT_SERVED:
+        if flags.FLAGS[name].present and flags.FLAGS[name].value is not False:
             raise ValueError(f"--serve shows no --{name}; leave one of them out")
     for folder in folders:
         if not folder.is_dir():

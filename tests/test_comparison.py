@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from made_results import change, diverge, grid_labels, leave
 
-from grokjax.reading.arms import read
+from grokjax.reading.arms import Arm, read
+from grokjax.reading.references import References
 from grokjax.reading.rows import COLUMNS, markdown, rows, write_csv
 from grokjax.reading.survival import log_rank
+from grokjax.recording.history import History
 
 
 def table(*folders):
@@ -203,6 +205,32 @@ def test_columns_of_a_callers_own_come_first(tmp_path):
 
     assert path.read_text().splitlines()[0].startswith("part,arm,task,")
     assert path.read_text().splitlines()[1].startswith("b,moddiv,,1,")
+
+
+def test_a_reference_is_of_the_same_task_or_a_mixture_and_of_the_same_values():
+    """Whichever of both comes first; a value may be written 0 or 0.0."""
+
+    def arm(name, task, tasks=(), **values):
+        accuracies = {f"val_accuracy/{each}": np.ones((1, 1)) for each in tasks}
+        history = History({"step": np.array([1]), **accuracies})
+        return Arm(f"{name} {values}", name, values, {"task": {"op": task}}, history)
+
+    mixture, add = arm("both", "mix", ("add", "div")), arm("sums", "add", decay=0, rate=0.1)
+    more = arm("sums", "add", decay=1, rate=0.1)
+    others = [arm("ours", "add", rate=0.1, decay=1.0), arm("ours", "add", rate=0.1, decay=2.0)]
+
+    def chosen(before, one):
+        found = References()
+        for each in before:
+            found.add(each)
+        return found.of(one)
+
+    assert chosen([], add) is None
+    assert chosen([add, more], arm("quotients", "div")) is None
+    assert chosen([add, more, mixture], arm("quotients", "div")) is mixture
+    assert chosen([mixture, add, more], others[0]) is mixture
+    assert [chosen([add, more, mixture], one) for one in others] == [more, add]
+    assert chosen([add], more) is add
 
 
 def test_settings_are_compared_with_the_same_settings_of_the_first_folder(tmp_path):

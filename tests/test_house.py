@@ -39,7 +39,8 @@ for folder in {CORE_AND_PARTS}:
 
 def test_the_house_stays_small():
     """All of it is counted, and the command that is to be read first by itself."""
-    lines = {path: len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
+    files = [path for kind in ("py", "js", "css", "html") for path in PACKAGE.rglob(f"*.{kind}")]
+    lines = {path: len(path.read_text().splitlines()) for path in files}
     front = [path for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]
     pure = sum(
         n for path, n in lines.items() if path.relative_to(PACKAGE).parts[0] in CORE_AND_PARTS
@@ -47,6 +48,6 @@ def test_the_house_stays_small():
 
     assert len(front) <= 6
     assert pure < 7900
-    assert sum(lines.values()) < 20_450
+    assert sum(lines.values()) < 21_720
     assert max(lines.values()) <= 280
     assert lines[PACKAGE / "train.py"] < 200

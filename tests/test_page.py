@@ -14,9 +14,10 @@ from made_results import change, grid_labels, leave
 
 from grokjax import analyze
 from grokjax.config.experiment import setup
-from grokjax.reading import comparison, findings
+from grokjax.reading import checkpoint, comparison, findings
 from grokjax.reading.arms import read, read_all
 from grokjax.reading.page import numbers, page, sections, tokens
+from grokjax.reading.page.lead import lead
 from grokjax.reading.rows import rows
 from grokjax.recording import checkpoints
 from grokjax.studies.runner import Runner
@@ -216,7 +217,9 @@ def test_measures_have_medians_quartiles_and_the_spectrum_of_the_first_run(tmp_p
     assert waves["spectrum"]["values"][2] == [30, 31, 32, 33, 34]
 
 
-def test_embeddings_come_from_the_checkpoints_that_are_there(tmp_path, toy_config):
+def test_embeddings_come_from_the_checkpoints_that_are_there(
+    tmp_path, toy_config, monkeypatch, capsys
+):
     """A square in the first step; then twice as large, and turned, which is turned back."""
     experiment = setup(toy_config)
     folder = leave(tmp_path / "a", [300])
@@ -230,12 +233,24 @@ def test_embeddings_come_from_the_checkpoints_that_are_there(tmp_path, toy_confi
             state = {"params": {"token": size * points}}
             box.save(step, state, {}, experiment.record)
     arms = [dataclasses.replace(arm, config=experiment.record) for arm in read(folder)]
-    (film,) = tokens.films(arms)
+    ((film,),) = tokens.films([arms])
 
     assert (film["arm"], film["step"], film["share"]) == ("a", [10, 20], [10_000, 10_000])
     np.testing.assert_allclose(np.abs(film["x"]), [[2] * 4 + [0] * 3, [4] * 4 + [0] * 3], atol=1e-5)
     np.testing.assert_allclose(film["x"][1], 2 * np.array(film["x"][0]), atol=1e-5)
-    assert tokens.films([dataclasses.replace(arm, folder=tmp_path) for arm in arms[:0]]) == []
+    assert capsys.readouterr().err == ""
+
+    size = sum(place.size for place in checkpoint.find(folder))
+    other = [dataclasses.replace(arms[0], family="b")]
+    monkeypatch.setattr(tokens, "MOST_BYTES", 1.5 * size)  # one budget for all parts of a page
+    assert [[f["arm"] for f in own] for own in tokens.films([arms, other, []])] == [["a"], [], []]
+    monkeypatch.setattr(tokens, "MOST_BYTES", 4 * size)
+    assert [[f["arm"] for f in own] for own in tokens.films([arms, other])] == [["a"], ["b"]]
+
+    strange = experiment.record | {"task": experiment.record["task"] | {"p": "a"}}
+    assert tokens.films([[dataclasses.replace(arms[0], config=strange)]]) == [[]]
+    said = f"warning: {folder}: its embeddings are not drawn: "
+    assert capsys.readouterr().err.startswith(said)
 
 
 @pytest.mark.parametrize(
@@ -246,6 +261,17 @@ def test_embeddings_come_from_the_checkpoints_that_are_there(tmp_path, toy_confi
         (
             {"a": [None] * 3, "b": [300, None, None]},
             "Less than half of the runs grokked in every arm: in b, 1 of 3.",
+        ),
+        ({"a": [300]}, "The run grokked at step 300."),
+        ({"a": [None]}, "The run did not grok by step 1,000."),
+        (
+            {"a": [300] * 7, "b": [300, 300], "c": [300, 400]},
+            "a, b and c grok equally early: half of the runs of each had grokked by step 300.",
+        ),
+        (
+            {"a": [None] * 2, "b": [300, 300], "c": [300, 400]},
+            "b and c grok earliest: half of the runs of each had grokked by step 300, less than "
+            "half of a by step 1,000. They are chosen by these very runs.",
         ),
         (
             {"a": [300] * 7, "b": [500] * 7},
@@ -263,7 +289,7 @@ def test_embeddings_come_from_the_checkpoints_that_are_there(tmp_path, toy_confi
 def test_the_first_sentence_says_which_arm_groks_earliest(tmp_path, steps, said):
     arms = read_all([leave(tmp_path / name, own) for name, own in steps.items()])
 
-    assert sections.lead(rows(arms)) == said
+    assert lead(rows(arms)) == said
 
 
 def test_more_data_is_no_setting_that_groks_earlier(tmp_path):
@@ -272,6 +298,117 @@ def test_more_data_is_no_setting_that_groks_earlier(tmp_path):
     arms = read(leave(tmp_path / "a", [None, 500, 300], runs=runs, labels=labels))
 
     assert parsed(arms).lead == "Half of the runs or more grokked in 2 of 3 arms."
+
+
+def test_arms_that_the_table_does_not_compare_are_not_ranked(tmp_path):
+    """Another task, another share of the data, and steps that are counted from a trunk's."""
+
+    def said(**configs):
+        folders = [
+            leave(tmp_path / "-".join(configs) / name, [steps] * 2, **config)
+            for name, (steps, config) in configs.items()
+        ]
+        return parsed(read_all(folders)).lead
+
+    add, div = ({"task": {"name": "modular", "op": op}} for op in ("add", "div"))
+    few, many = ({"runs": {"seed": [0, 1], "train_fraction": [x]}} for x in (0.2, 0.8))
+    branch = {"branched": {"goes_on": False, "folder": "trunk", "steps": {"seed=0": 500}}}
+    count = "Half of the runs or more grokked in 2 of 2 arms."
+    three = said(slow=(500, add), fast=(400, add), other=(300, div))
+
+    assert said(a=(500, add), b=(300, div)) == count
+    assert said(c=(500, few), d=(300, many)) == count
+    assert said(e=(500, {}), f=(300, branch)) == count
+    assert three.startswith("fast groks earliest: half of its runs had grokked by step 400, those")
+    assert three.endswith(
+        "Not ranked: 1 of 3 arms, of another task or with steps that are counted from elsewhere."
+    )
+
+
+def test_each_criterion_is_said_of_the_folders_that_have_it(tmp_path):
+    def rule(**values):
+        return {"grok": {"threshold": 0.99, "count": 3, "rule": "sustained"} | values}
+
+    a = read(leave(tmp_path / "a", [300], **rule(threshold=0.995)))
+    b = read(leave(tmp_path / "b", [300], **rule(threshold=0.95, count=6)))
+    s3 = read(leave(tmp_path / "c", [300], **rule(rule="s3")))
+
+    def criteria(text):
+        return [part.partition("</p>")[0] for part in text.split('<p class="criterion">')[1:]]
+
+    def said(arms):
+        return criteria(page.text({"": page.Part(arms, rows(arms))}, "", ""))
+
+    assert said(a) == [
+        "A run has memorised when its accuracy on the training examples reaches 99.5 %; it has "
+        "grokked when accuracy on the others, the validation examples, does and stays there for 3 "
+        "evaluations in a row."
+    ]
+    first, second, third = said([*a, *b, *s3])
+    assert first.startswith("In a: A run has memorised when its")
+    assert "99.5 %" in first
+    assert second.startswith("In b: ")
+    assert "reaches 95 %; " in second
+    assert second.endswith("does and stays there for 6 evaluations in a row.")
+    assert third.startswith("In c: ")
+    assert "95 %; " in third
+    assert third.endswith("does more than 1,000 steps later.")
+    lines = [parsed(arms).data["parts"][0]["threshold"] for arms in (a, s3, [*a, *b], [*b, *s3])]
+    assert lines == [0.995, 0.95, None, 0.95]  # the dotted line; none where they do not agree
+
+
+def test_folders_of_one_name_in_two_parts_are_told_apart(tmp_path):
+    parts = {}
+    for number, name in enumerate(("sums", "products")):
+        arms = []
+        for family in ("plain", "decay"):
+            task = {"name": name, "p": 7}
+            folder = leave(tmp_path / name / family, [300 + 100 * number], task=task)
+            arms += read(folder)
+        parts[name] = page.Part(arms, rows(arms))
+    text = page.text(parts, "", "")
+    configs = text.partition("<summary>Configs")[2]
+
+    assert "<dt>arms</dt><dd>sums/plain, sums/decay, products/plain, products/decay</dd>" in text
+    assert [part.partition("</h4>")[0] for part in configs.split("<h4>")[1:]] == [
+        "sums/plain",
+        "sums/decay",
+        "products/plain",
+        "products/decay",
+    ]
+    assert configs.count("task.name = &quot;products&quot;") == 2
+
+
+def test_an_entry_of_texts_is_no_axis_and_sets_arms_apart(tmp_path):
+    """Three rates for either mixture are two lines; two decays more are two phase diagrams."""
+    mixes = {"mix": ["half", "all"], "learning_rate": [0.1, 0.2, 0.3]}
+    labels = [f"mix={m} learning_rate={r:g}" for m in mixes["mix"] for r in mixes["learning_rate"]]
+    arms = read(leave(tmp_path / "a", [300] * 6, runs=mixes, labels=labels))
+    kinds = [a["data-kind"] for a in parsed(arms).of("div") if "data-kind" in a]
+
+    assert page._varying(arms) == [{"learning_rate": 3}] * 2
+    assert "entry" in kinds
+    assert "phase" not in kinds
+
+
+def test_accuracies_are_drawn_as_shares(tmp_path):
+    folder = leave(tmp_path / "a", [300, 400], last=300)
+
+    def of_task(arrays):
+        return arrays["val_accuracy"]
+
+    change(
+        folder,
+        **dict.fromkeys(("train_accuracy/a+b", "val_accuracy/a+b"), of_task),
+        **{"fourier/restricted_val_accuracy": of_task, "fourier/gini": of_task},
+    )
+    groups = parsed(read(folder)).data["parts"][0]["measures"]
+    panels = {panel["title"]: panel["share"] for group in groups for panel in group["panels"]}
+
+    assert panels["Training loss"] is False
+    assert panels["Validation accuracy, a+b"] is True
+    assert panels["Restricted validation accuracy"] is True
+    assert sum(panels.values()) == 2
 
 
 def test_a_finding_is_on_the_page_with_its_picture(tmp_path):
@@ -310,7 +447,7 @@ def test_where_it_comes_from_is_said_once_for_folders_that_are_alike(tmp_path):
         sessions = [{"seconds": 60.0, "machine": machine}]
         stored = facts | {"git_commit": commit, "sessions": sessions}
         (folder / "experiment_metadata.json").write_text(json.dumps(stored))
-    text = sections.provenance(read_all(folders))
+    text = sections.provenance({arm.family: arm for arm in read_all(folders)})
 
     assert text.count("<dl>") == 2
     assert "<dt>arms</dt><dd>a, b c</dd><dt>device</dt><dd>2 x cpu</dd>" in text
@@ -363,16 +500,27 @@ def test_the_command_writes_a_page_where_it_is_asked_to(
     ("given", "said"),
     [
         ({"law": "grok ~ lamb"}, "--serve shows no --law; leave one of them out"),
-        ({"flops": True}, "--serve shows no --flops"),
+        ({"flops": "true"}, "--serve shows no --flops"),
+        ({"paired": "true"}, "--serve shows no --paired"),
+        ({"since": "100"}, "--serve shows no --since"),
+        ({"output": "elsewhere"}, "--serve shows no --output"),
+        ({"html": "true"}, "--serve shows no --html"),
         ({}, "nowhere is no folder; choose one that training writes to"),
     ],
 )
 def test_what_cannot_be_served_is_one_line(parsed_flags, given, said):
-    with flagsaver.flagsaver(serve=True, **given), pytest.raises(ValueError, match=said):
+    wrong = pytest.raises(ValueError, match=said)
+    with flagsaver.flagsaver(serve=True), flagsaver.as_parsed(**given), wrong:
         analyze.prepare(["analyze", "nowhere"])
 
 
-def test_a_study_has_one_page_of_all_its_parts(tmp_path, monkeypatch, toy_config):
+def test_a_port_without_a_server_is_one_line(parsed_flags):
+    said = "--port is for --serve; add that, or leave --port out"
+    with flagsaver.as_parsed(port="8001"), pytest.raises(ValueError, match=said):
+        analyze.prepare(["analyze", "nowhere"])
+
+
+def test_a_study_has_one_page_of_all_its_parts(tmp_path, monkeypatch, toy_config, capsys):
     """Their arms are made by hand here, and without pictures, which take seconds."""
     monkeypatch.setattr(comparison, "write", lambda *_, **__: "")
     names = ("sums/plain", "sums/decay", "products/plain")
@@ -380,7 +528,8 @@ def test_a_study_has_one_page_of_all_its_parts(tmp_path, monkeypatch, toy_config
         name: toy_config.copy_and_resolve_references() for name in names
     })  # fmt: skip
     runner = Runner(study, tmp_path / "toy", "default", page_by="python -m experiments.toy")
-    monkeypatch.setattr(runner, "_is_finished", lambda name: name != "sums/decay")
+    finished = set(names) - {"sums/decay"}
+    monkeypatch.setattr(runner, "_is_finished", finished.__contains__)
     for name in names:
         leave(tmp_path / "toy" / name, [300, 400])
     runner.summarise()
@@ -391,3 +540,13 @@ def test_a_study_has_one_page_of_all_its_parts(tmp_path, monkeypatch, toy_config
     text = Path(tmp_path / "toy/page.html").read_text()
     assert text.count("Not finished yet: sums/decay.") == 1
     assert "python -m experiments.toy" in text
+
+    finished -= {"products/plain"}  # a part without any finished arm
+    runner.summarise()
+    text = Path(tmp_path / "toy/page.html").read_text()
+    assert text.count("Not finished yet: sums/decay, products/plain.") == 1
+    assert [part["name"] for part in Parsed(text).data["parts"]] == ["sums"]
+
+    monkeypatch.setattr(page, "text", lambda *_, **__: 1 / 0)
+    runner.summarise()  # what is trained and written is not lost for it
+    assert capsys.readouterr().err == "warning: page.html is not written: division by zero\n"

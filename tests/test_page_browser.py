@@ -1,6 +1,7 @@
 """The page in a real browser: charts are drawn, hidden and moved, and nothing is fetched."""
 
 import functools
+import re
 import shutil
 import threading
 
@@ -9,7 +10,7 @@ import pytest
 from made_results import change, leave
 
 from grokjax.config.grid import label, varying_points
-from grokjax.reading.arms import read
+from grokjax.reading.arms import read, read_all
 from grokjax.reading.page import page
 from grokjax.reading.rows import rows
 from grokjax.running import server
@@ -59,6 +60,20 @@ def file(tmp_path_factory):
     return folder / "page.html"
 
 
+@pytest.fixture(scope="module")
+def mixtures(tmp_path_factory):
+    """Grids and lines of two mixtures each, of which `half` groks at 300 and `all` at 600."""
+    folder = tmp_path_factory.mktemp("mixtures")
+    rates = {"mix": ["half", "all"], "learning_rate": [0.1, 0.2, 0.4]}
+    for name, runs in (("grid", {**rates, "weight_decay": [0, 1]}), ("line", rates)):
+        points = list(varying_points(runs))
+        steps = [300 if point["mix"] == "half" else 600 for point in points]
+        leave(folder / name, steps, runs=runs, labels=[label(point) for point in points])
+    arms = read_all([folder / "grid", folder / "line"])
+    page.write(folder / "page.html", {"": page.Part(arms, rows(arms))}, "Mixtures", "")
+    return folder / "page.html"
+
+
 @pytest.fixture(params=WIDTHS)
 def opened(request, browser, file):
     """The page at a width, and what it has said and asked for, which is to be nothing."""
@@ -92,11 +107,17 @@ def settle(view):
 
 
 def test_a_thousand_runs_are_small_and_shown_at_once(opened, file):
-    """At once is three seconds on a quiet machine; here others may be at work."""
+    """At once is three seconds on a quiet machine; here others may be at work.
+
+    Then the first charts are drawn too, of which those of all runs take longest.
+    """
     timing = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
 
     assert file.stat().st_size < 6e6
     assert opened.evaluate(timing) < 9000
+    for kind in ("survival", "dots", "curves"):
+        show(opened, f"figure.{kind}")
+    assert opened.evaluate("performance.now()") < 15_000
     assert opened.title() == "A sweep"
 
 
@@ -109,6 +130,61 @@ def test_every_chart_is_drawn_and_nothing_is_wider_than_the_page(opened):
     assert opened.evaluate(wide) <= 0
     assert opened.locator("figure.survival path.js-line").count() > 0
     assert opened.locator("figure.phase .heatmaplayer image, figure.phase .hm").count() > 0
+
+
+def test_names_of_arms_are_whole_or_shortened_inside_their_chart(opened):
+    show(opened, "figure.dots")
+
+    for text in names_in_dots(opened):  # one folder's name says nothing
+        assert re.fullmatch(r"\d+ of 50 · learning_rate=[\d.]+ weight_decay=\d", text)
+
+
+def names_in_dots(view):
+    """Of arms, all inside their chart."""
+    ends = """chart => [...chart.querySelectorAll('.annotation-text')].map(text => {
+        const [own, whole] = [text, chart].map(each => each.getBoundingClientRect());
+        return [own.left - whole.left, whole.right - own.right, text.textContent];
+    })"""
+    found = view.locator("figure.dots .chart").evaluate(ends)
+    assert found
+    assert all(left >= 0 and right >= 0 for left, right, _ in found), found
+    return [text for _, _, text in found]
+
+
+def test_arms_of_other_texts_are_other_lines_and_other_diagrams(browser, mixtures):
+    view = browser.new_page(viewport={"width": 390, "height": 900})
+    view.goto(mixtures.as_uri())
+    show(view, "figure.dots")
+    view.get_by_role("button", name="all", exact=True).click()
+    settle(view)
+    shortened = [text for text in names_in_dots(view) if "…" in text]
+    show(view, "figure.entry")
+    traces = "chart => chart.data.map(trace => [trace.x, trace.y])"
+    lines = view.locator("figure.entry .js-plotly-plot").first.evaluate(traces)
+    show(view, "figure.phase")
+    folder = view.get_by_label("Folder")
+    names = folder.locator("option").all_inner_texts()
+    medians = "chart => chart.data[0].z.flat().map(z => Math.round(10 ** z))"
+    diagram = view.locator("figure.phase .js-plotly-plot").first
+    first = diagram.evaluate(medians)
+    folder.focus()
+    folder.press("ArrowDown")  # keys go on in the control that replaces it
+    settle(view)
+    second = diagram.evaluate(medians)
+    used = view.evaluate("document.activeElement.value")
+    view.keyboard.press("ArrowUp")
+    settle(view)
+
+    assert len(shortened) == 12  # of two folders, whose names stay
+    assert all(re.fullmatch(r"1 of 1 · grid .+ weight_decay=\d", text) for text in shortened)
+    assert [line for line in lines if line[1][0]] == [
+        [[0.1, 0.2, 0.4], [300] * 3],
+        [[0.1, 0.2, 0.4], [600] * 3],
+    ]
+    assert names == ["grid mix=half", "grid mix=all"]
+    assert (first, second, used) == ([300] * 6, [600] * 6, "grid mix=all")
+    assert diagram.evaluate(medians) == [300] * 6
+    view.close()
 
 
 def test_a_click_on_an_arm_hides_it_and_another_shows_it(opened):

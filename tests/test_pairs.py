@@ -10,7 +10,7 @@ from made_results import leave
 from grokjax.reading import comparison, findings, pairs
 from grokjax.reading.arms import read, read_all
 from grokjax.reading.pairs import Rates, Times, matched, rates, times
-from grokjax.reading.rows import reference_of
+from grokjax.reading.references import References
 from grokjax.reading.survival import Durations, log_rank
 
 CAVO = (59, 16, 6, 80)  # complete response before and after a therapy, 161 patients
@@ -171,8 +171,11 @@ def test_steps_that_are_counted_from_other_points_are_not_compared(tmp_path):
     c = leave(tmp_path / "c", [200, 100], **begun)
     one, two, three = read_all([a, b, c])
 
-    assert reference_of(two, [one]) is None
-    assert reference_of(three, [one, two]) is two
+    found = References()
+    found.add(one)
+    assert found.of(two) is None
+    found.add(two)
+    assert found.of(three) is two
     assert "b (A) and c (B), 2 seeds" in table([one, two, three])
 
 

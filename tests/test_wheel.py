@@ -55,8 +55,8 @@ def test_a_wheel_holds_the_configs_and_the_studies_inside_the_package(tmp_path):
     with zipfile.ZipFile(wheel) as file:
         names = {name for name in file.namelist() if ".dist-info/" not in name}
 
-    page = {f"grokjax/reading/page/{name}" for name in ("page.html", "page.css", "page.js")}
-    page.add("grokjax/reading/page/waiting.html")
+    files = [path.name for path in (ROOT / "grokjax/reading/page").glob("*.*")]
+    page = {f"grokjax/reading/page/{name}" for name in files if not name.endswith(".py")}
     assert names == {*python_files(), *page, "grokjax/py.typed", "grokjax/__init__.pyi"}
 
 

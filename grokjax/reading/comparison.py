@@ -191,6 +191,13 @@ def by_fraction(arms: Sequence[Arm]) -> bool:
     return any("train_fraction" in arm.values for arm in arms)
 
 
+def differ_in_data(arms: Sequence[Arm]) -> bool:
+    """The same, of arms in different folders too: which is earlier says nothing then."""
+    entry = "train_fraction"
+    shares = [a.values.get(entry, a.config.get("runs", {}).get(entry)) for a in arms]
+    return any(share != shares[0] for share in shares)
+
+
 def _varying(arms):
     """{entry: its distinct values} for what differs between the arms of one folder."""
     values = {entry: {arm.values[entry] for arm in arms} for entry in arms[0].values}

@@ -13,7 +13,8 @@ import scipy
 from grokjax.config import grid
 from grokjax.reading.arms import SEEDS, Arm
 from grokjax.reading.evidence import rate_interval
-from grokjax.reading.rows import Row, aligned, reference_of
+from grokjax.reading.references import References
+from grokjax.reading.rows import Row, aligned
 from grokjax.reading.survival import Durations
 from grokjax.recording.history import finite_median
 from grokjax.recording.times import threshold_of
@@ -167,11 +168,15 @@ def compare(arms: Sequence[Arm], of_all: bool = False) -> list[Comparison]:
         ValueError: if all are asked for and none have.
     """
     found = []
-    for n, b in enumerate(arms):
-        a = reference_of(b, arms[:n])
+    before = References()
+    on_any_clock = References(any_clock=True)
+    for b in arms:
+        a = before.of(b)
         one_clock = a is None and of_all
         if one_clock:
-            a = reference_of(b, arms[:n], any_clock=True)
+            a = on_any_clock.of(b)
+        before.add(b)
+        on_any_clock.add(b)
         if a is not None and (of_all or "branched" in a.config or "branched" in b.config):
             a_runs, b_runs = matched(a, b)
             if a_runs:

@@ -10,6 +10,7 @@ import numpy as np
 from grokjax.reading import times
 from grokjax.reading.arms import Arm
 from grokjax.reading.evidence import compared, holm, rate_interval
+from grokjax.reading.references import References
 from grokjax.reading.roughness import median_of, rank_test, roughness
 from grokjax.reading.survival import (
     Durations,
@@ -85,18 +86,21 @@ def rows(arms: Sequence[Arm]) -> list[Row]:
     their number. Arms of other tasks are not compared.
     """
     table = []
-    durations = {}  # of the rows before: {task: {arm's name: (arm, durations)}}
+    durations = {}  # of the rows before: {task: {arm's name: durations}}
+    references = {}  # {task: the arms before}
     for arm in arms:
         for task in ["", *arm.trained_tasks]:
             grok = arm.grokking_of(task)
             own = times_until(grok.grok_R, arm.observed_until_R)
             row = _row(arm, task, grok, own) | times.columns(arm, task)
             before = durations.setdefault(task, {})
-            if reference := reference_of(arm, [other for other, _ in before.values()]):
-                row |= {"compared_with": reference.name} | compared(before[reference.name][1], own)
+            others = references.setdefault(task, References())
+            if reference := others.of(arm):
+                row |= {"compared_with": reference.name} | compared(before[reference.name], own)
             if not task:
                 row |= _roughness(arm, reference) | _measures(arm)
-            before[arm.name] = (arm, own)
+            before[arm.name] = own
+            others.add(arm)
             table.append((row, own))
     for task in durations:
         _look_at_all([(row, own) for row, own in table if row["task"] == task])
@@ -112,28 +116,6 @@ def _look_at_all(of_task):
         row |= {"mean_step": mean, "mean_until": int(until)}
         row["mean_step_error"] = error or None  # 0: nothing that it could be estimated from
         row["log_rank_p_holm"] = number_or_none(p)
-
-
-def reference_of(arm: Arm, before: Sequence[Arm], any_clock: bool = False) -> Arm | None:
-    """The arm of the first family with the same values, else the first arm that has the task.
-
-    Its steps are counted from the same point, the start of training or the states of a branch,
-    unless any clock will do.
-    """
-    task = arm.config.get("task")
-    arms = [other for other in before if other.config.get("task") == task or other.history.groups]
-    arms = [other for other in arms if any_clock or _first_step(other) == _first_step(arm)]
-    alike = [a for a in arms if a.family == arms[0].family != arm.family and a.values == arm.values]
-    return next(iter([*alike, *arms]), None)
-
-
-def _first_step(arm):
-    """What steps are counted from: the origin of a branch that counts anew, else None."""
-    branched = arm.config.get("branched", {})
-    branch = arm.config.get("branch", {})
-    if branched.get("goes_on", True) or branch.get("take"):
-        return None
-    return branched.get("folder"), branch.get("origin", "").rpartition("@")[2]
 
 
 def best_of_families(arms: Sequence[Arm]) -> list[Arm]:

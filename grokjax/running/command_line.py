@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
@@ -106,6 +107,11 @@ def run(
     except KeyboardInterrupt:
         warn("stopped by Ctrl-C; the same command begins again")
         sys.exit(128 + signal.SIGINT)
+
+
+def without_accelerator() -> None:
+    """For what only reads: by default jax takes most of a GPU's memory, even beside a training."""
+    jax.config.update("jax_platforms", "cpu")
 
 
 def config() -> ConfigDict:

@@ -5,7 +5,9 @@ import functools
 import hashlib
 import itertools
 import re
+import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,24 +17,33 @@ from grokjax.reading.arms import read_all
 from grokjax.reading.folders import walk
 from grokjax.reading.page import page
 from grokjax.reading.rows import rows
+from grokjax.recording.output import LONGEST, in_one_line, warn
 from grokjax.recording.results import Results
-from grokjax.running.command_line import itself
+from grokjax.running.command_line import itself, without_accelerator
 
 HERE = "127.0.0.1"
+REST = 4  # times what a page took to make, before the next is made
 HOSTS = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?")  # no page elsewhere may ask by another name
 
 
 class Shown:
-    """The page of some folders, made again only when a history in them has changed."""
+    """The page of some folders, made again only when a history in them has changed.
+
+    A large one takes its time, and is left as it is for several times that.
+    """
 
     def __init__(self, folders: Sequence[Path]):
         self._folders = folders
         self._lock = threading.Lock()
         self._stamp = ""
         self._page = b""
+        self._rests_until = 0.0
+        self._said: set[str] = set()
 
     def stamp(self) -> str:
-        """Another text whenever there are other evaluations."""
+        """Another text when there are other histories, which training writes at checkpoints."""
+        if time.monotonic() < self._rests_until:
+            return self._stamp
         seen = hashlib.sha256()
         for folder, below in itertools.chain(*map(walk, self._folders)):
             history = Results(folder).history
@@ -47,17 +58,35 @@ class Shown:
         with self._lock:
             stamp = self.stamp()
             if stamp != self._stamp:
+                began = time.monotonic()
                 self._page = self._made(stamp).encode()
                 self._stamp = stamp
+                ended = time.monotonic()
+                self._rests_until = ended + REST * (ended - began)
             return self._page
 
     def _made(self, stamp):
+        damaged = []
         try:
-            arms = read_all(self._folders, warn=lambda _: None)
+            arms = read_all(self._folders, damaged.append)
         except (ValueError, OSError) as error:
             return page.waiting(stamp, str(error))
+        for text in damaged:
+            self._warn(text)
         title = ", ".join(map(str, self._folders))
-        return page.text({"": page.Part(arms, rows(arms))}, title, itself(), stamp)
+        try:
+            part = page.Part(arms, rows(arms), " ".join(f"{text}." for text in damaged))
+            return page.text({"": part}, title, itself(), stamp)
+        except Exception as error:  # whatever it is, the next history may be free of it
+            why = f"The page cannot be made: {in_one_line(error, LONGEST)}"
+            self._warn(f"warning: {why}")
+            return page.waiting(stamp, why)
+
+    def _warn(self, text):
+        """Once, however often the page is made."""
+        if text not in self._said:
+            self._said.add(text)
+            warn(text)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -98,8 +127,11 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def handle_error(self, request, client_address):
-        """A browser that has gone is no error."""
+    def handle_error(self, *_):
+        """A browser that has gone is no error; another is a line."""
+        error = sys.exception()
+        if error is not None and not isinstance(error, ConnectionError):
+            warn(f"warning: a request failed: {in_one_line(error, LONGEST)}")
 
 
 def prepare(folders: Sequence[Path], port: int) -> Callable[[], None]:
@@ -108,6 +140,7 @@ def prepare(folders: Sequence[Path], port: int) -> Callable[[], None]:
     Raises:
         ValueError: if another program has the port.
     """
+    without_accelerator()
     handler = functools.partial(Handler, shown=Shown(folders))
     try:
         server = Server((HERE, port), handler)

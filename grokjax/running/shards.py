@@ -78,7 +78,7 @@ def rendezvous(options: Options) -> None:
             f"--coordinator {address}; choose auto on a cluster, or HOST:PORT with --shard I/N, "
             f"of a host that is known here and a port of 1 to {MAX_PORT}"
         )
-    jax.config.update("jax_platforms", "cpu")  # to be counted takes no accelerator
+    command_line.without_accelerator()  # to be counted needs none
     try:
         if options.shard:
             i, n = options.shard

@@ -121,6 +121,7 @@ def _show(runners):
 
 
 def _work(runners):
+    command_line.without_accelerator()  # arms train in processes of their own
     failed = []
     with Interrupts(last_word=lambda: GOES_ON) as interrupts:
         for runner in runners:

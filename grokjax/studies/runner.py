@@ -13,6 +13,7 @@ from grokjax.reading import arms, comparison, findings
 from grokjax.reading.page import page
 from grokjax.reading.rows import Row, rows, write_csv
 from grokjax.recording.files import Lock, replacing
+from grokjax.recording.output import may_fail
 from grokjax.recording.results import Results
 from grokjax.running import shards
 from grokjax.running.signals import Interrupts
@@ -185,11 +186,12 @@ class Runner:
 
     def _write_page(self, parts):
         shown = {}
+        note = f"Not finished yet: {', '.join(self.missing)}." if self.missing else ""
         for name, of_part in parts.items():
-            missing = [arm for arm in self.missing if part(arm) == name]
-            note = f"Not finished yet: {', '.join(missing)}." if missing else ""
             shown[name] = page.Part(of_part, self.outcome[name], note, findings.paired(of_part))
-        page.write(self.folder / page.NAME, shown, self.study.claim, self._page_by)
+            note = ""  # the first part has it for all, also for those without a finished arm
+        with may_fail(f"{page.NAME} is not written"):
+            page.write(self.folder / page.NAME, shown, self.study.claim, self._page_by)
 
     def _is_finished(self, name):
         if self._shard:

@@ -141,6 +141,7 @@ def _panels(
         if curves or spectrum:
             is_logarithmic = value in logarithmic and bool(curves)
             panel = {"title": title, "log": is_logarithmic, "arms": curves, "spectrum": spectrum}
+            panel["share"] = value.startswith("val_accuracy/") or value.endswith("accuracy")
             panels.append(panel)
     return panels
 

@@ -12,6 +12,7 @@ from grokjax.reading import comparison
 from grokjax.reading.arms import Arm
 from grokjax.reading.findings import Finding
 from grokjax.reading.page import numbers, sections
+from grokjax.reading.page.lead import lead
 from grokjax.reading.pictures import style
 from grokjax.reading.rows import Row
 from grokjax.recording.files import replacing
@@ -19,6 +20,15 @@ from grokjax.recording.output import warn
 
 NAME = "page.html"
 LONG = 24  # characters of a name
+SCRIPTS = (
+    "tools.js",
+    "charts.js",
+    "grids.js",
+    "measures.js",
+    "controls.js",
+    "page.js",
+    "follow.js",
+)
 SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -87,7 +97,17 @@ def text(parts: Mapping[str, Part], title: str, command: str, stamp: str = "") -
     """
     arms = [arm for part in parts.values() for arm in part.arms]
     runs = sum(len(arm.durations.duration_R) for arm in arms)
-    found = [_part(i, name, part) for i, (name, part) in enumerate(parts.items())]
+    folders: dict[str, Arm] = {}  # an arm of each; names repeat from part to part
+    for name, part in parts.items():
+        for arm in part.arms:
+            folders.setdefault("/".join(filter(None, [name, arm.family])), arm)
+    from grokjax.reading.page import tokens  # and with it whatever trains
+
+    films = tokens.films([part.arms for part in parts.values()])
+    found = [
+        _part(i, name, part, own)
+        for i, ((name, part), own) in enumerate(zip(parts.items(), films, strict=True))
+    ]
     names = [name for name in parts if name]
     links = [f'<a href="#part-{i}">{escape(name)}</a>' for i, name in enumerate(names)]
     content = {"colours": style.COLOURS, "parts": [data for _, data in found]}
@@ -97,23 +117,23 @@ def text(parts: Mapping[str, Part], title: str, command: str, stamp: str = "") -
         stamp=escape(stamp),
         title=escape(title),
         style=_file("page.css"),
-        runs=f"{runs:,} runs in {len(arms):,} arm{'s' * (len(arms) > 1)}",
+        runs=f"{runs:,} run{'s' * (runs > 1)} in {len(arms):,} arm{'s' * (len(arms) > 1)}",
         links="".join(links),
-        criterion=escape(sections.criterion(arms[0])),
+        criteria=sections.criteria(folders),
         parts="\n".join(html for html, _ in found),
-        provenance=sections.provenance(arms),
-        configs=sections.configs(arms),
+        provenance=sections.provenance(folders),
+        configs=sections.configs(folders),
         notes=sections.notes(),
         command=escape(command),
         data=re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", data),
         plotly=_plotly(),
-        script=_file("page.js"),
+        script="\n".join(map(_file, SCRIPTS)),
     )
 
 
 def waiting(stamp: str, why: str) -> str:
     """A page that is seen until there are results."""
-    return _filled("waiting.html", stamp=escape(stamp), why=escape(why), script=_file("page.js"))
+    return _filled("waiting.html", stamp=escape(stamp), why=escape(why), script=_file("follow.js"))
 
 
 def _file(name: str) -> str:
@@ -125,10 +145,8 @@ def _filled(template: str, **texts: str) -> str:
     return SLOT.sub(lambda match: texts[match[1]], _file(template))
 
 
-def _part(number: int, name: str, part: Part) -> tuple[str, dict[str, Any]]:
+def _part(number: int, name: str, part: Part, films: list) -> tuple[str, dict[str, Any]]:
     """The section of a part, and the numbers of its charts."""
-    from grokjax.reading.page import tokens  # and with it whatever trains
-
     arms, summary, note, findings = part
     few = comparison.fewer(arms)
     if not any(arm is arms[0] for arm in few):
@@ -137,17 +155,17 @@ def _part(number: int, name: str, part: Part) -> tuple[str, dict[str, Any]]:
         "name": name,
         **numbers.arms_of(arms, few),
         "measures": numbers.groups_of(few),
-        "films": tokens.films(arms),
-        "threshold": arms[0].config.get("grok", {}).get("threshold", 0.99),
+        "films": films,
+        "threshold": sections.threshold(arms),
     }
     verdict = comparison.verdict(summary)
-    is_choice = not comparison.by_fraction(arms)
+    is_choice = not comparison.differ_in_data(arms)
     kind = "table long" if max(len(arm.name) for arm in arms) > LONG else "table"
     html = "\n".join(
         [
-            f'<section class="part" id="part-{number}" data-part="{number}">',
+            f'<section class="part" id="part-{number}">',
             f"<h2>{escape(name or 'What came out')}</h2>",
-            f'<p class="lead">{escape(sections.lead(summary, is_choice))}</p>',
+            f'<p class="lead">{escape(lead(summary, is_choice))}</p>',
             *[f"<p>{escape(text)}</p>" for text in (verdict, note) if text],
             '<div class="arms" role="group" aria-label="Arms that are shown"></div>',
             '<h3>Table</h3><div class="controls"></div>',
@@ -195,16 +213,15 @@ def _figures(part: Part, data: Mapping[str, Any]) -> list[str]:
 
 
 def _varying(arms):
-    """Of each family {entry that varies in it: how many numbers}."""
-    values: dict[str, dict[str, set]] = {}
+    """{entry that varies: how many numbers} in each family, or where texts vary too for each."""
+    values: dict[tuple, dict[str, set]] = {}
     for arm in arms:
-        of_family = values.setdefault(arm.family, {})
-        for entry, value in arm.values.items():
-            if not isinstance(value, str):
-                of_family.setdefault(entry, set()).add(value)
-    return [
-        {e: len(x) for e, x in of_family.items() if len(x) > 1} for of_family in values.values()
-    ]
+        numbers = {e: x for e, x in arm.values.items() if not isinstance(x, str)}
+        texts = tuple((e, x) for e, x in arm.values.items() if e not in numbers)
+        own = values.setdefault((arm.family, texts), {})
+        for entry, value in numbers.items():
+            own.setdefault(entry, set()).add(value)
+    return [{e: len(x) for e, x in own.items() if len(x) > 1} for own in values.values()]
 
 
 SURVIVAL = (

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -14,8 +13,10 @@ from grokjax.config.config import flat
 from grokjax.reading.arms import Arm
 from grokjax.reading.comparison import NOTES
 from grokjax.reading.findings import Finding
+from grokjax.reading.page.lead import listed
 from grokjax.reading.rows import COLUMNS, TEXTS, Row, columns
 from grokjax.recording.results import LATEST, Results
+from grokjax.recording.times import threshold_of
 
 CORE = (  # columns that are seen at first
     *("arm", "task", "runs", "grokked", "median_grok_step", "memorised_step", "delay"),
@@ -25,44 +26,6 @@ SHORT = 12  # characters of a header that is not broken
 MOST_ROWS = 300  # of a table with all columns
 MOST_SPOKEN = 8  # arms in the text for those who cannot see a chart
 MACHINE = ("processor", "threads")
-
-
-def lead(summary: Sequence[Row], is_choice: bool = True) -> str:
-    """The arm that groks earliest, beside the first one; how many grok if arms are no choice."""
-    of_all = [row for row in summary if not row["task"]]
-    first = of_all[0]
-    best = min(of_all, key=lambda row: (row["median_grok_step"] or math.inf, -row["share"]))
-    count = f"{best['grokked']:,} of {best['runs']:,}"
-    if best["median_grok_step"] is None:
-        where = f"in {best['arm']}, " if len(of_all) > 1 else ""
-        return f"Less than half of the runs grokked{' in every arm' * bool(where)}: {where}{count}."
-    if not is_choice:
-        half = sum(row["median_grok_step"] is not None for row in of_all)
-        return f"Half of the runs or more grokked in {half:,} of {len(of_all):,} arms."
-    if len(of_all) == 1:
-        return f"Half of the runs had grokked by {_median(best)}; {count} did in the end."
-    if best is first:
-        return (
-            f"{best['arm']}, the first arm, groks earliest: half of its runs had grokked by "
-            f"{_median(best)}."
-        )
-    if first["median_grok_step"] is None:
-        other = f"less than half of {first['arm']} by step {first['steps']:,}"
-    else:
-        other = f"those of {first['arm']} by {_median(first)}"
-    p = columns([best]).get("log_rank_p", [""])[0]
-    told = f" Log-rank p against {best['compared_with']}: {p}." if p else ""
-    return (
-        f"{best['arm']} groks earliest: half of its runs had grokked by {_median(best)}, {other}."
-        f"{told} It is chosen by these very runs."
-    )
-
-
-def _median(row):
-    text = f"step {row['median_grok_step']:,}"
-    if row["low"] is not None and row["high"] is not None:
-        text += f" (95 % interval {row['low']:,} to {row['high']:,})"
-    return text
 
 
 def table(summary: Sequence[Row]) -> str:
@@ -96,25 +59,43 @@ def spoken(summary: Sequence[Row]) -> str:
     """What charts of when runs grok show, in words."""
     said = []
     for row in [row for row in summary if not row["task"]][:MOST_SPOKEN]:
-        count = f"{row['arm']}: {row['grokked']:,} of {row['runs']:,} runs grokked"
+        run = "run" if row["runs"] == 1 else "runs"
+        count = f"{row['arm']}: {row['grokked']:,} of {row['runs']:,} {run} grokked"
         median = row["median_grok_step"]
         said.append(count + (f", half of them all by step {median:,}" if median else ""))
     left = len({row["arm"] for row in summary}) - len(said)
     return "; ".join(said) + (f"; and {left} more arms, see the table" if left else "") + "."
 
 
-def criterion(arm: Arm) -> str:
-    """What memorising and grokking are, by the rule of a config."""
-    rule = arm.config.get("grok", {})
-    threshold = f"{rule.get('threshold', 0.99):.0%}".replace("%", " %")
+def criteria(folders: Mapping[str, Arm]) -> str:
+    """What memorising and grokking are, by each rule that the configs of some folders have.
+
+    Args:
+        folders: an arm of each, by name.
+    """
+    names: dict[str, list[str]] = {}
+    for name, arm in folders.items():
+        names.setdefault(_criterion(arm.config.get("grok", {})), []).append(name)
+    texts = [f"In {listed(own)}: {text}" if len(names) > 1 else text for text, own in names.items()]
+    return "".join(f'<p class="criterion">{escape(text)}</p>' for text in texts)
+
+
+def _criterion(rule):
+    threshold = f"{100 * threshold_of(rule):.6g} %"
     count = rule.get("count", 3)
     often = f" and stays there for {count} evaluations in a row" if count > 1 else ""
     if rule.get("rule") == "s3":
-        threshold, often = "95 %", " more than 1,000 steps later"
+        often = " more than 1,000 steps later"
     return (
         f"A run has memorised when its accuracy on the training examples reaches {threshold}; it "
         f"has grokked when accuracy on the others, the validation examples, does{often}."
     )
+
+
+def threshold(arms: Sequence[Arm]) -> float | None:
+    """The accuracy that a run groks at; None if it is not the same in all arms."""
+    found = {threshold_of(arm.config.get("grok", {})) for arm in arms}
+    return found.pop() if len(found) == 1 else None
 
 
 def notes() -> str:
@@ -158,20 +139,20 @@ def marked(text: str) -> str:
     return "".join(blocks)
 
 
-def provenance(arms: Sequence[Arm]) -> str:
-    """What trained which arms, and the command that does it again."""
+def provenance(folders: Mapping[str, Arm]) -> str:
+    """What trained which folders, an arm of each by name, and the command that does it again."""
     facts: dict[str, list[str]] = {}
     commands = []
     seconds = 0.0
-    for folder, arm in {arm.folder: arm for arm in arms if arm.folder}.items():
+    for name, folder in [(name, arm.folder) for name, arm in folders.items() if arm.folder]:
         results = Results(folder)
-        facts.setdefault(json.dumps(_facts(results)), []).append(arm.family)
+        facts.setdefault(json.dumps(_facts(results)), []).append(name)
         words = ("--config", str(folder), "--workdir", f"{folder}_again")
         commands.append(shlex.join(["python", "-m", "grokjax.train", *words]))
         seconds += results.seconds()
     texts = []
-    for text, families in facts.items():
-        known = {"arms": ", ".join(families), **json.loads(text)}
+    for text, names in facts.items():
+        known = {"arms": ", ".join(names), **json.loads(text)}
         items = "".join(f"<dt>{escape(n)}</dt><dd>{escape(x)}</dd>" for n, x in known.items())
         texts.append(f"<dl>{items}</dl>")
     if seconds:
@@ -200,17 +181,16 @@ def _time(seconds):
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
-def configs(arms: Sequence[Arm]) -> str:
-    """The config of the first folder, and what the others have otherwise."""
-    of_family = {arm.family: dict(flat(arm.config)) for arm in reversed(arms)}
+def configs(folders: Mapping[str, Arm]) -> str:
+    """The config of the first folder, and what others have otherwise; an arm of each by name."""
     texts = []
     first: dict[str, Any] = {}
-    for family in dict.fromkeys(arm.family for arm in arms):
-        config = of_family[family]
-        names = [n for n in dict.fromkeys([*first, *config]) if first.get(n) != config.get(n)]
-        lines = [f"{name} = {json.dumps(config.get(name))}" for name in names]
+    for name, arm in folders.items():
+        config = dict(flat(arm.config))
+        entries = [n for n in dict.fromkeys([*first, *config]) if first.get(n) != config.get(n)]
+        lines = [f"{entry} = {json.dumps(config.get(entry))}" for entry in entries]
         first = first or config
-        texts.append(f"<h4>{escape(family)}</h4><pre>{escape(chr(10).join(lines))}</pre>")
+        texts.append(f"<h4>{escape(name)}</h4><pre>{escape(chr(10).join(lines))}</pre>")
     return "".join(texts)
 
 
@@ -220,5 +200,5 @@ def figure(kind: str, title: str, caption: str, alt: str) -> str:
         f'<figure class="{kind}"><h3>{escape(title)}</h3><p class="caption">{escape(caption)}</p>'
         f'<div class="controls"></div>'
         f'<div class="chart" data-kind="{kind}" role="img" aria-label="{escape(alt)}"></div>'
-        f'<p class="drawn" aria-live="polite"></p></figure>'
+        "</figure>"
     )

@@ -1,5 +1,6 @@
 """Embeddings of tokens in the course of training, where checkpoints are cheap to read."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,30 +10,38 @@ from grokjax.reading.arms import Arm
 from grokjax.reading.page.numbers import plain, shares
 from grokjax.reading.pictures import embeddings
 from grokjax.reading.rebuild import config_of
+from grokjax.recording.output import may_fail
 
-MOST_BYTES = 200_000_000  # of all checkpoints that are read
-MOST_FILMS = 6
+MOST_BYTES = 200_000_000  # of all checkpoints that a page reads
+MOST_FILMS = 6  # of a part
 
 
-def films(arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """The first run of each folder: its tokens in the plane at every checkpoint.
+def films(parts: Sequence[Sequence[Arm]]) -> list[list[dict[str, Any]]]:
+    """Of each part the first run of each folder: its tokens in the plane at every checkpoint.
 
-    A folder without checkpoints or embeddings, or with a damaged one of them, has none.
+    A folder without checkpoints or embeddings, or with a damaged one of them, has none, nor has
+    one whose checkpoints are larger than what is left of MOST_BYTES for the whole page.
     """
-    first = {}
-    for arm in arms:
-        if arm.folder:
-            first.setdefault(arm.folder, arm)
     found = []
     left = MOST_BYTES
-    for folder, arm in first.items():
-        try:
-            places = checkpoint.find(folder)
-            left -= sum(place.size for place in places)
-            if left >= 0 and len(found) < MOST_FILMS:
-                found.append(_film(arm, places))
-        except (ValueError, ImportError):  # there is none, it is damaged, or its task is not here
-            continue
+    for arms in parts:
+        first = {}
+        for arm in arms:
+            if arm.folder:
+                first.setdefault(arm.folder, arm)
+        of_part = []
+        for folder, arm in first.items():
+            if len(of_part) == MOST_FILMS:
+                break
+            # there is none, it is damaged, or its task is not here; all else is worth a line
+            expected = contextlib.suppress(ValueError, ImportError)
+            with may_fail(f"{folder}: its embeddings are not drawn"), expected:
+                places = checkpoint.find(folder)
+                size = sum(place.size for place in places)
+                if size <= left:
+                    left -= size
+                    of_part.append(_film(arm, places))
+        found.append(of_part)
     return found
 
 
