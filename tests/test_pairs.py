@@ -5,11 +5,12 @@ import csv
 import numpy as np
 import pytest
 import scipy
-from made_results import leave
+from made_results import change, leave
 
 from grokjax.reading import comparison, findings, pairs
 from grokjax.reading.arms import read, read_all
-from grokjax.reading.pairs import Rates, Times, matched, rates, times
+from grokjax.reading.paired_tests import Rates, Times, rates, times
+from grokjax.reading.pairs import matched
 from grokjax.reading.references import References
 from grokjax.reading.survival import Durations, log_rank
 
@@ -148,6 +149,22 @@ def test_pairs_are_a_table_for_programs_which_goes_where_nothing_is_paired(tmp_p
         "of_b": "1",
     }
     assert not (tmp_path / "out/pairs.csv").exists()
+
+
+def dip(step_E):
+    return np.where(step_E == 700, 0.8, 1.0)[:, None]
+
+
+def test_the_picture_joins_the_lowest_accuracies_of_a_pair_since_both_grokked(tmp_path):
+    a = leave(tmp_path / "a", [300, 400, None])
+    b = leave(tmp_path / "b", [400, None, None], branched={})
+    change(b, val_accuracy=lambda arrays: np.minimum(arrays["val_accuracy"], dip(arrays["step"])))
+    (finding,) = findings.paired(read_all([a, b]))
+    (axes,) = finding.draw().axes
+    pairs_drawn = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) == 2][:3]
+
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
+    np.testing.assert_allclose(pairs_drawn, [[1, 0.8], [1, np.inf], [np.inf, np.inf]])
 
 
 def test_arms_that_are_no_branches_are_paired_when_asked_for(tmp_path):

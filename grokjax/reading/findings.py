@@ -1,5 +1,6 @@
 """What a comparison may say besides its table: laws, critical values, precursors."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,8 @@ from matplotlib.figure import Figure
 from grokjax.reading import laws, pairs, precursors, thresholds
 from grokjax.reading.arms import Arm
 from grokjax.reading.pictures.laws import critical_picture, law_picture
+from grokjax.reading.pictures.pairs import has_any
+from grokjax.reading.pictures.pairs import pairs as pairs_picture
 from grokjax.reading.pictures.precursors import precursors as precursors_picture
 from grokjax.reading.rows import Row
 
@@ -48,4 +51,5 @@ def paired(arms: Sequence[Arm], of_all: bool = False) -> list[Finding]:
     found = pairs.compare(arms, of_all)
     if not found:
         return []
-    return [Finding("pairs", pairs.summary(found), pairs.rows(found), None)]
+    draw = functools.partial(pairs_picture, found) if has_any(found) else None
+    return [Finding("pairs", pairs.summary(found), pairs.rows(found), draw)]

@@ -1,6 +1,5 @@
 """Comparisons of two arms run by run: each pair has a seed, or the state it began with, in common.
 
-What a pair has in common, such as an easy split, cancels; so fewer runs show the same effect.
 Shape letter: P pairs.
 """
 
@@ -8,11 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy
 
 from grokjax.config import grid
 from grokjax.reading.arms import SEEDS, Arm
-from grokjax.reading.evidence import rate_interval
+from grokjax.reading.paired_tests import half, rates, times
 from grokjax.reading.references import References
 from grokjax.reading.rows import Row, aligned
 from grokjax.reading.survival import Durations
@@ -30,88 +28,6 @@ NAMES = ("outcome", "of_a", "of_b", "a_alone", "b_alone", "difference", "p")  # 
 ONE_CLOCK = ", steps of a branch with those of its trunk before it"
 
 
-class Rates(NamedTuple):
-    """How often something happened in two arms of P pairs."""
-
-    both: int
-    only_a: int
-    only_b: int
-    neither: int
-
-    @property
-    def difference(self) -> float:
-        """Rate of b minus rate of a."""
-        return (self.only_b - self.only_a) / sum(self)
-
-    @property
-    def p(self) -> float:
-        """The exact two-sided p of McNemar's test; 1 where the arms agree in every pair.
-
-        McNemar, 1947, "Note on the sampling error of the difference between correlated
-        proportions or percentages", https://doi.org/10.1007/BF02295996. Of the pairs that differ,
-        half are expected to go either way.
-        """
-        return _half(self.only_a, self.only_b)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the difference.
-
-        Newcombe, 1998, "Improved confidence intervals for the difference between binomial
-        proportions based on paired data", method 10,
-        https://doi.org/10.1002/(SICI)1097-0258(19981130)17:22<2635::AID-SIM954>3.0.CO;2-C:
-        Wilson's intervals of the two rates, put together by
-
-            d - sqrt((b - b_low)^2 - 2 phi (b - b_low) (a_high - a) + (a_high - a)^2)
-
-        and likewise above, where phi is the correlation of the pairs with a correction for
-        continuity if it is positive.
-        """
-        pairs = sum(self)
-        sums = (self.both + self.only_b, self.both + self.only_a)
-        b, a = (count / pairs for count in sums)
-        (b_low, b_high), (a_low, a_high) = (rate_interval(count, pairs) for count in sums)
-        margins = np.prod([float(n) for count in sums for n in (count, pairs - count)])
-        covariance = float(self.both * self.neither - self.only_a * self.only_b)
-        if covariance > 0:
-            covariance = max(covariance - pairs / 2, 0.0)
-        phi = covariance / np.sqrt(margins) if margins else 0.0
-
-        def size(x, y):
-            return np.sqrt(x**2 - 2 * phi * x * y + y**2)
-
-        below = size(b - b_low, a_high - a)
-        above = size(b_high - b, a - a_low)
-        return float(self.difference - below), float(self.difference + above)
-
-
-class Times(NamedTuple):
-    """Which of P pairs' runs came to an event first."""
-
-    a_first: int
-    b_first: int
-    open: int  # at the same step, or censored before it is known
-
-    @property
-    def sign_p(self) -> float:
-        """The exact two-sided p of the sign test; 1 where no pair is decided."""
-        return _half(self.a_first, self.b_first)
-
-    @property
-    def log_rank_p(self) -> float:
-        """The two-sided p of the log-rank test stratified by pair; NaN if no pair is decided.
-
-        In a stratum of two runs only the first event counts, of which one half is expected in
-        either arm with variance 1/4: z = (b - a) / sqrt(a + b). Klein & Moeschberger, 2003,
-        "Survival Analysis", section 7.5. The exact sign test is safer with few pairs.
-        """
-        decided = self.a_first + self.b_first
-        if not decided:
-            return np.nan
-        z = (self.b_first - self.a_first) / np.sqrt(decided)
-        return float(2 * scipy.stats.norm.sf(abs(z)))
-
-
 class Comparison(NamedTuple):
     """Two arms, run by run."""
 
@@ -120,27 +36,8 @@ class Comparison(NamedTuple):
     pairs: int
     one_clock: bool  # do the steps of the trunk count too?
     cells: list[list[str]]  # as in HEAD
-
-
-def rates(a_P: np.ndarray, b_P: np.ndarray) -> Rates:
-    """Counts of two outcomes, bool."""
-    pairs = ((a_P & b_P), (a_P & ~b_P), (~a_P & b_P), (~a_P & ~b_P))
-    return Rates(*(int(count.sum()) for count in pairs))
-
-
-def times(a: Durations, b: Durations) -> Times:
-    """Who was first: an event that came before the other run's, or while that was still followed.
-
-    A run that is censored at the step of the other's event was still without it then.
-    """
-
-    def first(x, y):
-        earlier_P = x.duration_R < y.duration_R
-        outlasted_P = (x.duration_R == y.duration_R) & ~y.event_observed_R
-        return int((x.event_observed_R & (earlier_P | outlasted_P)).sum())
-
-    counts = (first(a, b), first(b, a))
-    return Times(*counts, len(a.duration_R) - sum(counts))
+    lowest: tuple[np.ndarray, np.ndarray]  # [P] of a and b, infinite for no grokking
+    threshold: float  # of b
 
 
 def matched(a: Arm, b: Arm) -> tuple[list[int], list[int]]:
@@ -181,7 +78,9 @@ def compare(arms: Sequence[Arm], of_all: bool = False) -> list[Comparison]:
             a_runs, b_runs = matched(a, b)
             if a_runs:
                 cells = list(_rows(a, b, a_runs, b_runs, one_clock))
-                found.append(Comparison(a.name, b.name, len(a_runs), one_clock, cells))
+                lowest = (_lowest(a)[a_runs], _lowest(b)[b_runs])
+                facts = (len(a_runs), one_clock, cells, lowest, _threshold(b))
+                found.append(Comparison(a.name, b.name, *facts))
     if of_all and not found:
         raise ValueError(
             "--paired: no two arms of one task have seeds in common; choose arms that do"
@@ -202,11 +101,11 @@ def summary(found: Sequence[Comparison]) -> str:
 
 def rows(found: Sequence[Comparison]) -> list[Row]:
     """A line for each outcome of each comparison, for programs."""
-    return [
-        {"a": one.a, "b": one.b, "pairs": one.pairs} | dict(zip(NAMES, cells, strict=True))
-        for one in found
-        for cells in one.cells
-    ]
+    found_rows = []
+    for one in found:
+        own = {"a": one.a, "b": one.b, "pairs": one.pairs}
+        found_rows += [own | dict(zip(NAMES, cells, strict=True)) for cells in one.cells]
+    return found_rows
 
 
 def since_trunk(arm: Arm) -> Durations:
@@ -242,7 +141,7 @@ def _rows(a, b, a_runs, b_runs, one_clock):
     a_P, b_P = a.history["val_accuracy"][-1][a_runs], b.history["val_accuracy"][-1][b_runs]
     higher = (int((a_P > b_P).sum()), int((b_P > a_P).sum()))
     medians = [f"{finite_median(accuracy_P):.2%}" for accuracy_P in (a_P, b_P)]
-    yield ["higher validation accuracy", *medians, *map(str, higher), "", _p(_half(*higher))]
+    yield ["higher validation accuracy", *medians, *map(str, higher), "", _p(half(*higher))]
     a_R, b_R = (since_trunk(arm) if one_clock else arm.durations for arm in (a, b))
     order = times(_some(a_R, a_runs), _some(b_R, b_runs))
     p = f"{_p(order.sign_p)} (log-rank {_p(order.log_rank_p)})"
@@ -255,13 +154,18 @@ def _some(durations, runs):
 
 def _ends_above(arm):
     """[R]: is validation accuracy at the threshold at the last evaluation?"""
-    return arm.history["val_accuracy"][-1] >= threshold_of(arm.config.get("grok", {}))
+    return arm.history["val_accuracy"][-1] >= _threshold(arm)
+
+
+def _lowest(arm):
+    """[R]: the lowest validation accuracy from the grok step on, infinite without one."""
+    since_ExR = arm.history["step"][:, None] >= arm.grokking.grok_R
+    return np.where(since_ExR, arm.history["val_accuracy"], np.inf).min(axis=0)
+
+
+def _threshold(arm):
+    return threshold_of(arm.config.get("grok", {}))
 
 
 def _p(p):
     return "unknown" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _half(one, other):
-    """The two-sided p that of the pairs which differ half go either way."""
-    return float(scipy.stats.binomtest(one, one + other).pvalue) if one + other else 1.0
