@@ -126,6 +126,7 @@ def test_the_report_of_a_study_has_its_claim_and_its_numbers(title):
     steps += [f"{int(number):,}" for number in re.findall(r"\d[\d_]*\d", source)]
     columns = ("log_rank_p", "val_falls_p", "loss_rises_p")
     p_values = [float(row[name]) for row in rows for name in columns if row.get(name)]
+    p_values += [float(p) for p in re.findall(r" (0\.\d+) \|$", text, re.MULTILINE)]
     known = [f"{p:.{digits}f}".removeprefix("0") for p in p_values for digits in (2, 3)]
 
     assert words.splitlines()[1] == f"*{find(EXPERIMENTS)[name].claim}*"
