@@ -56,6 +56,31 @@ def trained(config, lift):
     return jax.device_get(devices.unpad(last_R, 11)), history.arrays()
 
 
+def going_on():
+    """The readout of runs that go on from states without metrics, as branches do."""
+    experiment = grokjax.setup(eleven())
+    given = (experiment.trainer, experiment.runs_R, experiment.dataset)
+    begun_R = loop.init(*given, lift="map")
+    *_, (_, last_R, _) = loop.chunks(*given, num_steps=5, lift="map", state_R=begun_R)
+    kernel_RxDxC = devices.unpad(last_R, 11).params["readout"]["kernel"]
+    return np.asarray(jax.device_get(kernel_RxDxC), float).tolist()
+
+
+def printed(number, script, *words):
+    """The JSON that a script prints where there are so many devices."""
+    paths = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        env=os.environ
+        | {"JAX_NUM_CPU_DEVICES": str(number), "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 @pytest.mark.optimized
 @pytest.mark.parametrize(
     ("number", "model", "lift"),
@@ -68,16 +93,7 @@ def trained(config, lift):
 )
 def test_several_devices_train_the_same_runs_as_one(number, model, lift):
     """Under `map` bit for bit: a run is computed by the same program wherever it is."""
-    paths = os.pathsep.join([str(TESTS), str(TESTS.parent)])
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, model, lift],
-        env=os.environ
-        | {"JAX_NUM_CPU_DEVICES": str(number), "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    there = json.loads(done.stdout)
+    there = printed(number, SCRIPT, model, lift)
     state_R, alone = trained(eleven(model), lift)
 
     assert there["devices"] == number
@@ -88,6 +104,13 @@ def test_several_devices_train_the_same_runs_as_one(number, model, lift):
     if lift == "map":
         assert np.array_equal(there["val_loss"], alone["val_loss"].astype(float))
         assert np.array_equal(there["readout"], np.asarray(kernel_RxDxC, float))
+
+
+@pytest.mark.optimized
+def test_states_without_metrics_go_on_where_devices_do_not_divide_the_runs():
+    script = "import json; from test_devices import going_on; print(json.dumps(going_on()))"
+
+    assert printed(2, script) == going_on()
 
 
 @pytest.mark.parametrize("lift", ["vmap", pytest.param("2", marks=pytest.mark.slow)])

@@ -156,8 +156,8 @@ def chunks(
         with same_numbers():
             begin = devices.Program(make_init(trainer, lift), mesh, (runs_R, dataset))
         state_R = begin.shapes_R
-    metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, dataset, lift=lift)
     state_R = state_R if begin else devices.shard(state_R, mesh)
+    metrics_R = metrics_R or no_metrics(trainer, state_R, runs_R, dataset, lift=lift)
     metrics_R = devices.shard(metrics_R, mesh)
     chex.assert_tree_shape_prefix((state_R, metrics_R), runs_R.seed.shape)
 

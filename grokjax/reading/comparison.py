@@ -27,6 +27,11 @@ compares with the arm of the first folder that has the same values, else with th
 Holm's correction for their number. Where training stops after grokking, a run keeps its last
 metrics and does not collapse any more.
 
+`validation when memorised` is the validation accuracy at the memorised step, `of the delay above
+90 %` the share of the delay with a validation accuracy above that: near 100 % there was no plateau.
+`collapsed after` counts runs that fell below the threshold again after they had grokked, `diverged`
+those whose loss became infinite or NaN.
+
 summary.csv has more. `share_low` and `share_high` are Wilson's 95 % interval of the share that
 grokked; `mean_step` is the mean of the steps to grok, counted up to `mean_until` (restricted mean
 survival time), with its standard error. At 50, 90, 95 and 99 % validation accuracy it has medians

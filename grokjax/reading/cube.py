@@ -75,10 +75,10 @@ def open(*paths: str | Path) -> "xarray.Dataset":
     """
     try:
         import xarray
-    except ImportError as error:
+    except ImportError:
         raise ValueError(
             "open needs the package xarray; install it with pip install 'grokjax[analysis]'"
-        ) from error
+        ) from None
     if not paths:
         raise ValueError("no folder given; choose one of results or more")
     parts = _read(paths)
