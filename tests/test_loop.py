@@ -1,5 +1,7 @@
 """The promises of the run axis: neighbours never meet, and chunks may end anywhere."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -175,8 +177,11 @@ def test_evaluation_stays_a_branch_under_vmap(toy_config):
     state_R = jax.eval_shape(lambda: loop.init(experiment.trainer, *given, lift="vmap"))
     metrics_R = loop.no_metrics(experiment.trainer, state_R, *given, lift="vmap")
     program = loop.make_advance(experiment.trainer, "vmap").lower(state_R, metrics_R, 0, 4, *given)
+    evaluate = functools.partial(experiment.trainer.evaluate, dataset=experiment.dataset)
+    alone = jax.jit(loop.over_runs(evaluate, "vmap")).lower(state_R, experiment.runs_R)
 
-    assert program.as_text().count("stablehlo.case") == 1
+    of_devices = alone.as_text().count("stablehlo.case")  # which XLA decides for decompositions
+    assert program.as_text().count("stablehlo.case") == of_devices + 1
 
 
 def test_training_learns_and_metrics_mean_what_they_say():
