@@ -26,7 +26,7 @@ and a branch with a training that begins with the first step by the steps of bra
 Expected: undisturbed, 6 of 20 runs dip under weight decay 3, and none with embedding and readout
 frozen. Without weight decay all 20 have been below 99 % after 4,000 steps more, undisturbed 3;
 with a tenth of the sums 19, the lowest at 82 %. Grokfast-MA has not been measured yet.
-Takes 100 minutes on two CPU cores without `trunk/ma` and `grokfast/ma`.
+Takes 92 minutes on two CPU cores without `trunk/ma` and `grokfast/ma`.
 """
 
 from grokjax import Study, base, grid, run_study

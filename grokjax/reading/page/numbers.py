@@ -15,7 +15,7 @@ from grokjax.reading.survival import kaplan_meier
 from grokjax.recording.history import finite_median
 
 MOST_RUNS = 1000  # that are drawn; medians, intervals and shares are those of all
-MOST_POINTS = 40_000  # of the curves of one accuracy
+MOST_POINTS = 40_000  # of the curves of one accuracy, or of one measure
 MOST_ARMS = 12  # whose measures can be told apart
 QUARTILES = slice(1, 4)  # of `style.QUANTILES`
 USUAL = {  # values that every training has -> titles
@@ -117,7 +117,7 @@ def _panels(
 ) -> list[dict]:
     panels = []
     histories = {arm.name: arm.history.arrays() for arm in arms}
-    at_most = int(np.clip(40_000 // (len(arms) * len(titles)), 20, 200))
+    at_most = int(np.clip(MOST_POINTS // (len(arms) * len(titles)), 20, 200))
     for value, title in titles.items():
         curves = {}
         spectrum = None
