@@ -129,12 +129,27 @@ command_line.run(prepare)
     assert done.stderr == "stopped by Ctrl-C; the same command begins again\n"
 
 
+# A process that makes its standard input its terminal and becomes the command: forking here, as
+# `pty.fork` does, is what JAX warns of once its threads run.
+AS_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 def in_a_terminal(words, term, after, results):
     """What a terminal is written until the end, Ctrl-C being typed once `after` was; exit code."""
-    process, terminal = pty.fork()
-    if process == 0:
-        environment = os.environ | {"TERM": term, "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
-        os.execve(words[0], words, environment)
+    terminal, inside = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", AS_TERMINAL, *words],
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        env=os.environ | {"TERM": term, "COLUMNS": "100", "PYTHONPATH": str(ROOT)},
+    )
+    os.close(inside)
     written = ""
     has_typed = False
     until = time.monotonic() + 120
@@ -148,7 +163,7 @@ def in_a_terminal(words, term, after, results):
             os.write(terminal, b"\x03")
             has_typed = True
     os.close(terminal)
-    return written, os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    return written, process.wait()
 
 
 @pytest.mark.slow
