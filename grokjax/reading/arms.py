@@ -89,6 +89,12 @@ class Arm:
         return [task for task, train_ExR in accuracies.items() if np.isfinite(train_ExR).any()]
 
     @property
+    def counts_anew(self) -> bool:
+        """Is it a branch whose steps count from its first state, not from its trunk's start?"""
+        took_weights = self.config.get("branch", {}).get("take")
+        return not self.config.get("branched", {}).get("goes_on", True) and not took_weights
+
+    @property
     def diverged_R(self) -> np.ndarray:
         """Bool: training loss is finite no longer."""
         return ~np.isfinite(self.history["train_loss"][-1])

@@ -115,10 +115,10 @@ def since_trunk(arm: Arm) -> Durations:
     has only its own steps. A branch that was there at its first evaluation, as its trunk may have
     been, is censored at 0: of its time nothing is known.
     """
-    facts = arm.config.get("branched", {})
-    if facts.get("goes_on", True) or arm.config.get("branch", {}).get("take"):
+    if not arm.counts_anew:
         return arm.durations
-    steps = dict(zip(grid.labels(arm.config["runs"]), facts["steps"], strict=True))
+    first_steps = arm.config["branched"]["steps"]
+    steps = dict(zip(grid.labels(arm.config["runs"]), first_steps, strict=True))
     before_R = np.array([steps[label] for label in arm.labels])
     came_R, event_observed_R = arm.durations
     is_known_R = ~event_observed_R | (came_R > arm.history["step"][0])

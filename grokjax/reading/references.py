@@ -53,8 +53,7 @@ class References:
 
 def _first_step(arm):
     """What steps are counted from: the origin of a branch that counts anew, else None."""
-    branched = arm.config.get("branched", {})
-    branch = arm.config.get("branch", {})
-    if branched.get("goes_on", True) or branch.get("take"):
+    if not arm.counts_anew:
         return None
-    return branched.get("folder"), branch.get("origin", "").rpartition("@")[2]
+    origin = arm.config["branch"].get("origin", "")
+    return arm.config["branched"].get("folder"), origin.rpartition("@")[2]
