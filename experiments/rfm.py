@@ -1,15 +1,13 @@
 """Grokking needs neither a network nor gradient descent: a kernel that learns features groks too.
 
 A recursive feature machine (Mallinar et al., 2024, https://arxiv.org/abs/2407.20199) solves kernel
-regression on one-hot operands exactly, so every training example is right from the first iteration
-on. Then the metric M inside of its kernel becomes the square root of the average outer product of
-the prediction's gradients, and so on:
+regression on one-hot operands exactly, so it is right on all training examples at once. Then the
+metric M of its kernel becomes the root of the mean outer product of the prediction's gradients:
 
     gaussian: k(x, z) = exp(-(x - z)' M (x - z) / (2 L^2))    quadratic: k(x, z) = 3 (x' M z)^2
 
 As in the authors' code, https://github.com/nmallinar/rfm-grokking: modulo 61, half of the
-equations, L = 2.5, no ridge, gradients centred over the training examples, float64; splits are
-those of our networks with the same seed. Writes summary.csv and accuracy.png into results/rfm.
+equations, L = 2.5, no ridge, gradients centred, float64. Splits are those of our networks.
 
     python -m experiments.rfm --seeds 5
 
@@ -135,7 +133,8 @@ def draw(found):
 
 
 def work(seeds):
-    found, rows = {}, []
+    found = {}
+    rows = []
     for op, kernel in itertools.product(("add", "sub", "mul", "div"), KERNELS):
         found_SxIx2 = np.stack([accuracies(op, kernel, seed) for seed in seeds])
         found[f"{op}, {kernel}"] = found_SxIx2

@@ -32,7 +32,7 @@ print(json.dumps({
 
 
 def eleven(model="mlp"):
-    """Eleven runs: a prime, and more than eight devices."""
+    """Eleven runs: a prime, and more than there are devices."""
     config = toy_mlp() if model == "mlp" else toy()
     config.runs = grid(config.runs, seed=range(11), learning_rate=1e-2)
     return config
@@ -86,9 +86,8 @@ def printed(number, script, *words):
     ("number", "model", "lift"),
     [
         (2, "transformer", "map"),
-        pytest.param(8, "transformer", "map", marks=pytest.mark.slow),
-        pytest.param(8, "mlp", "map", marks=pytest.mark.slow),
-        pytest.param(8, "mlp", "vmap", marks=pytest.mark.slow),
+        pytest.param(4, "mlp", "map", marks=pytest.mark.slow),  # JAX compiles for each device
+        pytest.param(4, "mlp", "vmap", marks=pytest.mark.slow),
     ],
 )
 def test_several_devices_train_the_same_runs_as_one(number, model, lift):

@@ -213,11 +213,13 @@ def test_bindings_are_not_trained_with_the_usual_decay():
 
 @pytest.mark.slow
 def test_bindings_are_learnt():
+    """Of two variables and four assignments, which is easy; the config's own take minutes."""
     config = binding_config()
-    config.runs.seed = (1,)
-    config.schedule.num_steps = 1250
+    config.runs.seed = (1, 2)
+    config.task.update(assignments=4, variables=2, lines=4000)
+    config.schedule.update(num_steps=250, checkpoint_every=250)
 
-    assert grokjax.train(config).history["val_accuracy"][-1].item() > 0.9  # it groks at this step
+    assert (grokjax.train(config).history["val_accuracy"][-1] > 0.9).all()
 
 
 def test_few_possible_lines_of_bindings_are_drawn_until_there_are_enough():
