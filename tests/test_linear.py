@@ -33,3 +33,17 @@ def test_a_seed_that_does_not_come_to_95_percent_has_no_step():
     steps_Sx2 = linear.steps_to_95(np.stack([np.ones((2, 3)), val_SxE], axis=2))
 
     assert steps_Sx2.tolist() == [[0, 2 * linear.EVERY], [0, np.inf]]
+
+
+def test_the_command_leaves_a_table_and_a_picture(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(linear, "RATIOS", (0.3, 0.5))
+    monkeypatch.setattr(linear, "TOLERANCE", 0.2)  # soon come to
+    monkeypatch.setattr(linear, "EVERY", 10)
+    linear.work(seeds=(0, 1))
+
+    lines = (tmp_path / "results/linear/summary.csv").read_text().splitlines()
+    assert lines[0].startswith("inputs_per_example,seeds,training_at_95,validation_at_95,delay,")
+    assert [line.split(",")[:2] for line in lines[1:]] == [["0.3", "2"], ["0.5", "2"]]
+    assert (tmp_path / "results/linear/accuracy.png").stat().st_size > 10_000
+    assert "by_equation_12 716" in capsys.readouterr().out

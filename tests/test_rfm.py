@@ -53,3 +53,18 @@ def test_a_line_of_the_table():
     assert facts["training_accuracy"] == "100.00%"
     assert facts["validation_accuracy_at_5"] == "20.00%"
     assert [facts[f"{which}_at_99_%"] for which in ("first", "median", "last")] == [3, 6, np.inf]
+
+
+def test_the_command_leaves_a_table_and_a_picture(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rfm, "P", 5)
+    monkeypatch.setattr(rfm, "ITERATIONS", 7)
+    rfm.work(seeds=(0, 1))
+
+    lines = (tmp_path / "results/rfm/summary.csv").read_text().splitlines()
+    assert lines[0].startswith("op,kernel,seeds,training_accuracy,")
+    assert [line.split(",")[:3] for line in lines[1:]] == [
+        [op, kernel, "2"] for op in ("add", "sub", "mul", "div") for kernel in rfm.KERNELS
+    ]
+    assert (tmp_path / "results/rfm/accuracy.png").stat().st_size > 10_000
+    assert capsys.readouterr().out.count("op div, kernel quadratic") == 1
