@@ -12,7 +12,7 @@ from conftest import toy, toy_mlp
 
 import grokjax
 from grokjax import grid
-from grokjax.core import loop
+from grokjax.core import loop, pace
 from grokjax.core.prefixes import plain
 
 
@@ -97,26 +97,17 @@ def a_mask(x_R):
 def test_where_chunks_end_changes_no_bit(monkeypatch, lift):
     config = toy_mlp()
     config.runs = grid(config.runs, seed=(0, 1))
-    monkeypatch.setattr(loop, "TRIAL_STEPS", 5)
+    monkeypatch.setattr(pace, "TRIAL_STEPS", 5)
     whole = trained(config, lift)
-    monkeypatch.setattr(loop, "SECONDS_PER_CHUNK", 0.0)
-    monkeypatch.setattr(loop, "TRIAL_STEPS", 2)
+    monkeypatch.setattr(pace, "MOST_SECONDS", 0.0)
+    monkeypatch.setattr(pace, "TRIAL_STEPS", 2)
     in_steps = trained(config, lift)
 
     chex.assert_trees_all_equal(whole, in_steps)
 
 
-def test_a_call_that_takes_long_by_itself_makes_no_short_chunks():
-    """A call takes two seconds, as with a window of gradients for each run, and a step a tenth."""
-    length = loop.TRIAL_STEPS
-    for _ in range(loop.TIMED):
-        length = loop.length_after(length, seconds=2 + 0.1 * length)
-
-    assert 20 <= length <= 30  # 30 steps take five seconds, of which two are the call's
-
-
 def test_chunks_end_at_every_evaluation_and_only_there_have_metrics(monkeypatch, toy_config):
-    monkeypatch.setattr(loop, "SECONDS_PER_CHUNK", 0.0)
+    monkeypatch.setattr(pace, "MOST_SECONDS", 0.0)
     experiment = grokjax.setup(toy_config)
     seen = [
         (t, metrics_R is not None)
@@ -132,8 +123,8 @@ def test_chunks_end_at_every_evaluation_and_only_there_have_metrics(monkeypatch,
 
 @pytest.mark.parametrize(("lift", "programs"), [("map", 1), ("vmap", 3)])
 def test_a_chunk_is_traced_once_for_each_size_of_the_compacted_batch(monkeypatch, lift, programs):
-    """Twenty chunks, whatever their lengths; under vmap four runs become two, then one."""
-    monkeypatch.setattr(loop, "SECONDS_PER_CHUNK", 0.0)
+    """Many chunks, whatever their lengths; under vmap four runs become two, then one."""
+    monkeypatch.setattr(pace, "MOST_SECONDS", 0.0)
     config = toy_mlp()
     config.runs.seed = (0, 1, 2, 3)
     experiment = grokjax.setup(config)
@@ -152,7 +143,7 @@ def test_a_chunk_is_traced_once_for_each_size_of_the_compacted_batch(monkeypatch
     given = (trainer, experiment.runs_R, experiment.dataset)
     steps = [t for t, *_ in loop.chunks(*given, num_steps=20, lift=lift, active=active)]
 
-    assert len(steps) == 19
+    assert len(steps) == 18
     assert len(traces) == programs
 
 

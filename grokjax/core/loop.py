@@ -14,12 +14,9 @@ import numpy as np
 from grokjax.core import devices
 from grokjax.core.dataset import Dataset
 from grokjax.core.devices import REPLICATED, SHARDED_OVER_RUNS
+from grokjax.core.pace import Pace
 from grokjax.core.run import Run, same_numbers
 from grokjax.core.trainer import Trainer
-
-SECONDS_PER_CHUNK = 5.0  # a signal is answered within about this time
-TRIAL_STEPS = 2  # of the first chunk
-TIMED = 4  # chunks that are timed: a call takes a while too, so that the first says too little
 
 
 def over_runs(function: Callable, lift: str) -> Callable:
@@ -69,8 +66,8 @@ def make_advance(trainer: Trainer, lift: str = "auto") -> Callable:
     begin and end changes no bit of the result. `state_R` is donated: its buffers are reused.
 
     A run that is not active (bool [R]; None: all are) keeps its state and metrics. Under `map` that
-    costs nothing. Under `vmap` all lanes advance together, so only a compacted batch of the active
-    runs is computed, chosen by `devices.compacted`.
+    costs a copy a chunk. Under `vmap` all lanes advance together, so only a compacted batch of the
+    active runs is computed, chosen by `devices.compacted`.
     """
 
     def advance(state_R, metrics_R, start, stop, runs_R, dataset, active_R=None, compacted_A=None):
@@ -163,15 +160,15 @@ def chunks(
 
     advance = make_advance(trainer, lift)
     programs = {}  # by the size of the compacted batch
-    chunk_length = TRIAL_STEPS
-    timed = 0
+    pace = Pace()
     previous_metrics_R = None
     t = start
     while t < num_steps:
         first = t
-        next_evaluation = first - first % trainer.eval_every + trainer.eval_every
-        t = min(first + chunk_length, next_evaluation, num_steps)
         active_R = devices.pad(active and active(first), num_runs, mesh)
+        is_timed = pace.is_timed(num_runs if active_R is None else int(active_R.sum()))
+        next_evaluation = first - first % trainer.eval_every + trainer.eval_every
+        t = min(first + pace.length, next_evaluation, num_steps)
         compacted_A = None if resolve(lift) == "map" else devices.compacted(active_R, mesh)
         span = devices.put((np.int32(first), np.int32(t)), mesh, REPLICATED)
         chosen = devices.put((active_R, compacted_A), mesh, SHARDED_OVER_RUNS)
@@ -183,6 +180,8 @@ def chunks(
             state_R = begin(runs_R, dataset) if begin else state_R
             begin = None
             concurrent.futures.wait(programs[size].compiling)
+        if is_timed:
+            jax.block_until_ready(state_R)
         began = time.perf_counter()
         with jax.debug_nans(False):  # tasks without a share have metrics that are NaN
             state_R, metrics_R = programs[size](state_R, *arguments)
@@ -190,17 +189,11 @@ def chunks(
             _check_nans(state_R, t)
         jax.block_until_ready(previous_metrics_R)
         previous_metrics_R = metrics_R
-        if timed < TIMED:
+        if is_timed:
             jax.block_until_ready(state_R)
-            chunk_length = length_after(t - first, time.perf_counter() - began)
-            timed += 1
+            pace.took(t - first, time.perf_counter() - began)
         is_evaluation = t % trainer.eval_every == 0
         yield t, state_R, devices.unpad(metrics_R, num_runs) if is_evaluation else None
-
-
-def length_after(steps: int, seconds: float) -> int:
-    """Steps of the next chunk, after one of so many that took so long."""
-    return max(1, int(SECONDS_PER_CHUNK * steps / seconds))
 
 
 def _check_nans(state_R, t):
