@@ -31,10 +31,12 @@ OF_HISTORIES = {  # what single runs did, sizes and minutes: neither in the tabl
     "architectures": "128",
     "laws: mlp": "100",
     "precursors: division": "110 408 480 248 725 301",
+    "branches: grokfast": "1,000 1,500",
 }
 OF_OTHER_PAIRS = {
     "optimizers": ".02",
     "l1_grokfast: division": ".16 .04",
+    "branches: grokfast": ".167",
 }  # p values of arms that its table does not compare
 
 

@@ -24,7 +24,7 @@ def pairs(found: Sequence[Comparison]) -> Figure:
         axes.set_xticks([0, 1], [one.a, one.b])
         axes.set_xlim(-0.3, 1.3)
         axes.axhline(one.threshold, color=style.GREY, ls=":", lw=1)
-        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     panels[0].set_ylabel("lowest validation accuracy since grokking")
     higher = style.mark_key("higher to the right, or alike", "o", color=style.BLUE)
     lower = style.mark_key("lower to the right", "o", color=style.VERMILION)
