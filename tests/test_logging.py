@@ -76,6 +76,29 @@ def test_evaluations_that_are_told_at_once_have_no_absurd_speed(toy_config, cons
     assert speeds[7] > 100  # it is fast indeed
 
 
+def test_a_speed_is_that_of_the_evaluations_whenever_they_are_read(
+    toy_config, console, monkeypatch
+):
+    """Ten steps take a second; what follows the last evaluation is waited for much longer."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    writer = Recorder()
+    logger = MetricLogger(History(), ["seed=0"], toy_config, console, [writer])
+    for second, step in [(1, 10), (2, 20), (3, 30)]:
+        clock[0] = second
+        logger.log_later(step, metrics_of(step, num_runs=1))
+    clock[0] = 3.1
+    logger.flush()
+    clock[0] = 60
+    logger.log_later(40, metrics_of(4, num_runs=1))
+    clock[0] = 61
+    logger.log_later(50, metrics_of(5, num_runs=1))
+
+    scalars = [call[2] for call in writer.calls if call[0] == "write_scalars"]
+    speeds = [float(one["steps_per_sec"][0]) for one in scalars if "steps_per_sec" in one]
+    np.testing.assert_allclose(speeds, [10, 10, 10 / 57])
+
+
 def test_the_log_says_once_when_each_run_grokked(toy_config, console, tmp_path):
     """Run 1 is at the threshold for the third time in succession at step 25."""
     logger = MetricLogger(History(), ["seed=0", "seed=1"], toy_config, console, [])

@@ -74,7 +74,7 @@ class MetricLogger:
     def log_later(self, step: int, metrics_R: Mapping[str, Any]) -> None:
         """Takes metrics that may still be computing, and logs those it took before."""
         self._log_pending()
-        self._pending = (step, metrics_R)
+        self._pending = (step, metrics_R, time.monotonic())
 
     def flush(self) -> None:
         """Logs all it has been given; waits until that has been computed."""
@@ -87,30 +87,29 @@ class MetricLogger:
     def _log_pending(self):
         if self._pending is None:
             return
-        step, metrics_R = self._pending
+        step, metrics_R, came = self._pending
         self._pending = None
         metrics_R = jax.tree.map(np.asarray, metrics_R)
         self.history.append(step, metrics_R)
         grokked_before_R = self.tracker.grokking.has_grokked_R
         self.tracker.update(step, metrics_R)
-        speed = self._steps_per_second(step)
+        speed = self._steps_per_second(step, came)
         with may_fail(f"a line of step {step:,}"):
             self._say(step, metrics_R, grokked_before_R, speed)
         speeds_R = {"steps_per_sec": np.full(len(self._labels), speed)} if speed else {}
         tell(self._writers, "write_scalars", step, scalars(metrics_R) | speeds_R)
 
-    def _steps_per_second(self, step):
+    def _steps_per_second(self, step, came):
         """What `clu.periodic_actions.ReportProgress` reports; 0 at the first evaluation.
 
-        Evaluations are told of one late, but where a checkpoint is saved two come at once: the
-        second counts with those after it.
+        Evaluations come as evenly as they are computed, whenever they are read. Only after chunks
+        that are timed two come at once: the second counts with those after it.
         """
-        now = time.monotonic()
-        before = self._reached or (step, now)
-        speed = (step - before[0]) / max(now - before[1], 1e-9)
+        before = self._reached or (step, came)
+        speed = (step - before[0]) / max(came - before[1], 1e-9)
         self._at_once = 0 < self._speed < speed / 10 and not self._at_once
         if not self._at_once:
-            self._reached = (step, now)
+            self._reached = (step, came)
             self._speed = speed
         return self._speed
 
