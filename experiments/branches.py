@@ -25,8 +25,8 @@ and a branch with a training that begins with the first step by the steps of bra
 
 Expected: undisturbed, 6 of 20 runs dip under weight decay 3, and none with embedding and readout
 frozen. Without weight decay all 20 have been below 99 % after 4,000 steps more, undisturbed 3;
-with a tenth of the sums 19, the lowest at 82 %. Grokfast-MA takes 5,200 steps from the start and
-4,100 from memorising on, AdamW alone 7,300; it is sooner in all 20 pairs either way.
+with a tenth of the sums 19, the lowest at 82 %. AdamW groks at step 7,300, with Grokfast-MA at
+5,200; switched on after memorising, 4,100 steps later: either way sooner in all of 20 pairs.
 Takes 150 minutes on two CPU cores.
 """
 

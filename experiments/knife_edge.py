@@ -7,7 +7,7 @@ one core or two, another version of jaxlib. Addition mod 41 by the MLP of `confi
     python -m experiments.knife_edge
     python -m grokjax.analyze results/knife_edge/mlp --paired
 
-What a config cannot say, other threads and versions, is the same command elsewhere:
+What a config cannot say is the same command elsewhere, on one core or with another jaxlib:
 
     taskset -c 0 python -m experiments.knife_edge --only mlp/map --results one_core
     python -m grokjax.analyze results/knife_edge/mlp/map one_core/knife_edge/mlp/map --paired

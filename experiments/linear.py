@@ -8,8 +8,8 @@ lambda = d / N, validation accuracy comes to 95 % later than training accuracy b
     log(1 / (1 - sqrt(lambda))) / (2 eta (1 - sqrt(lambda))^2) steps.
 
 That holds for the smallest eigenvalue alone, when all others have decayed; `expected` has all.
-Weights of both begin as N(0, 1 / 2d). Validation accuracy is that over all inputs: their error is
-normal with the distance of student and teacher as deviation.
+Student and teacher are drawn from N(0, 1 / 2d). Validation accuracy is that over all inputs: their
+error is normal with the distance of student and teacher as deviation.
 
     python -m experiments.linear --seeds 20
 
@@ -118,7 +118,7 @@ def row(ratio, found_SxEx2):
 
 
 def draw(found):
-    """Both accuracies of the median seed over the steps."""
+    """Both accuracies over the steps, medians of the seeds."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="step", xscale="log")
     style.dress(axes, "Accuracy of linear regression")

@@ -31,7 +31,7 @@ OF_HISTORIES = {  # what single runs did, sizes and minutes: neither in the tabl
     "architectures": "128",
     "laws: mlp": "100",
     "precursors: division": "110 408 480 248 725 301",
-    "branches: grokfast": "1,000 1,500",
+    "branches: grokfast": "1,000 1,500 5,600",
 }
 OF_OTHER_PAIRS = {
     "optimizers": ".02",
