@@ -11,6 +11,7 @@ from grokjax.reading import comparison, findings, pairs
 from grokjax.reading.arms import read, read_all
 from grokjax.reading.paired_tests import Rates, Times, rates, times
 from grokjax.reading.pairs import matched
+from grokjax.reading.pictures import style
 from grokjax.reading.references import References
 from grokjax.reading.survival import Durations, log_rank
 
@@ -164,6 +165,9 @@ def test_the_picture_joins_the_lowest_accuracies_of_a_pair_since_both_grokked(tm
     pairs_drawn = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) == 2][:3]
 
     assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
+    assert axes.get_title(loc="left") == "1 of 3 pairs grokked"
+    colours = [line.get_color() for line in axes.lines if len(line.get_xdata()) == 2][:3]
+    assert colours == [style.VERMILION, style.GREY, style.GREY]
     np.testing.assert_allclose(pairs_drawn, [[1, 0.8], [1, np.inf], [np.inf, np.inf]])
 
 
@@ -194,6 +198,23 @@ def test_steps_that_are_counted_from_other_points_are_not_compared(tmp_path):
     found.add(two)
     assert found.of(three) is two
     assert "b (A) and c (B), 2 seeds" in table([one, two, three])
+
+
+def test_when_asked_for_each_branch_is_compared_with_the_first_arm_of_all(tmp_path):
+    """Two branches from memorising on beside their trunk, not beside each other."""
+    facts = {"folder": "/x/trunk", "steps": [100, 100], "goes_on": False}
+    begun = dict(branched=facts, branch={"origin": "trunk@memorised"})
+    trunk = leave(tmp_path / "trunk", [300, 400])
+    one = leave(tmp_path / "one", [100, 200], **begun)
+    other = leave(tmp_path / "other", [200, 100], **begun)
+    found = pairs.compare(read_all([trunk, one, other]), of_all=True)
+
+    assert [(each.a, each.b, each.one_clock) for each in found] == [
+        ("trunk", "one", True),
+        ("trunk", "other", True),
+    ]
+    found = pairs.compare(read_all([one, other]), of_all=True)
+    assert [(each.a, each.b, each.one_clock) for each in found] == [("one", "other", False)]
 
 
 def test_a_branch_and_its_trunk_are_compared_by_the_steps_of_both(tmp_path):

@@ -37,9 +37,8 @@ class Pace:
     def took(self, steps: int, seconds: float) -> None:
         """Chooses the length of the next chunks, after one of so many steps that took so long."""
         if self._last and max(steps, self._last[0]) >= 2 * min(steps, self._last[0]):
-            # what a call takes shows in two lengths, unless a neighbour disturbed the clock
             step = (seconds - self._last[1]) / (steps - self._last[0])
-            self._call = seconds - steps * step if step > 0 else self._call
+            self._call = seconds - steps * step if step > 0 else self._call  # else it is noise
         self._call = min(max(self._call, 0.0), MOST_CALL * seconds)
         step = (seconds - self._call) / steps
         wanted = min(max(SECONDS, self._call / CALL_SHARE), MOST_SECONDS)

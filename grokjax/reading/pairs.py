@@ -68,10 +68,8 @@ def compare(arms: Sequence[Arm], of_all: bool = False) -> list[Comparison]:
     before = References()
     on_any_clock = References(any_clock=True)
     for b in arms:
-        a = before.of(b)
-        one_clock = a is None and of_all
-        if one_clock:
-            a = on_any_clock.of(b)
+        a = (on_any_clock if of_all else before).of(b)
+        one_clock = a is not before.of(b)
         before.add(b)
         on_any_clock.add(b)
         if a is not None and (of_all or "branched" in a.config or "branched" in b.config):
