@@ -53,6 +53,7 @@ def arms(size):
     if size == "paper":
         for config in configs.values():
             config.runs.seed = tuple(range(1000))
+            config.schedule.update(num_steps=50_000, checkpoint_every=10_000)
     return configs
 
 

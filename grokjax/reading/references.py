@@ -55,5 +55,5 @@ def _first_step(arm):
     """What steps are counted from: the origin of a branch that counts anew, else None."""
     if not arm.counts_anew:
         return None
-    origin = arm.config["branch"].get("origin", "")
+    origin = arm.config.get("branch", {}).get("origin", "")
     return arm.config["branched"].get("folder"), origin.rpartition("@")[2]
