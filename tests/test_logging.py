@@ -60,7 +60,7 @@ def test_metrics_are_read_one_evaluation_late(toy_config, console):
 
 
 def test_evaluations_that_are_told_at_once_have_no_absurd_speed(toy_config, console, monkeypatch):
-    """Ten steps take a second; where a checkpoint is saved, two of them come together."""
+    """Ten steps take a second; after chunks that are timed, two evaluations come together."""
     clock = iter([1.0, 2.0, 3.0, 5.0, 5.001, 6.0, 7.0, 7.01, 7.02])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     writer = Recorder()

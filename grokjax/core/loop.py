@@ -66,8 +66,8 @@ def make_advance(trainer: Trainer, lift: str = "auto") -> Callable:
     begin and end changes no bit of the result. `state_R` is donated: its buffers are reused.
 
     A run that is not active (bool [R]; None: all are) keeps its state and metrics. Under `map` that
-    costs a copy a chunk. Under `vmap` all lanes advance together, so only a compacted batch of the
-    active runs is computed, chosen by `devices.compacted`.
+    costs a copy of its state. Under `vmap` all lanes advance together, so only a compacted batch of
+    the active runs is computed, chosen by `devices.compacted`.
     """
 
     def advance(state_R, metrics_R, start, stop, runs_R, dataset, active_R=None, compacted_A=None):
