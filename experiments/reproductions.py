@@ -31,7 +31,31 @@ class Row(NamedTuple):
 def rows() -> dict[str, Row]:
     """All of them by name."""
     parts = (noaillesss, grokfast, prieto, ponyu, wang, golwala, truong, saheb, yildirim)
-    return {n: row for part in (*parts, doshi, janati) for n, row in part().items()}
+    found = {n: row for part in (*parts, doshi, janati) for n, row in part().items()}
+    return found | choices(found)
+
+
+def choices(found):
+    """Rows with another choice of what their sources leave open."""
+    made = {  # row, words, entries, seeds
+        "golwala/mul_post_norm": ("golwala/mul", "post-norm", {"model.norm": "post"}, 10),
+        "wang/adamw_less_decay": ("wang/adamw", "decay .1", {"runs.weight_decay": (0.1,)}, 10),
+        "yildirim/sphere_deeper": ("yildirim/sphere", "two blocks", {"model.num_blocks": 2}, 5),
+        "ponyu/decay_usual": (
+            "ponyu/decay",
+            "tokens a o b =, LeCun's initial weights, and biases",
+            {"task.form": "a o b =", "model.initializer": "lecun", "model.use_bias": True},
+            20,
+        ),
+    }
+    rows = {}
+    for name, (row, words, entries, seeds) in made.items():
+        config = ConfigDict(found[row].config.to_dict())
+        config.update_from_flattened_dict(entries)
+        config.runs.seed = tuple(range(seeds))
+        published = found[row].published._replace(setting=words, instead_of=row)
+        rows[name] = Row(published, config)
+    return rows
 
 
 def configure(seeds, num_steps, eval_every, *, runs, threshold, batches="shuffled", **parts):
@@ -174,7 +198,7 @@ def prieto():
 
 def ponyu():
     """Addition mod 97 in full batches, with and without weight decay, three seeds each."""
-    arms = {"decay": (1.0, (375, 500, 575), 20), "no_decay": (0.0, (2225, 3425, 9300), 5)}
+    arms = {"decay": (1.0, (375, 500, 575), 10), "no_decay": (0.0, (2225, 3425, 9300), 5)}
     found = {}
     for name, (decay, values, seeds) in arms.items():
         config = configure(
@@ -184,20 +208,20 @@ def ponyu():
             eval_every=25,
             threshold=0.95,
             runs=dict(train_fraction=0.4, weight_decay=decay, warmup=0.0),
-            task=ADDITION,
-            model="transformer",
+            task=ADDITION | dict(form="a b ="),
+            model=dict(name="transformer", initializer="normal(0.02)", use_bias=False),
         )
         found[f"ponyu/{name}"] = Row(
             Published(
                 source="PeterPonyu/muon-norm-cap-grokking, logs",
                 link="https://github.com/PeterPonyu/muon-norm-cap-grokking",
                 setting="a + b mod 97, 40 % of the sums, two blocks, full batches, AdamW, rate "
-                f".001, decay {decay:g}",
+                f".001, betas .9 and .98, decay {decay:g}; tokens a b =, no biases and initial "
+                "weights of deviation .02 by the logged numbers of parameters and norms",
                 what="steps to 95 %",
                 values=values,
                 measured=first(0.95),
-                unstated="place of the norms, betas, warm-up and tokens; here pre-norm, .9, .98, "
-                "none, a o b =",
+                unstated="place of the norms and warm-up; here pre-norm, none",
             ),
             config,
         )

@@ -1,15 +1,16 @@
 """Published numbers beside ours: does theirs lie where single runs of ours do?
 
 A table of runs, data/reproductions.csv, has a line for every run: its row, its number, its value (a
-step, in the unit of the source, or a measure) and whether it came to it. From that file and the
-rows of `reproductions.py` everything else is written: REPRODUCTIONS.md and its picture.
+step, in the unit of the source, or a measure), whether it came to it, and what trained it. From
+that file and the rows of `reproductions.py` everything else is written: REPRODUCTIONS.md and its
+picture. A row that makes another choice, where a source leaves one open, is told of with that row.
 """
 
 import csv
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -38,9 +39,16 @@ stated*: outside, but the source leaves open what may decide about it."""
 LINK = f"![Every run of ours over the published number]({PICTURE})"
 
 
+class Ours(NamedTuple):
+    """What our runs of a row came to, and what trained them."""
+
+    values: Durations
+    machine: str
+
+
 def collect(
     rows: Mapping[str, Published], configs: Mapping[str, ConfigDict], results: Path
-) -> dict[str, Durations]:
+) -> dict[str, Ours]:
     """Ours of every row whose arm is finished in a folder of results.
 
     Raises:
@@ -48,36 +56,47 @@ def collect(
     """
     found = {}
     for name, published in rows.items():
-        if Results(results / name).status() == "finished":
+        folder = Results(results / name)
+        if folder.status() == "finished":
             arm, *others = arms.read(results / name)
             changed = differences(arm.config, configs[name])
             if changed or others:
                 raise ValueError(f"{results / name} has another config: {changed}; train it again")
-            found[name] = published.measured(arm)
+            found[name] = Ours(published.measured(arm), _machine(folder))
     return found
 
 
-def write_data(path: Path, found: Mapping[str, Durations]) -> None:
+def _machine(results):
+    """Of its last session: the processor, or another device, and the version of JAX."""
+    machine = results.sessions()[-1]["machine"]
+    device = machine["device"].partition(" x ")[2]  # 1 x NVIDIA H200 (gpu), 2 x cpu (cpu)
+    name = machine["processor"] if device == "cpu (cpu)" else device.rpartition(" (")[0]
+    return f"{name}, jax {machine['versions']['jax']}"
+
+
+def write_data(path: Path, found: Mapping[str, Ours]) -> None:
     """A line for every run."""
     with replacing(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["row", "run", "value", "reached"])
-        for name, (value_R, reached_R) in found.items():
+        writer.writerow(["row", "run", "value", "reached", "machine"])
+        for name, ((value_R, reached_R), machine) in found.items():
             for r, (value, reached) in enumerate(zip(value_R, reached_R, strict=True)):
-                writer.writerow([name, r, f"{value:.6g}", int(reached)])
+                writer.writerow([name, r, f"{value:.6g}", int(reached), machine])
 
 
-def read_data(path: Path) -> dict[str, Durations]:
+def read_data(path: Path) -> dict[str, Ours]:
     """What `write_data` wrote."""
     values = {}
+    machines = {}
     with path.open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
             pair = (float(line["value"]), line["reached"] == "1")
             values.setdefault(line["row"], []).append(pair)
+            machines[line["row"]] = line["machine"]
     found = {}
     for name, pairs in values.items():
         value_R, reached_R = np.array(pairs).T
-        found[name] = Durations(value_R, reached_R > 0)
+        found[name] = Ours(Durations(value_R, reached_R > 0), machines[name])
     return found
 
 
@@ -119,28 +138,33 @@ def _write(folder, rows, found):
     print(f"wrote {len(found)} of {len(rows)} rows to {folder / PAGE}")
 
 
-def page(rows: Mapping[str, Published], found: Mapping[str, Durations]) -> str:
+def page(rows: Mapping[str, Published], found: Mapping[str, Ours]) -> str:
     """The text of the page."""
-    outcomes = {name: judge(found[name], rows[name]) for name in found}
+    known = _of_rows(rows, found)
+    outcomes = {name: judge(ours.values, rows[name]) for name, ours in known.items()}
     counts = [(v, sum(o.verdict == v for o in outcomes.values())) for v in VERDICTS]
     head = ["row", "published", "ours: median [95 %]", "quartiles", "runs", "verdict"]
     lines = [f"| {' | '.join(head)} |", "|---|---:|---:|---:|---:|---|"]
-    for name, ours in found.items():
+    for name, ours in known.items():
         cells = [f"[{name}](#{_anchor(name)})", _theirs(rows[name]), *_ours(ours)]
         lines.append(f"| {' | '.join(cells)} | {outcomes[name].verdict} |")
-    details = [_details(name, rows[name], found[name], outcomes[name]) for name in found]
-    missing = [name for name in rows if name not in found]
+    missing = [name for name in _of_rows(rows, rows) if name not in known]
     waiting = [f"Not run yet: {', '.join(missing)}."] if missing else []
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counts if count)
     parts = [
         HEAD,
-        f"{len(found)} of {len(rows)} rows have been run: {summary}.",
+        f"{len(known)} of {len(known) + len(missing)} rows have been run: {summary}.",
         "\n".join(lines),
         *waiting,
         LINK,
-        *details,
+        *(_section(name, rows, found, outcome) for name, outcome in outcomes.items()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _of_rows(rows, values):
+    """Without those of another choice in the place of a row's."""
+    return {name: value for name, value in values.items() if not rows[name].instead_of}
 
 
 def _anchor(name):
@@ -161,35 +185,48 @@ def _number(value):
 
 
 def _ours(ours):
-    value_R = np.sort(np.where(ours.event_observed_R, ours.duration_R, np.inf))
-    middle, low, high = (_number(x) for x in median_time(ours))
+    values = ours.values
+    value_R = np.sort(np.where(values.event_observed_R, values.duration_R, np.inf))
+    middle, low, high = (_number(x) for x in median_time(values))
     quartiles = [_number(value_R[int(q * (len(value_R) - 1) + 0.5)]) for q in (0.25, 0.75)]
     return [f"{middle} [{low}, {high}]", " to ".join(quartiles), f"{len(value_R)}"]
 
 
-def _details(name, published, ours, outcome):
-    source = f"[{published.source}]({published.link}), {published.what}: {published.setting}."
+def _section(name, rows, found, outcome):
+    """A row, its verdict with the reason, and what other choices give."""
+    row, (values, machine) = rows[name], found[name]
+    runs = len(values.duration_R)
+    source = f"[{row.source}]({row.link}), {row.what}: {row.setting}."
+    unstated = f" Not stated there: {row.unstated}." if row.unstated else ""
     if np.isnan(outcome.p):
         interval = f"{_number(outcome.low)} to {_number(outcome.high)}"
-        coverage = min(0.95, (len(ours.duration_R) - 1) / (len(ours.duration_R) + 1))
+        coverage = min(0.95, (runs - 1) / (runs + 1))
         why = f"A further run of ours falls into {interval} ({coverage:.0%})."
     else:
-        values = ", ".join(_number(value) for value in published.values)
-        why = f"Theirs {values}: log-rank p = {outcome.p:.2g}."
-    if missed := int((~ours.event_observed_R).sum()):
+        theirs = ", ".join(_number(value) for value in row.values)
+        why = f"Theirs {theirs}: log-rank p = {outcome.p:.2g}."
+    if missed := int((~values.event_observed_R).sum()):
         why += f" {missed} of ours have not come to it."
-    unstated = f" Not stated there: {published.unstated}." if published.unstated else ""
-    verdict = f"**{outcome.verdict.capitalize()}.**"
-    command = f"`python -m experiments.reproductions --only '{name}'`"
-    return f"## {name}\n\n{source}{unstated}\n\n{why} {verdict}\n\n{command}"
+    verdict = f"{why} **{outcome.verdict.capitalize()}.**"
+    choices = [_choice(rows[n], found[n]) for n in found if rows[n].instead_of == name]
+    command = f"`python -m experiments.reproductions --only '{name}'`, {runs} runs on {machine}."
+    return "\n\n".join([f"## {name}", source + unstated, verdict, *choices, command])
+
+
+def _choice(row, ours):
+    """Another choice, where the source leaves one open."""
+    middle, _, runs = _ours(ours)
+    outcome = judge(ours.values, row._replace(unstated=""))
+    return f"With {row.setting}: {middle}, {runs} runs on {ours.machine}; {outcome.verdict}."
 
 
 @style.ours
-def picture(rows: Mapping[str, Published], found: Mapping[str, Durations]) -> Figure:
+def picture(rows: Mapping[str, Published], found: Mapping[str, Ours]) -> Figure:
     """A line for every row: our runs, their median and the published values, over the latter."""
+    found = _of_rows(rows, found)
     figure = Figure(figsize=(11, 1.2 + 0.42 * len(found)), layout="constrained")
     axes = figure.subplots()
-    for y, (name, ours) in enumerate(found.items()):
+    for y, (name, (ours, _)) in enumerate(found.items()):
         unit = np.median(rows[name].values)
         spread_R = y + 0.26 * np.linspace(-1, 1, len(ours.duration_R))
         x_R = ours.duration_R / unit

@@ -43,7 +43,9 @@ def leave(
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
     save(folder, label=labels or [f"seed={seed}" for seed in seeds], step=step_E, **arrays)
-    facts = {"status": status, "sessions": [{"seconds": 2.0}, {"seconds": 3.5}]}
+    machine = {"device": "2 x TPU v9 (tpu)", "processor": "EPYC", "versions": {"jax": "1.0"}}
+    sessions = [{"seconds": 2.0, "machine": machine}, {"seconds": 3.5, "machine": machine}]
+    facts = {"status": status, "sessions": sessions}
     (folder / "experiment_metadata.json").write_text(json.dumps(facts))
     return folder
 

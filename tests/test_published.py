@@ -1,6 +1,7 @@
 """Published numbers beside ours: the verdict, the table of runs, the page."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from made_results import change, leave
 from ml_collections import ConfigDict
 
 from experiments import reproductions, verdicts
+from experiments.verdicts import Ours
 from grokjax.reading import arms, published
 from grokjax.reading.published import Published
 from grokjax.reading.survival import Durations
@@ -96,14 +98,16 @@ def test_a_metric_is_read_when_a_run_groks_and_at_the_end(tmp_path):
 
 
 def test_the_table_of_runs_gives_back_what_was_written(tmp_path):
-    found = {"a/b": Durations(np.array([1.5, 20.0]), np.array([True, False])), "c": all_reached(3)}
+    values = Durations(np.array([1.5, 20.0]), np.array([True, False]))
+    found = {"a/b": Ours(values, "Zen 4, jax 1.0"), "c": Ours(all_reached(3), "H200, jax 1.1")}
     verdicts.write_data(tmp_path / "runs.csv", found)
 
     read = verdicts.read_data(tmp_path / "runs.csv")
     assert list(read) == list(found)
-    for name, (value_R, reached_R) in found.items():
-        np.testing.assert_array_equal(read[name].duration_R, value_R)
-        np.testing.assert_array_equal(read[name].event_observed_R, reached_R)
+    for name, ((value_R, reached_R), machine) in found.items():
+        assert read[name].machine == machine
+        np.testing.assert_array_equal(read[name].values.duration_R, value_R)
+        np.testing.assert_array_equal(read[name].values.event_observed_R, reached_R)
 
 
 def test_the_page_is_written_from_results(tmp_path, capsys):
@@ -118,6 +122,7 @@ def test_the_page_is_written_from_results(tmp_path, capsys):
     page = (folder / "REPRODUCTIONS.md").read_text()
     assert "| [some/add](#someadd) | 310 | 500 [300, none] | 500 to none | 3 | inside |" in page
     assert "1 of ours have not come to it. **Inside.**" in page
+    assert "3 runs on TPU v9, jax 1.0." in page
     assert "Not run yet: some/mul." in page
     with (folder / "data/reproductions.csv").open() as file:
         assert [line["value"] for line in csv.DictReader(file)] == ["300", "1000", "500"]
@@ -130,6 +135,38 @@ def test_the_page_is_written_from_results(tmp_path, capsys):
     configs = dict.fromkeys(rows, ConfigDict({"runs": {"seed": [0, 1]}}))
     with pytest.raises(ValueError, match=r"some/add has another config: runs.seed was \[0, 1, 2\]"):
         verdicts.prepare(folder, rows, configs, tmp_path / "results")
+
+
+def test_another_choice_is_told_of_with_its_row_and_is_none_itself():
+    rows = {"add": made((310,), unstated="b2; here .98"), "mul": made((7,))}
+    rows["add_b2"] = made((310,), setting="b2 of .999", instead_of="add")
+    found = {"add": Ours(all_reached(500, 600, 550), "Zen 4, jax 1.0")}
+    found["add_b2"] = Ours(all_reached(310, 300, 320), "H200, jax 1.1")
+
+    page = verdicts.page(rows, found)
+    assert "1 of 2 rows have been run: 1 setting not stated." in page
+    assert "Not run yet: mul." in page
+    assert "With b2 of .999: 310 [300, 320], 3 runs on H200, jax 1.1; inside." in page
+    assert "3 runs on Zen 4, jax 1.0." in page
+    assert "| [add_b2]" not in page
+    assert "## add_b2" not in page
+
+
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [("1 x NVIDIA H200 (gpu)", "NVIDIA H200, jax 0.11.2"), ("2 x cpu (cpu)", "EPYC, jax 0.11.2")],
+)
+def test_what_trained_the_runs_is_kept(tmp_path, device, told):
+    folder = leave(tmp_path / "reproductions/some", [300, 500])
+    facts = {"device": device, "processor": "EPYC", "versions": {"jax": "0.11.2"}}
+    metadata = folder / "experiment_metadata.json"
+    known = json.loads(metadata.read_text())
+    known["sessions"] = [{"seconds": 1.0, "machine": facts}]
+    metadata.write_text(json.dumps(known))
+    configs = {"some": ConfigDict({"runs": {"seed": [0, 1]}})}
+
+    found = verdicts.collect({"some": made((310,))}, configs, tmp_path / "reproductions")
+    assert found["some"].machine == told
 
 
 def test_without_results_and_without_a_table_there_is_nothing_to_write(tmp_path):
@@ -151,4 +188,4 @@ def test_the_committed_page_is_that_of_the_committed_table():
     page = (EXPERIMENTS / verdicts.PAGE).read_text()
     assert page == verdicts.page(rows, known), "run python -m experiments verdicts"
     for name, ours in known.items():
-        assert len(ours.duration_R) == len(reproductions.rows()[name].config.runs.seed)
+        assert len(ours.values.duration_R) == len(reproductions.rows()[name].config.runs.seed)

@@ -33,6 +33,7 @@ class Published(NamedTuple):
     measured: Callable[[Arm], Durations]  # the same of our runs
     rounding: float = 0.0  # by how much one value may be rounded
     unstated: str = ""  # what the source leaves open, and what is chosen here
+    instead_of: str = ""  # the row for which `setting` is another choice of what is left open
 
 
 class Outcome(NamedTuple):
