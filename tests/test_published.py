@@ -146,7 +146,7 @@ def test_another_choice_is_told_of_with_its_row_and_is_none_itself():
     page = verdicts.page(rows, found)
     assert "1 of 2 rows have been run: 1 setting not stated." in page
     assert "Not run yet: mul." in page
-    assert "With b2 of .999: 310 [300, 320], 3 runs on H200, jax 1.1; inside." in page
+    assert "With b2 of .999: 310 [300, none], 3 runs on H200, jax 1.1; inside." in page
     assert "3 runs on Zen 4, jax 1.0." in page
     assert "| [add_b2]" not in page
     assert "## add_b2" not in page
