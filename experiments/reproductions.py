@@ -37,16 +37,15 @@ def rows() -> dict[str, Row]:
 
 def choices(found):
     """Rows with another choice of what their sources leave open."""
+    torch = {"model.initializer": "torch_attention"}
+    post = torch | {"model.norm": "post"}
+    usual = {"task.form": "a o b =", "model.initializer": "lecun", "model.use_bias": True}
+    words = "PyTorch's initial weights"
     made = {  # row, words, entries, seeds
-        "golwala/mul_post_norm": ("golwala/mul", "post-norm", {"model.norm": "post"}, 10),
-        "wang/adamw_less_decay": ("wang/adamw", "decay .1", {"runs.weight_decay": (0.1,)}, 10),
-        "yildirim/sphere_deeper": ("yildirim/sphere", "two blocks", {"model.num_blocks": 2}, 5),
-        "ponyu/decay_usual": (
-            "ponyu/decay",
-            "tokens a o b =, LeCun's initial weights, and biases",
-            {"task.form": "a o b =", "model.initializer": "lecun", "model.use_bias": True},
-            20,
-        ),
+        "golwala/mul_torch": ("golwala/mul", f"{words} and post-norm", post, 10),
+        "wang/adamw_torch": ("wang/adamw", words, torch, 20),
+        "yildirim/sphere_torch": ("yildirim/sphere", words, torch, 5),
+        "ponyu/decay_usual": ("ponyu/decay", "a o b =, biases and LeCun's weights", usual, 20),
     }
     rows = {}
     for name, (row, words, entries, seeds) in made.items():
