@@ -6,9 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import toy_mlp
 
+import grokjax
 from grokjax.core.batches import full_batch, permuted, round_keys, sampled_batch, shuffled_batch
 from grokjax.core.split import Split, is_train
+from grokjax.running import report
 
 permuted_all = jax.jit(jax.vmap(permuted, (None, 0, None)))
 
@@ -113,3 +116,12 @@ def test_a_full_batch_weighs_training_rows_by_their_task_and_others_not_at_all(s
     wanted = np.asarray(is_train(TWO)) & (np.repeat(share, (29, 17)) > 0)
     assert ((weight_N > 0) == wanted).all()
     assert len(np.unique(weight_N[:29])) == 2
+
+
+@pytest.mark.parametrize(("batches", "told"), [("shuffled", "11"), ("full", "all training")])
+def test_the_introduction_says_how_many_examples_a_step_has(batches, told):
+    config = toy_mlp()
+    config.batches = batches
+
+    text = report.introduction(grokjax.setup(config), 0)
+    assert f"training: 20 steps of {told} examples" in text

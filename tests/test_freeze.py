@@ -94,6 +94,13 @@ def test_an_unknown_name_is_one_line_before_anything_is_trained():
     assert str(said.value).endswith("did you mean 'readout'?")
 
 
+def test_freezing_every_parameter_is_refused():
+    config = toy_mlp()
+    config.freeze = ("bias_0", "kernel_0", "readout", "token")
+    with pytest.raises(ValueError, match="freeze has every parameter, so none is trained"):
+        setup(config)
+
+
 @pytest.mark.parametrize("lift", ["map", "vmap"])
 def test_a_config_freezes_parameters_of_all_runs(lift):
     config = toy_mlp("grokfast_ema+adamw")

@@ -85,6 +85,8 @@ def frozen(optimizer: Optimizer, names: Sequence[str]) -> Optimizer:
 
     def kept(params, tree, replacement):
         is_frozen = chosen("freeze", params, names)
+        if all(jax.tree.leaves(is_frozen)):
+            raise ValueError("freeze has every parameter, so none is trained; leave one out")
         return jax.tree.map(lambda froze, x, y: y if froze else x, is_frozen, tree, replacement)
 
     def update(updates, state, params, **extra):

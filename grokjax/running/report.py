@@ -29,6 +29,7 @@ def introduction(experiment: Experiment, step: int) -> str:
     trained = sorted(set(experiment.runs_R.num_train_G.sum(axis=1).tolist()))
     train = " or ".join(f"{n:,}" for n in trained)
     val = " or ".join(f"{num_examples - n:,}" for n in trained)
+    batch = f"{config.batch_size}" if config.batches != "full" else "all training"
     device, labels = jax.local_devices()[0], experiment.labels
     lines = [
         f"device: {jax.local_device_count()} x {device.device_kind}, jax {jax.__version__}",
@@ -36,7 +37,7 @@ def introduction(experiment: Experiment, step: int) -> str:
         f"data: {train} training and {val} validation examples of {length} tokens",
         f"vocabulary: {experiment.task.num_tokens} tokens, {experiment.task.num_classes} answers",
         f"optimizer: {' + '.join(config.optimizer.chain)}",
-        f"training: {config.schedule.num_steps:,} steps of {config.batch_size} examples",
+        f"training: {config.schedule.num_steps:,} steps of {batch} examples",
         f"runs: {len(labels)} ({labels[0]}{' ... ' + labels[-1] if len(labels) > 1 else ''})",
     ]
     if 0 < config.schedule.eval_examples < num_examples:
