@@ -261,7 +261,8 @@ def wang():
                 what="steps to 95 %, mean of five",
                 values=(number,),
                 measured=first(0.95),
-                unstated="decay, batch size, warm-up and momentum; here 1, 512, ten steps, .95",
+                unstated="decay, batch size, warm-up, momentum and initial weights; here 1, 512, "
+                "ten steps, .95, LeCun's",
             ),
             config,
         )
@@ -293,7 +294,8 @@ def golwala():
                 what="steps to 95 %",
                 values=values,
                 measured=first(0.95),
-                unstated="place of the norms, width of the MLP, betas; here pre-norm, 512, .9, .98",
+                unstated="place of the norms, width of the MLP, betas and initial weights; here "
+                "pre-norm, 512, .9 and .98, LeCun's",
             ),
             config,
         )
@@ -394,8 +396,8 @@ def yildirim():
                 what=f"epochs to grok, mean of ten (deviation {deviation})",
                 values=(number,),
                 measured=first(0.99),
-                unstated="the number of blocks, its threshold, betas and tokens; here one, 99 %, "
-                ".9 and .98, a o b =",
+                unstated="the number of blocks, its threshold, betas, tokens and initial weights; "
+                "here one, 99 %, .9 and .98, a o b =, LeCun's",
             ),
             config,
         )
