@@ -39,11 +39,15 @@ def choices(found):
     """Rows with another choice of what their sources leave open."""
     torch = {"model.initializer": "torch_attention"}
     post = torch | {"model.norm": "post"}
+    layer = post | {"model.activation": "relu", "model.ff_width": 2048}
     usual = {"task.form": "a o b =", "model.initializer": "lecun", "model.use_bias": True}
     words = "PyTorch's initial weights"
     made = {  # row, words, entries, seeds
         "golwala/mul_torch": ("golwala/mul", f"{words} and post-norm", post, 10),
+        "golwala/mul_layer": ("golwala/mul", f"{words}, post-norm and 2,048 ReLUs", layer, 5),
         "wang/adamw_torch": ("wang/adamw", words, torch, 20),
+        "wang/muon_torch": ("wang/muon", words, torch, 10),
+        "wang/orthogonal_torch": ("wang/orthogonal", words, torch, 10),
         "yildirim/sphere_torch": ("yildirim/sphere", words, torch, 5),
         "ponyu/decay_usual": ("ponyu/decay", "a o b =, biases and LeCun's weights", usual, 20),
     }
