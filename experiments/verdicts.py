@@ -135,7 +135,8 @@ def _write(folder, rows, found):
     style.save(picture(rows, found), folder / PICTURE)
     with replacing(folder / PAGE) as path:
         path.write_text(page(rows, found), encoding="utf-8")
-    print(f"wrote {len(found)} of {len(rows)} rows to {folder / PAGE}")
+    known, all_ = (len(_of_rows(rows, values)) for values in (found, rows))
+    print(f"wrote {known} of {all_} rows to {folder / PAGE}")
 
 
 def page(rows: Mapping[str, Published], found: Mapping[str, Ours]) -> str:
@@ -165,6 +166,11 @@ def page(rows: Mapping[str, Published], found: Mapping[str, Ours]) -> str:
 def _of_rows(rows, values):
     """Without those of another choice in the place of a row's."""
     return {name: value for name, value in values.items() if not rows[name].instead_of}
+
+
+def _choices(name, rows, found):
+    """Other choices of what a row leaves open."""
+    return [choice for choice in found if rows[choice].instead_of == name]
 
 
 def _anchor(name):
@@ -208,7 +214,7 @@ def _section(name, rows, found, outcome):
     if missed := int((~values.event_observed_R).sum()):
         why += f" {missed} of ours have not come to it."
     verdict = f"{why} **{outcome.verdict.capitalize()}.**"
-    choices = [_choice(rows[n], found[n]) for n in found if rows[n].instead_of == name]
+    choices = [_choice(rows[n], found[n]) for n in _choices(name, rows, found)]
     command = f"`python -m experiments.reproductions --only '{name}'`, {runs} runs on {machine}."
     return "\n\n".join([f"## {name}", source + unstated, verdict, *choices, command])
 
@@ -222,11 +228,15 @@ def _choice(row, ours):
 
 @style.ours
 def picture(rows: Mapping[str, Published], found: Mapping[str, Ours]) -> Figure:
-    """A line for every row: our runs, their median and the published values, over the latter."""
-    found = _of_rows(rows, found)
-    figure = Figure(figsize=(11, 1.2 + 0.42 * len(found)), layout="constrained")
+    """A line for every row: our runs, their median and the published values, over the latter.
+
+    Below a row are those of other choices.
+    """
+    names = [n for name in _of_rows(rows, found) for n in (name, *_choices(name, rows, found))]
+    figure = Figure(figsize=(11, 1.2 + 0.42 * len(names)), layout="constrained")
     axes = figure.subplots()
-    for y, (name, (ours, _)) in enumerate(found.items()):
+    for y, name in enumerate(names):
+        ours = found[name].values
         unit = np.median(rows[name].values)
         spread_R = y + 0.26 * np.linspace(-1, 1, len(ours.duration_R))
         x_R = ours.duration_R / unit
@@ -238,13 +248,13 @@ def picture(rows: Mapping[str, Published], found: Mapping[str, Ours]) -> Figure:
         theirs = np.array(rows[name].values) / unit
         axes.plot(theirs, np.full(theirs.size, y), "|", color=style.VERMILION, ms=17, mew=2)
     style.dress(axes, "Ours over what is published")
-    axes.set(xscale="log", xlabel="ours / published", ylim=(len(found) - 0.5, -0.5))
+    axes.set(xscale="log", xlabel="ours / published", ylim=(len(names) - 0.5, -0.5))
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.5), max(high, 2))
     ticks = [x for x in RATIOS if axes.get_xlim()[0] <= x <= axes.get_xlim()[1]]
     axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
     axes.set_xticks([], minor=True)
-    axes.set_yticks(range(len(found)), [f"{name}: {rows[name].what}" for name in found])
+    axes.set_yticks(range(len(names)), [_label(name, rows[name]) for name in names])
     keys = [
         style.mark_key("a run of ours", "o", color=style.BLUE),
         style.mark_key("not come to it by the end", ">", color=style.BLUE, mfc="none"),
@@ -253,3 +263,7 @@ def picture(rows: Mapping[str, Published], found: Mapping[str, Ours]) -> Figure:
     ]
     style.legend(figure, *keys)
     return figure
+
+
+def _label(name, row):
+    return f"with {row.setting}" if row.instead_of else f"{name}: {row.what}"
