@@ -33,9 +33,12 @@ HEAD = """\
 
 Written by `python -m experiments verdicts`; every run is in [one table](data/reproductions.csv).
 *inside*: the published number lies in the interval into which a further run of ours falls with
-95 % probability (with fewer than 39 runs it is their whole range, and the probability is less), or
-a log-rank test does not tell the published runs from ours at 5 %. *outside*: neither. *setting not
-stated*: outside, but the source leaves open what may decide about it."""
+95 % probability, or, if it is a mean, the mean of as many further runs; or, where it is given run
+by run, a log-rank test does not tell theirs from ours at 5 %. Of fewer than 39 runs the interval is
+their whole range, whose probability is less: 90 % of 20 runs. *outside*: not inside, as one number
+in twenty is by chance. *setting not stated*: outside, but the source leaves open what may decide
+about it. Where one was missed, another choice was tried afterwards; it changes no verdict.
+Medians are Kaplan-Meier estimates."""
 LINK = f"![Every run of ours over the published number]({PICTURE})"
 
 
@@ -67,11 +70,13 @@ def collect(
 
 
 def _machine(results):
-    """Of its last session: the processor, or another device, and the version of JAX."""
-    machine = results.sessions()[-1]["machine"]
-    device = machine["device"].partition(" x ")[2]  # 1 x NVIDIA H200 (gpu), 2 x cpu (cpu)
-    name = machine["processor"] if device == "cpu (cpu)" else device.rpartition(" (")[0]
-    return f"{name}, jax {machine['versions']['jax']}"
+    """The processor, or another device, and the version of JAX; more than one if it was moved."""
+    names = []
+    for machine in (session["machine"] for session in results.sessions()):
+        device = machine["device"].partition(" x ")[2]  # 1 x NVIDIA H200 (gpu), 2 x cpu (cpu)
+        name = machine["processor"] if device == "cpu (cpu)" else device.rpartition(" (")[0]
+        names.append(f"{name}, jax {machine['versions']['jax']}")
+    return ", and ".join(dict.fromkeys(names))
 
 
 def write_data(path: Path, found: Mapping[str, Ours]) -> None:
@@ -204,26 +209,36 @@ def _section(name, rows, found, outcome):
     runs = len(values.duration_R)
     source = f"[{row.source}]({row.link}), {row.what}: {row.setting}."
     unstated = f" Not stated there: {row.unstated}." if row.unstated else ""
-    if np.isnan(outcome.p):
-        interval = f"{_number(outcome.low)} to {_number(outcome.high)}"
-        coverage = min(0.95, (runs - 1) / (runs + 1))
-        why = f"A further run of ours falls into {interval} ({coverage:.0%})."
-    else:
+    if len(row.values) > 1:
         theirs = ", ".join(_number(value) for value in row.values)
-        why = f"Theirs {theirs}: log-rank p = {outcome.p:.2g}."
+        why = (
+            f"Theirs {theirs}: log-rank p = {outcome.p:.2g}, {len(row.values)} runs against {runs}."
+        )
+    elif row.mean_of > 1:
+        why = f"The mean of {row.mean_of} further runs of ours is {_interval(outcome)} (95 %)."
+    else:
+        coverage = min(95, 100 * (runs - 1) / (runs + 1))
+        why = f"A further run of ours has {_interval(outcome)} ({coverage:.0f} %)."
     if missed := int((~values.event_observed_R).sum()):
-        why += f" {missed} of ours have not come to it."
+        why += f" {missed} of ours never came to it."
     verdict = f"{why} **{outcome.verdict.capitalize()}.**"
     choices = [_choice(rows[n], found[n]) for n in _choices(name, rows, found)]
     command = f"`python -m experiments.reproductions --only '{name}'`, {runs} runs on {machine}."
     return "\n\n".join([f"## {name}", source + unstated, verdict, *choices, command])
 
 
+def _interval(outcome):
+    if np.isfinite(outcome.high):
+        return f"{_number(outcome.low)} to {_number(outcome.high)}"
+    return f"{_number(outcome.low)} or more, or never comes to it"
+
+
 def _choice(row, ours):
     """Another choice, where the source leaves one open."""
     middle, _, runs = _ours(ours)
-    outcome = judge(ours.values, row._replace(unstated=""))
-    return f"With {row.setting}: {middle}, {runs} runs on {ours.machine}; {outcome.verdict}."
+    inside = judge(ours.values, row).verdict == "inside"
+    verdict = "inside" if inside else "not inside"
+    return f"With {row.setting}: {middle}, {runs} runs on {ours.machine}; {verdict}."
 
 
 @style.ours
@@ -241,7 +256,8 @@ def picture(rows: Mapping[str, Published], found: Mapping[str, Ours]) -> Figure:
         spread_R = y + 0.26 * np.linspace(-1, 1, len(ours.duration_R))
         x_R = ours.duration_R / unit
         reached_R = ours.event_observed_R
-        dots: Any = dict(ls="none", color=style.BLUE, ms=3, alpha=0.5)
+        colour = style.GREEN if rows[name].instead_of else style.BLUE
+        dots: Any = dict(ls="none", color=colour, ms=3, alpha=0.5)
         axes.plot(x_R[reached_R], spread_R[reached_R], marker="o", **dots)
         axes.plot(x_R[~reached_R], spread_R[~reached_R], marker=">", mfc="none", **dots)
         axes.plot(median_time(ours).median / unit, y, "D", color=style.INK, ms=6)
@@ -257,6 +273,7 @@ def picture(rows: Mapping[str, Published], found: Mapping[str, Ours]) -> Figure:
     axes.set_yticks(range(len(names)), [_label(name, rows[name]) for name in names])
     keys = [
         style.mark_key("a run of ours", "o", color=style.BLUE),
+        style.mark_key("with another choice", "o", color=style.GREEN),
         style.mark_key("not come to it by the end", ">", color=style.BLUE, mfc="none"),
         style.mark_key("median of ours", "D", color=style.INK),
         style.mark_key("published", "|", color=style.VERMILION, mew=2),

@@ -48,6 +48,38 @@ def test_a_run_that_has_not_come_to_it_opens_the_interval_above():
     assert published.judge(ours, made((100,))).verdict == "outside"
 
 
+def test_a_mean_is_compared_with_means_of_as_many_runs():
+    """Of normal runs with deviation 10: a mean of 4 lies within 1.96 times 5, 95 times in 100."""
+    rng = np.random.default_rng(1)
+    ours = all_reached(*rng.normal(1000, 10, size=4000))
+
+    low, high = published.further_mean(ours, 4)
+    assert low == pytest.approx(1000 - 1.96 * 5, abs=0.7)
+    assert high == pytest.approx(1000 + 1.96 * 5, abs=0.7)
+    assert published.judge(ours, made((1014,))).verdict == "inside"
+    assert published.judge(ours, made((1014,), mean_of=4)).verdict == "outside"
+
+
+def test_a_mean_of_few_runs_is_as_uncertain_as_ours():
+    """Means of 4 normal runs lie in the interval of 10 others nearly as often as it says."""
+    rng = np.random.default_rng(2)
+    inside = []
+    for _ in range(1000):
+        ours, further = rng.normal(size=10), rng.normal(size=4)
+        low, high = published.further_mean(all_reached(*ours), 4)
+        inside.append(low <= further.mean() <= high)
+
+    assert 0.86 < np.mean(inside) < 0.97
+
+
+def test_a_mean_with_a_run_that_never_comes_to_it_is_never_reached():
+    reached_R = np.array([True] * 9 + [False])
+    low, high = published.further_mean(Durations(np.arange(10.0) + 1, reached_R), 5)
+
+    assert low < 5
+    assert high == np.inf
+
+
 def test_one_number_inside_and_outside_and_with_a_setting_that_is_not_stated():
     ours = all_reached(700, 300, 500)
 
@@ -121,7 +153,7 @@ def test_the_page_is_written_from_results(tmp_path, capsys):
     verdicts.prepare(folder, rows, configs, tmp_path / "results")()
     page = (folder / "REPRODUCTIONS.md").read_text()
     assert "| [some/add](#someadd) | 310 | 500 [300, none] | 500 to none | 3 | inside |" in page
-    assert "1 of ours have not come to it. **Inside.**" in page
+    assert "1 of ours never came to it. **Inside.**" in page
     assert "3 runs on TPU v9, jax 1.0." in page
     assert "Not run yet: some/mul." in page
     with (folder / "data/reproductions.csv").open() as file:

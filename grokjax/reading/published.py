@@ -1,12 +1,13 @@
 """A published number beside ours: does it lie where single runs of ours do?
 
 inside      one number: it lies in the interval into which a further run of ours falls with 95 %
-            probability. Several, run by run: the log-rank test does not tell them from ours at 5 %.
+            probability, or, of a mean, the mean of as many further runs. Several, run by run: the
+            log-rank test does not tell them from ours at 5 %.
 outside     neither of the two.
 setting not stated
             outside, but the source leaves open what may decide about it.
 
-Shape letter: R runs.
+Shape letters: R runs, D draws.
 """
 
 import functools
@@ -19,6 +20,7 @@ from grokjax.reading.arms import Arm
 from grokjax.reading.evidence import LEVEL
 from grokjax.reading.survival import Durations, log_rank, times_until
 
+DRAWS = 20_000  # of means of further runs
 VERDICTS = ("inside", "outside", "setting not stated")
 
 
@@ -31,6 +33,7 @@ class Published(NamedTuple):
     what: str  # "steps to 95 %", "epochs to 99 %": what the values are
     values: tuple[float, ...]  # of each run, or one; infinite: not by the end
     measured: Callable[[Arm], Durations]  # the same of our runs
+    mean_of: int = 1  # of how many runs one value is the mean
     rounding: float = 0.0  # by how much one value may be rounded
     unstated: str = ""  # what the source leaves open, and what is chosen here
     instead_of: str = ""  # the row for which `setting` is another choice of what is left open
@@ -41,7 +44,7 @@ class Outcome(NamedTuple):
 
     verdict: str
     p: float  # of the test; NaN where there is none
-    low: float  # interval of a further run; NaN where there is none
+    low: float  # interval of a further run, or of a mean of some; NaN where there is none
     high: float
 
 
@@ -99,6 +102,8 @@ def judge(ours: Durations, published: Published) -> Outcome:
         p = log_rank(ours, theirs)
         return Outcome(_said(p > LEVEL, published), p, np.nan, np.nan)
     low, high = further_run(ours)
+    if published.mean_of > 1:
+        low, high = further_mean(ours, published.mean_of)
     inside = low - published.rounding <= values[0] <= high + published.rounding
     return Outcome(_said(inside, published), np.nan, low, high)
 
@@ -108,6 +113,19 @@ def further_run(ours: Durations) -> tuple[float, float]:
     value_R = np.sort(np.where(ours.event_observed_R, ours.duration_R, np.inf))
     rank = max(1, int(LEVEL / 2 * (len(value_R) + 1)))
     return float(value_R[rank - 1]), float(value_R[-rank])
+
+
+def further_mean(ours: Durations, mean_of: int) -> tuple[float, float]:
+    """The interval of the mean of further runs; infinite above where some would not come to it.
+
+    By drawing runs from ours, which are a sample themselves and so are drawn again first.
+    """
+    value_R = np.where(ours.event_observed_R, ours.duration_R, np.inf)
+    draw = np.random.default_rng(0).integers
+    sample_DxR = value_R[draw(value_R.size, size=(DRAWS, value_R.size))]
+    mean_D = np.take_along_axis(sample_DxR, draw(value_R.size, size=(DRAWS, mean_of)), 1).mean(1)
+    low, high = np.quantile(mean_D, (LEVEL / 2, 1 - LEVEL / 2), method="nearest")
+    return float(low), float(high)
 
 
 def _said(inside, published):
