@@ -112,8 +112,8 @@ def noaillesss():
                 Published(
                     source="Noaillesss/grokking, figure 1",
                     link="https://github.com/Noaillesss/grokking",
-                    setting=f"a + b mod 97, {fraction:.0%} of the sums, {words[network]}, batches "
-                    "of 512, learning rate rising over ten epochs",
+                    setting=f"a + b mod 97, {100 * fraction:.0f} % of the sums, {words[network]}, "
+                    "batches of 512, learning rate rising over ten epochs",
                     what="epochs to 99 %",
                     values=(number,),
                     measured=first(0.99, batches),

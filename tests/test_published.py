@@ -13,7 +13,7 @@ from experiments import reproductions, verdicts
 from experiments.verdicts import Ours
 from grokjax.reading import arms, published
 from grokjax.reading.published import Published
-from grokjax.reading.survival import Durations
+from grokjax.reading.survival import Durations, median_time
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
@@ -221,3 +221,18 @@ def test_the_committed_page_is_that_of_the_committed_table():
     assert page == verdicts.page(rows, known), "run python -m experiments verdicts"
     for name, ours in known.items():
         assert len(ours.values.duration_R) == len(reproductions.rows()[name].config.runs.seed)
+
+
+def test_what_the_report_says_of_published_numbers_is_on_the_page():
+    text = " ".join((EXPERIMENTS / "README.md").read_text().split())
+    rows = {name: row.published for name, row in reproductions.rows().items()}
+    found = verdicts.read_data(EXPERIMENTS / verdicts.DATA)
+    own = [name for name in found if not rows[name].instead_of]
+    inside = [n for n in own if published.judge(found[n].values, rows[n]).verdict == "inside"]
+    missing = [name for name, row in rows.items() if not (row.instead_of or name in found)]
+    medians = [median_time(found[n].values).median for n in ("wang/adamw_torch", "wang/adamw")]
+
+    assert f"Of {len(own)} published numbers {len(inside)} lie" in text
+    assert f"{len(missing)} of {len(own) + len(missing)} published numbers; [what" in text
+    assert "takes {:,.0f} steps in place of {:,.0f} for".format(*medians) in text
+    assert f"Wang, who reports {rows['wang/adamw'].values[0]:,}" in text
