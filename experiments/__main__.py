@@ -6,7 +6,7 @@
     python -m experiments verdicts  # writes REPRODUCTIONS.md from data/reproductions.csv
     python -m experiments archive   # writes data/*.zip, the runs of all studies in results/
 
-With `--results results` the first two begin with what the studies in results/ have.
+With `--results results` the last three begin with what the studies in results/ have.
 """
 
 import functools

@@ -32,13 +32,14 @@ HEAD = """\
 # Published numbers and ours
 
 Written by `python -m experiments verdicts`; every run is in [one table](data/reproductions.csv).
-*inside*: the published number lies in the interval into which a further run of ours falls with
-95 % probability, or, if it is a mean, the mean of as many further runs; or, where it is given run
-by run, a log-rank test does not tell theirs from ours at 5 %. Of fewer than 39 runs the interval is
-their whole range, whose probability is less: 90 % of 20 runs. *outside*: not inside, as one number
-in twenty is by chance. *setting not stated*: outside, but the source leaves open what may decide
-about it. Where one was missed, another choice was tried afterwards; it changes no verdict.
-Medians are Kaplan-Meier estimates."""
+*inside*: the published number lies in the interval into which a further run of ours falls with 95 %
+probability, or, if it is a mean, the mean of as many further runs (by Student's t); or, where it is
+given run by run, a log-rank test does not tell theirs from ours at 5 %. Of fewer than 39 runs the
+interval of one is their whole range, whose probability is less: 90 % of 20 runs. *outside*: not
+inside, as one number in twenty is by chance, of 20 runs one in ten. *setting not stated*: outside,
+but the source leaves open what may decide about it. Of some that were missed, another choice was
+tried afterwards; it is told below the row and changes no verdict. Medians are Kaplan-Meier
+estimates."""
 LINK = f"![Every run of ours over the published number]({PICTURE})"
 
 
@@ -124,7 +125,8 @@ def prepare(
     data = folder / DATA
     found = read_data(data) if data.is_file() else {}
     if results is not None:
-        found |= collect(rows, configs, results / "reproductions")
+        trained = collect(rows, configs, results / "reproductions")
+        found = found | trained if trained else {}
     found = {name: found[name] for name in rows if name in found}
     if not found:
         place = data if results is None else results / "reproductions"

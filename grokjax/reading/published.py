@@ -7,7 +7,7 @@ outside     neither of the two.
 setting not stated
             outside, but the source leaves open what may decide about it.
 
-Shape letters: R runs, D draws.
+Shape letter: R runs.
 """
 
 import functools
@@ -15,12 +15,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 
 from grokjax.reading.arms import Arm
 from grokjax.reading.evidence import LEVEL
 from grokjax.reading.survival import Durations, log_rank, times_until
 
-DRAWS = 20_000  # of means of further runs
 VERDICTS = ("inside", "outside", "setting not stated")
 
 
@@ -116,16 +116,16 @@ def further_run(ours: Durations) -> tuple[float, float]:
 
 
 def further_mean(ours: Durations, mean_of: int) -> tuple[float, float]:
-    """The interval of the mean of further runs; infinite above where some would not come to it.
+    """The interval of the mean of further runs, if runs are normal; infinite above if some never
+    came to it.
 
-    By drawing runs from ours, which are a sample themselves and so are drawn again first.
+        m +- t s sqrt(1 / R + 1 / mean_of)        t of Student's distribution with R - 1 degrees
     """
-    value_R = np.where(ours.event_observed_R, ours.duration_R, np.inf)
-    draw = np.random.default_rng(0).integers
-    sample_DxR = value_R[draw(value_R.size, size=(DRAWS, value_R.size))]
-    mean_D = np.take_along_axis(sample_DxR, draw(value_R.size, size=(DRAWS, mean_of)), 1).mean(1)
-    low, high = np.quantile(mean_D, (LEVEL / 2, 1 - LEVEL / 2), method="nearest")
-    return float(low), float(high)
+    reached = ours.duration_R[ours.event_observed_R]
+    quantile = scipy.stats.t.isf(LEVEL / 2, reached.size - 1)
+    margin = quantile * reached.std(ddof=1) * np.sqrt(1 / reached.size + 1 / mean_of)
+    high = reached.mean() + margin if ours.event_observed_R.all() else np.inf
+    return float(reached.mean() - margin), float(high)
 
 
 def _said(inside, published):
