@@ -238,6 +238,11 @@ def test_what_the_report_says_of_published_numbers_is_on_the_page():
     assert f"Of {len(own)} published numbers {len(inside)} lie" in text
     assert f"{len(missing)} of {len(own) + len(missing)} published numbers; [what" in text
     assert ("all others but one leave" in text) == (len(others) == 1)
+    small, usual = (
+        median_time(found[name].values).median for name in ("ponyu/decay", "ponyu/decay_usual")
+    )
+    assert f"takes {small:,.0f} steps, as published" in text
+    assert f"and {usual:,.0f} with usual ones" in text
     for name, optimizer in {"wang/adamw": "AdamW", "wang/muon": "Muon"}.items():
         torch, ours = (median_time(found[n].values).median for n in (f"{name}_torch", name))
         assert re.search(f"{optimizer} from {ours:,.0f} to {torch:,.0f}[^,]*, where Wang", text)
