@@ -2,7 +2,8 @@
 
 Chen et al., 2023, https://arxiv.org/abs/2302.06675: a tenth of AdamW's learning rate and ten times
 its weight decay; b2 is .98 (the paper's .99). Not compared with the authors' code.
-Expected: memorised at step 1,000, validation accuracy at 99 % at step 1,600 (seed 0).
+Expected: memorised at step 900 to 1,400, validation accuracy at 99 % at step 1,600, 2,100, 1,600,
+1,600 and 1,800 for seeds 0 to 4; seed 3 falls back just below.
 Takes 1 minute on one CPU core, shared.
 
     python -m grokjax.train --config configs/modadd_lion.py

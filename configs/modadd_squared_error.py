@@ -2,7 +2,8 @@
 
 Liu, Michaud & Tegmark, 2022, https://arxiv.org/abs/2210.01117, train on images this way, on
 modular addition with cross-entropy; the network here is that of `moddiv.py`.
-Expected: memorised at step 1,400, validation accuracy at 99 % at step 1,600 (seed 0).
+Expected: memorised at step 1,200 to 1,600, validation accuracy at 99 % at step 1,600, 1,300, 1,300,
+1,400 and 1,600 for seeds 0 to 4: hardly a delay.
 Takes 3 minutes on one CPU core, shared.
 
     python -m grokjax.train --config configs/modadd_squared_error.py
