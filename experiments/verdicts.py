@@ -38,9 +38,8 @@ given run by run, a log-rank test does not tell theirs from ours at 5 %. Of fewe
 interval of one is their whole range, whose probability is less: 90 % of 20 runs. *outside*: not
 inside, as one number in twenty is by chance, of 20 runs one in ten. *setting not stated*: outside,
 but the source leaves open what may decide about it. Of some that were missed, another choice was
-tried afterwards; it is told below the row and changes no verdict. Two settings were corrected after
-a first run had been seen, and their verdicts are so much weaker: `ponyu/decay` by its logs, after
-the choice below it had missed, and the rows of `doshi` by the authors' notebook. Medians are
+tried afterwards; it is told below the row and changes no verdict. A row is *corrected* if it was
+changed after a first run of ours had been seen; its verdict counts for less. Medians are
 Kaplan-Meier estimates."""
 LINK = f"![Every run of ours over the published number]({PICTURE})"
 
@@ -144,8 +143,8 @@ def _write(folder, rows, found):
     style.save(picture(rows, found), folder / PICTURE)
     with replacing(folder / PAGE) as path:
         path.write_text(page(rows, found), encoding="utf-8")
-    known, all_ = (len(_of_rows(rows, values)) for values in (found, rows))
-    print(f"wrote {known} of {all_} rows to {folder / PAGE}")
+    known = len(_of_rows(rows, found))
+    print(f"wrote {known} of {len(_of_rows(rows, rows))} rows to {folder / PAGE}")
 
 
 def page(rows: Mapping[str, Published], found: Mapping[str, Ours]) -> str:
@@ -157,7 +156,8 @@ def page(rows: Mapping[str, Published], found: Mapping[str, Ours]) -> str:
     lines = [f"| {' | '.join(head)} |", "|---|---:|---:|---:|---:|---|"]
     for name, ours in known.items():
         cells = [f"[{name}](#{_anchor(name)})", _theirs(rows[name]), *_ours(ours)]
-        lines.append(f"| {' | '.join(cells)} | {outcomes[name].verdict} |")
+        mark = ", corrected" if rows[name].corrected else ""
+        lines.append(f"| {' | '.join(cells)} | {outcomes[name].verdict}{mark} |")
     missing = [name for name in _of_rows(rows, rows) if name not in known]
     waiting = [f"Not run yet: {', '.join(missing)}."] if missing else []
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counts if count)
@@ -209,7 +209,8 @@ def _ours(ours):
 
 def _section(name, rows, found, outcome):
     """A row, its verdict with the reason, and what other choices give."""
-    row, (values, machine) = rows[name], found[name]
+    row = rows[name]
+    values, machine = found[name]
     runs = len(values.duration_R)
     source = f"[{row.source}]({row.link}), {row.what}: {row.setting}."
     unstated = f" Not stated there: {row.unstated}." if row.unstated else ""
@@ -226,9 +227,10 @@ def _section(name, rows, found, outcome):
     if missed := int((~values.event_observed_R).sum()):
         why += f" {missed} of ours never came to it."
     verdict = f"{why} **{outcome.verdict.capitalize()}.**"
+    corrected = [f"Corrected: {row.corrected}."] if row.corrected else []
     choices = [_choice(rows[n], found[n]) for n in _choices(name, rows, found)]
     command = f"`python -m experiments.reproductions --only '{name}'`, {runs} runs on {machine}."
-    return "\n\n".join([f"## {name}", source + unstated, verdict, *choices, command])
+    return "\n\n".join([f"## {name}", source + unstated, verdict, *corrected, *choices, command])
 
 
 def _interval(outcome):

@@ -174,6 +174,7 @@ def test_the_page_is_written_from_results(tmp_path, capsys):
 
 def test_another_choice_is_told_of_with_its_row_and_is_none_itself():
     rows = {"add": made((310,), unstated="b2; here .98"), "mul": made((7,))}
+    rows["add"] = rows["add"]._replace(corrected="b2 was .9")
     rows["add_b2"] = made((310,), setting="b2 of .999", instead_of="add")
     found = {"add": Ours(all_reached(500, 600, 550), "Zen 4, jax 1.0")}
     found["add_b2"] = Ours(all_reached(310, 300, 320), "H200, jax 1.1")
@@ -181,6 +182,8 @@ def test_another_choice_is_told_of_with_its_row_and_is_none_itself():
     page = verdicts.page(rows, found)
     assert "1 of 2 rows have been run: 1 setting not stated." in page
     assert "Not run yet: mul." in page
+    assert "| 3 | setting not stated, corrected |" in page
+    assert "Corrected: b2 was .9." in page
     assert "With b2 of .999: 310 [300, none], 3 runs on H200, jax 1.1; inside." in page
     assert "3 runs on Zen 4, jax 1.0." in page
     assert "| [add_b2]" not in page
@@ -241,8 +244,11 @@ def test_what_the_report_says_of_published_numbers_is_on_the_page():
     small, usual = (
         median_time(found[name].values).median for name in ("ponyu/decay", "ponyu/decay_usual")
     )
-    assert f"takes {small:,.0f} steps, as published" in text
-    assert f"and {usual:,.0f} with usual ones" in text
+    corrected = [name for name in inside if rows[name].corrected]
+    theirs = np.median(rows["ponyu/decay"].values)
+    assert f"{len(corrected)} of them corrected" in text
+    assert f"takes {small:,.0f} steps (published {theirs:,.0f})" in text
+    assert f"and {usual:,.0f} with our usual ones" in text
     for name, optimizer in {"wang/adamw": "AdamW", "wang/muon": "Muon"}.items():
         torch, ours = (median_time(found[n].values).median for n in (f"{name}_torch", name))
         assert re.search(f"{optimizer} from {ours:,.0f} to {torch:,.0f}[^,]*, where Wang", text)

@@ -36,6 +36,7 @@ class Published(NamedTuple):
     mean_of: int = 1  # of how many runs one value is the mean
     rounding: float = 0.0  # by how much one value may be rounded
     unstated: str = ""  # what the source leaves open, and what is chosen here
+    corrected: str = ""  # what of the row was changed after a first run of ours had been seen
     instead_of: str = ""  # the row for which `setting` is another choice of what is left open
 
 
