@@ -232,8 +232,8 @@ def ponyu():
                 measured=first(0.95),
                 unstated="tokens, biases, initial weights, place of the norms, activation and "
                 "warm-up; here a b =, none, of deviation .02, pre-norm, GELU and none",
-                corrected="tokens were first a o b =, with biases and LeCun's weights, which missed; "
-                "these fit the logged norms and numbers of parameters",
+                corrected="tokens were first a o b =, with biases and LeCun's weights, which "
+                "missed; these fit the logged norms and numbers of parameters",
             ),
             config,
         )
